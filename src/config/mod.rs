@@ -1,0 +1,198 @@
+//! The configuration: the flat `key = value` file, as written ([`RawConfig`]) and resolved ([`Config`]).
+//!
+//! Owns the key table ([`keys`]), the grammar and every message about a file. Refuses to touch the network: names of
+//! hosts stay names here; `beelance run` resolves them once, before the loop starts.
+
+use crate::balance::Algorithm;
+use crate::http::route::Route;
+use crate::limits::{BackendId, Budget, PoolId};
+use std::net::SocketAddr;
+
+/// Everything `beelance run` needs to know, complete and immutable.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// In the order of the file.
+    pub listeners: Vec<Listener>,
+    /// In the order in which the file first names them.
+    pub pools: Vec<Pool>,
+    /// In the order of the file.
+    pub backends: Vec<Backend>,
+    /// In the order of their first line: the first match wins.
+    pub routes: Vec<(Route, PoolId)>,
+    /// `timeout.*`.
+    pub timeouts: Timeouts,
+    /// `limits.*`.
+    pub limits: Limits,
+    /// `log.level`.
+    pub log_level: log::LevelFilter,
+    /// `log.access`.
+    pub access_log: AccessLog,
+    /// `drain-timeout`, in milliseconds.
+    pub drain_timeout_ms: u64,
+    /// What is legal and probably not meant, as `FILE:LINE: key: reason` where there is a line.
+    pub warnings: Vec<String>,
+}
+
+/// `listen.N`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// N.
+    pub name: String,
+    /// Where to listen; port 0 lets the system choose.
+    pub address: SocketAddr,
+    /// `[::]:P` takes IPv4 too, unless a listener holds `0.0.0.0:P`.
+    pub only_v6: bool,
+    /// For what no route takes.
+    pub pool: PoolId,
+}
+
+/// `backend.N`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// N.
+    pub name: String,
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// TCP port, never 0.
+    pub port: u16,
+    /// The pool it belongs to.
+    pub pool: PoolId,
+    /// 0..=256; 0 takes no new users.
+    pub weight: u16,
+    /// Requests it works on at once; 0 = unlimited.
+    pub maxconn: u32,
+    /// Requests bound to it that may wait; 0 = unlimited.
+    pub maxqueue: u32,
+    /// Used only when no other backend of the pool is up.
+    pub backup: bool,
+    /// The value of the affinity cookie that leads here.
+    pub cookie: String,
+}
+
+/// `pool.N`.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// N.
+    pub name: String,
+    /// Its backends, in the order of the file.
+    pub backends: Vec<BackendId>,
+    /// How a request without affinity is placed.
+    pub balance: Algorithm,
+    /// The affinity cookie.
+    pub cookie: Option<Cookie>,
+    /// When a request may go on a backend connection that served another one before.
+    pub reuse: Reuse,
+    /// Connection attempts after the first failed one.
+    pub retries: u32,
+    /// Whether the last attempt may go to another backend.
+    pub redispatch: bool,
+    /// Whether X-Forwarded-For and X-Forwarded-Proto are added.
+    pub forwardfor: bool,
+    /// The probes of its backends.
+    pub check: Option<Check>,
+}
+
+/// `pool.N.cookie`: HAProxy's `cookie NAME insert indirect nocache`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cookie {
+    /// Its name, a token.
+    pub name: String,
+    /// What follows the value in Set-Cookie: `; path=/` and the attributes asked for (`; HttpOnly; Secure; ...`).
+    pub attributes: String,
+}
+
+/// `pool.N.reuse` (HAProxy `http-reuse`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// Every request opens a connection of its own.
+    Never,
+    /// Requests that may be replayed share connections; others open one.
+    Safe,
+    /// All requests share connections.
+    Always,
+}
+
+/// `pool.N.check`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What a probe does.
+    pub kind: CheckKind,
+    /// Milliseconds between two probes of a backend that is fully up.
+    pub inter_ms: u64,
+    /// The same while it is on its way up or down, or was never probed.
+    pub fastinter_ms: u64,
+    /// The same while it is fully down.
+    pub downinter_ms: u64,
+    /// Milliseconds one probe may take.
+    pub timeout_ms: u64,
+    /// Successes that bring a backend up.
+    pub rise: u32,
+    /// Failures that take a backend down.
+    pub fall: u32,
+}
+
+/// What one probe sends, and what it takes for health.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckKind {
+    /// The connection is accepted.
+    Tcp,
+    /// A request is answered as expected.
+    Http {
+        /// Its method.
+        method: String,
+        /// Its target.
+        uri: String,
+        /// The Host header; without one the request is HTTP/1.0.
+        host: Option<String>,
+        /// What counts as health.
+        expect: Expect,
+    },
+}
+
+/// `pool.N.check.expect`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// A status in one of these inclusive ranges.
+    Status(Vec<(u16, u16)>),
+    /// A body that contains this text.
+    Text(String),
+}
+
+/// `timeout.*`, all in milliseconds, none ever infinite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// The client neither sends nor takes a byte.
+    pub client_ms: u64,
+    /// A whole request head.
+    pub http_request_ms: u64,
+    /// The first byte of the next request.
+    pub http_keep_alive_ms: u64,
+    /// One connection attempt to a backend.
+    pub connect_ms: u64,
+    /// Waiting for a slot.
+    pub queue_ms: u64,
+    /// The backend neither sends nor takes a byte.
+    pub server_ms: u64,
+}
+
+/// `limits.*` and the budget that follows from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a head, request line and header fields together.
+    pub header_size: usize,
+    /// Header fields of a head.
+    pub headers: usize,
+    /// Bytes of a request body; beyond it 413.
+    pub body: Option<u64>,
+    /// Connections and buffers.
+    pub budget: Budget,
+}
+
+/// `log.access`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// No lines.
+    Off,
+    /// Lines on standard error.
+    Stderr,
+}

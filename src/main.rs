@@ -1,0 +1,2 @@
+//! Arguments to one of `run`, `check`, `demo`.
+fn main() {}
