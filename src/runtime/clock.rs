@@ -1,0 +1,65 @@
+//! Time, read once a turn.
+//!
+//! Owns the only calls of the system's clocks. Timers and deadlines use the monotonic clock and nothing else, so a wall
+//! clock that jumps by decades moves no deadline.
+
+use std::cell::Cell;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// The wall clock is read again when the last reading is so old, in milliseconds.
+const WALL_AGE_MS: u64 = 1_000;
+
+/// The loop's clock. All times are milliseconds; [`Clock::now_ms`] starts near zero with the process.
+pub struct Clock {
+    start: Instant,
+    now_ms: Cell<u64>,
+    /// The wall clock at `wall_read_ms`, in milliseconds since 1970.
+    wall_ms: Cell<u64>,
+    wall_read_ms: Cell<u64>,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock {
+    /// A clock that starts now.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            now_ms: Cell::new(0),
+            wall_ms: Cell::new(wall()),
+            wall_read_ms: Cell::new(0),
+        }
+    }
+
+    /// Reads the monotonic clock.
+    pub fn refresh(&self) {
+        self.now_ms.set(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// Milliseconds since the clock was made, as of the last [`Clock::refresh`].
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms.get()
+    }
+
+    /// Milliseconds since 1970 at the monotonic time `at_ms`, as the wall clock has it today.
+    pub fn wall_ms(&self, at_ms: u64) -> u64 {
+        let now_ms = self.now_ms();
+        if now_ms.saturating_sub(self.wall_read_ms.get()) >= WALL_AGE_MS {
+            self.wall_ms.set(wall());
+            self.wall_read_ms.set(now_ms);
+        }
+        (self.wall_ms.get() + at_ms).saturating_sub(self.wall_read_ms.get())
+    }
+}
+
+fn wall() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,62 @@
+//! The loop: run what is runnable, then sleep in `epoll_wait` until there is more.
+//!
+//! One long-lived future runs the executor, polled with the loop's own waker: a wake from another thread (async-io's
+//! driver) reaches the executor's queue and this waker, so it is never lost. In a turn there is one `epoll_wait` and
+//! one reading of the clock.
+
+use super::reactor::Reactor;
+use smol::LocalExecutor;
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+/// The executor and the reactor of beelance's one thread.
+pub struct Loop {
+    /// Sockets, seats and the clock.
+    pub reactor: &'static Reactor,
+    /// Runs every task there is.
+    pub executor: &'static LocalExecutor<'static>,
+    ended: Cell<Option<i32>>,
+}
+
+impl Loop {
+    /// A loop over `reactor`, with nothing to run yet.
+    #[must_use]
+    pub fn new(reactor: &'static Reactor) -> Self {
+        Self { reactor, executor: Box::leak(Box::new(LocalExecutor::new())), ended: Cell::new(None) }
+    }
+
+    /// Makes [`Loop::run`] return `code` at the end of this turn.
+    pub fn end(&self, code: i32) {
+        self.ended.set(Some(code));
+        // The executor's main future looks at it when something wakes the loop: this does.
+        Waker::from(self.reactor.waker.clone()).wake();
+    }
+
+    /// Runs until [`Loop::end`]. `after_turn` is called once a turn, when nothing is runnable: the place for batched
+    /// work.
+    ///
+    /// # Errors
+    /// When the epoll set fails, which is a bug or a system beyond help.
+    pub fn run(&self, mut after_turn: impl FnMut()) -> io::Result<i32> {
+        let waker = Waker::from(self.reactor.waker.clone());
+        let mut context = Context::from_waker(&waker);
+        let end = poll_fn(|_| self.ended.get().map_or(Poll::Pending, Poll::Ready));
+        let mut tasks = pin!(self.executor.run(end));
+        loop {
+            // A wake that comes from here on is seen below or by `fall_asleep`.
+            self.reactor.waker.take_woken();
+            if let Poll::Ready(code) = tasks.as_mut().poll(&mut context) {
+                after_turn();
+                return Ok(code);
+            }
+            let more = self.reactor.waker.take_woken();
+            if !more {
+                after_turn();
+            }
+            self.reactor.turn(!more)?;
+        }
+    }
+}

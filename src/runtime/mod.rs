@@ -1,0 +1,23 @@
+//! The thread: its loop and reactor, clock and deadlines, sockets and buffers.
+//!
+//! Owns every `unsafe` block and every use of `nix` on the data path. Knows no HTTP and no configuration.
+//!
+//! ```text
+//!   Loop::run --> executor (tasks) --> Stream::recv/send, Seat::until
+//!      |                                      |
+//!      +--> Reactor::turn: epoll_wait, clock, deadlines --> wakes seats
+//! ```
+
+pub mod buffer;
+pub mod clock;
+pub mod deadlines;
+mod event_loop;
+mod reactor;
+mod seat;
+mod socket;
+
+pub use buffer::{Buffer, Buffers};
+pub use event_loop::Loop;
+pub use reactor::Reactor;
+pub use seat::{Elapsed, Seat};
+pub use socket::{Listener, Received, Stream};

@@ -1,0 +1,319 @@
+//! An edge-triggered epoll set and the tables beside it: who waits for which socket, and until when.
+//!
+//! A socket is registered once, for both directions, and never again; what the kernel said about it is kept as flags
+//! until a receive or a send finds them outdated. A *source* is a registered socket, a *seat* is a task that may wait.
+//! A source has at most one owner, a seat; events wake the owner, and only when it said that it waits for them.
+
+use super::clock::Clock;
+use super::deadlines::Deadlines;
+use crate::limits::EVENTS_PER_TURN;
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Wake, Waker};
+
+/// A source's flag: a receive may find something.
+pub(super) const READ: u8 = 1;
+/// A source's flag: a send may be taken.
+pub(super) const WRITE: u8 = 2;
+/// A source's flag: the peer will send no more (EPOLLRDHUP).
+pub(super) const PEER_CLOSED: u8 = 4;
+/// A source's flag: the connection is over (EPOLLHUP, EPOLLERR).
+pub(super) const BROKEN: u8 = 8;
+
+/// No seat: the owner of an idle source.
+const NOBODY: u16 = u16::MAX;
+/// The token of the eventfd that other threads wake the loop with.
+const WAKER_TOKEN: u64 = u64::MAX;
+
+struct Source {
+    /// Counts the sockets that used this entry, so that an event of an earlier one is not taken for this one's.
+    generation: Cell<u32>,
+    ready: Cell<u8>,
+    waiting: Cell<u8>,
+    owner: Cell<u16>,
+}
+
+/// The epoll set, the clock, and the tables of sources and seats.
+pub struct Reactor {
+    epoll: Epoll,
+    events: RefCell<Box<[EpollEvent]>>,
+    clock: Clock,
+    sources: Box<[Source]>,
+    free_sources: RefCell<Vec<u16>>,
+    seats: Box<[RefCell<Option<Waker>>]>,
+    free_seats: RefCell<Vec<u16>>,
+    deadlines: RefCell<Deadlines>,
+    pub(super) waker: Arc<LoopWaker>,
+}
+
+impl Reactor {
+    /// A reactor for so many sockets and tasks.
+    ///
+    /// # Errors
+    /// When the system refuses the epoll set or the eventfd.
+    pub fn new(sources: usize, seats: usize) -> io::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let waker = Arc::new(LoopWaker {
+            state: AtomicU8::new(AWAKE),
+            eventfd: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
+        });
+        // Edge-triggered: every write is an edge, so the counter never needs a read.
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+        epoll.add(&waker.eventfd, EpollEvent::new(flags, WAKER_TOKEN))?;
+        let indices = |count: usize| (0..u16::try_from(count).unwrap_or(NOBODY)).rev().collect::<Vec<u16>>();
+        let source = || Source {
+            generation: Cell::new(0),
+            ready: Cell::new(0),
+            waiting: Cell::new(0),
+            owner: Cell::new(NOBODY),
+        };
+        Ok(Self {
+            epoll,
+            events: RefCell::new(vec![EpollEvent::empty(); EVENTS_PER_TURN].into_boxed_slice()),
+            clock: Clock::new(),
+            sources: (0..sources).map(|_| source()).collect(),
+            free_sources: RefCell::new(indices(sources)),
+            seats: (0..seats).map(|_| RefCell::new(None)).collect(),
+            free_seats: RefCell::new(indices(seats)),
+            deadlines: RefCell::new(Deadlines::new(seats)),
+            waker,
+        })
+    }
+
+    /// The clock, as of this turn.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Milliseconds since the start, as of this turn.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// Wakes the task that sits in seat `seat`, if there is one.
+    pub fn wake(&self, seat: u16) {
+        if let Some(waker) = self.seats.get(usize::from(seat)).and_then(|seat| seat.try_borrow().ok())
+            && let Some(waker) = waker.as_ref()
+        {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Wakes every task that sits anywhere, so that it looks at the world again.
+    pub fn wake_all(&self) {
+        (0..u16::try_from(self.seats.len()).unwrap_or(NOBODY)).for_each(|seat| self.wake(seat));
+    }
+
+    /// One turn: sleeps until an event or a deadline when `sleep`, reads the clock, wakes who is concerned.
+    pub(super) fn turn(&self, sleep: bool) -> io::Result<()> {
+        let timeout = if !sleep || !self.waker.fall_asleep() {
+            EpollTimeout::ZERO
+        } else {
+            let wait_ms = self.deadlines.borrow().wait_ms(self.now_ms());
+            wait_ms.map_or(EpollTimeout::NONE, |ms| {
+                EpollTimeout::try_from(ms.min(3_600_000)).unwrap_or(EpollTimeout::MAX)
+            })
+        };
+        let mut events = self.events.borrow_mut();
+        let count = match self.epoll.wait(&mut events, timeout) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(errno) => return Err(errno.into()),
+        };
+        self.waker.wake_up();
+        self.clock.refresh();
+        for event in &events[..count] {
+            self.dispatch(event.data(), event.events());
+        }
+        let now_ms = self.now_ms();
+        self.deadlines.borrow_mut().advance(now_ms, |seat| self.wake(seat));
+        Ok(())
+    }
+
+    fn dispatch(&self, token: u64, events: EpollFlags) {
+        if token == WAKER_TOKEN {
+            return;
+        }
+        let (index, generation) = (token & 0xffff, token >> 16);
+        let Some(source) = usize::try_from(index).ok().and_then(|index| self.sources.get(index)) else { return };
+        if u64::from(source.generation.get()) != generation {
+            return;
+        }
+        let mut flags = 0;
+        if events.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLPRI) {
+            flags |= READ;
+        }
+        if events.contains(EpollFlags::EPOLLOUT) {
+            flags |= WRITE;
+        }
+        if events.contains(EpollFlags::EPOLLRDHUP) {
+            flags |= READ | PEER_CLOSED;
+        }
+        if events.intersects(EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR) {
+            flags |= READ | WRITE | BROKEN;
+        }
+        let before = source.ready.replace(source.ready.get() | flags);
+        let ended = flags & !before & (PEER_CLOSED | BROKEN) != 0;
+        if ended || flags & source.waiting.get() != 0 {
+            source.waiting.set(0);
+            self.wake(source.owner.get());
+        }
+    }
+
+    /// Registers `socket` once and for all. The flags in `ready` are assumed until the kernel or a call says otherwise.
+    pub(super) fn register(&self, socket: impl AsFd, ready: u8) -> io::Result<u16> {
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
+        self.enter(socket, flags, ready)
+    }
+
+    /// Registers a listening socket: level-triggered, so that what one turn leaves the next one finds.
+    pub(super) fn register_listener(&self, socket: impl AsFd) -> io::Result<u16> {
+        self.enter(socket, EpollFlags::EPOLLIN, 0)
+    }
+
+    fn enter(&self, socket: impl AsFd, flags: EpollFlags, ready: u8) -> io::Result<u16> {
+        let index = self.free_sources.borrow_mut().pop().ok_or(Errno::ENFILE)?;
+        let source = &self.sources[usize::from(index)];
+        source.ready.set(ready);
+        source.waiting.set(0);
+        source.owner.set(NOBODY);
+        if let Err(errno) = self.epoll.add(socket, EpollEvent::new(flags, self.token(index))) {
+            self.leave(index);
+            return Err(errno.into());
+        }
+        Ok(index)
+    }
+
+    /// Lets a listening socket rest, or puts it back.
+    pub(super) fn set_listening(&self, socket: impl AsFd, index: u16, listening: bool) -> io::Result<()> {
+        let flags = if listening { EpollFlags::EPOLLIN } else { EpollFlags::empty() };
+        self.source(index).ready.set(0);
+        Ok(self.epoll.modify(socket, &mut EpollEvent::new(flags, self.token(index)))?)
+    }
+
+    /// Frees an entry. The socket leaves the epoll set when it is closed, which its owner does next.
+    pub(super) fn leave(&self, index: u16) {
+        let source = self.source(index);
+        source.generation.set(source.generation.get().wrapping_add(1));
+        source.owner.set(NOBODY);
+        self.free_sources.borrow_mut().push(index);
+    }
+
+    fn token(&self, index: u16) -> u64 {
+        u64::from(self.source(index).generation.get()) << 16 | u64::from(index)
+    }
+
+    fn source(&self, index: u16) -> &Source {
+        &self.sources[usize::from(index)]
+    }
+
+    /// Sources that are not in use.
+    #[must_use]
+    pub fn free_sources(&self) -> usize {
+        self.free_sources.borrow().len()
+    }
+
+    pub(super) fn ready(&self, index: u16, flags: u8) -> bool {
+        self.source(index).ready.get() & flags != 0
+    }
+
+    pub(super) fn set_dry(&self, index: u16, flags: u8) {
+        let ready = &self.source(index).ready;
+        ready.set(ready.get() & !flags);
+    }
+
+    /// Notes that the owner waits for `flags`.
+    pub(super) fn wait_for(&self, index: u16, flags: u8) {
+        let waiting = &self.source(index).waiting;
+        waiting.set(waiting.get() | flags);
+    }
+
+    pub(super) fn set_owner(&self, index: u16, seat: Option<u16>) {
+        let source = self.source(index);
+        source.owner.set(seat.unwrap_or(NOBODY));
+        source.waiting.set(0);
+    }
+
+    pub(super) fn sit_down(&self) -> Option<u16> {
+        self.free_seats.borrow_mut().pop()
+    }
+
+    pub(super) fn stand_up(&self, seat: u16) {
+        self.deadlines.borrow_mut().remove(seat);
+        self.seats[usize::from(seat)].replace(None);
+        self.free_seats.borrow_mut().push(seat);
+    }
+
+    /// Remembers whom to wake for `seat`.
+    pub(super) fn note(&self, seat: u16, waker: &Waker) {
+        let mut known = self.seats[usize::from(seat)].borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+
+    pub(super) fn arm(&self, seat: u16, at_ms: u64) {
+        self.deadlines.borrow_mut().arm(seat, at_ms);
+    }
+
+    pub(super) fn disarm(&self, seat: u16) {
+        self.deadlines.borrow_mut().disarm(seat);
+    }
+
+    pub(super) fn passed(&self, seat: u16) -> bool {
+        self.deadlines.borrow().passed(seat, self.now_ms())
+    }
+}
+
+const AWAKE: u8 = 0;
+const WOKEN: u8 = 1;
+const ASLEEP: u8 = 2;
+
+/// Wakes the loop from any thread: a store while it is awake, a write to the eventfd only while it sleeps.
+///
+/// ```text
+///   AWAKE --wake--> WOKEN --take_woken--> AWAKE
+///   AWAKE --fall_asleep--> ASLEEP --wake (eventfd)--> WOKEN
+///                          ASLEEP --wake_up (an event)--> AWAKE
+/// ```
+pub(super) struct LoopWaker {
+    state: AtomicU8,
+    eventfd: EventFd,
+}
+
+impl LoopWaker {
+    /// Whether somebody woke the loop since this was last asked.
+    pub(super) fn take_woken(&self) -> bool {
+        self.state.swap(AWAKE, Ordering::AcqRel) == WOKEN
+    }
+
+    /// Announces that the loop goes to sleep; `false` when it must not, because it was woken meanwhile.
+    fn fall_asleep(&self) -> bool {
+        self.state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    fn wake_up(&self) {
+        let _ = self.state.compare_exchange(ASLEEP, AWAKE, Ordering::AcqRel, Ordering::Acquire);
+    }
+}
+
+impl Wake for LoopWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.state.swap(WOKEN, Ordering::AcqRel) == ASLEEP {
+            // It can only fail when the counter is full, and then the edge is there already.
+            let _ = self.eventfd.write(1);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! A task's place in the reactor: what wakes it, and its one deadline.
+//!
+//! [`Seat::until`] is the only way a data-plane task waits, so every wait has a deadline by construction.
+
+use super::reactor::Reactor;
+use std::future::poll_fn;
+use std::task::Poll;
+
+/// The deadline passed first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed;
+
+/// A seat, taken for the life of a task.
+pub struct Seat {
+    reactor: &'static Reactor,
+    index: u16,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.reactor.stand_up(self.index);
+    }
+}
+
+impl Seat {
+    /// Takes a free seat; `None` when all are taken.
+    pub fn take(reactor: &'static Reactor) -> Option<Self> {
+        reactor.sit_down().map(|index| Self { reactor, index })
+    }
+
+    /// Its place in the table: what [`Reactor::wake`] takes.
+    #[must_use]
+    pub fn index(&self) -> u16 {
+        self.index
+    }
+
+    /// Waits until `ready` has an answer, asked now and each time an event of a socket this seat owns, or a call of
+    /// [`Reactor::wake`], wakes the task.
+    ///
+    /// # Errors
+    /// [`Elapsed`] when there is none at `deadline_ms` (of [`Reactor::now_ms`]).
+    pub async fn until<T>(&self, deadline_ms: u64, mut ready: impl FnMut() -> Option<T>) -> Result<T, Elapsed> {
+        let mut armed = false;
+        let result = poll_fn(|cx| {
+            if let Some(answer) = ready() {
+                return Poll::Ready(Ok(answer));
+            }
+            if !armed {
+                armed = true;
+                self.reactor.note(self.index, cx.waker());
+                self.reactor.arm(self.index, deadline_ms);
+            }
+            if self.reactor.passed(self.index) { Poll::Ready(Err(Elapsed)) } else { Poll::Pending }
+        })
+        .await;
+        if armed {
+            self.reactor.disarm(self.index);
+        }
+        result
+    }
+}

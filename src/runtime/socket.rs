@@ -1,0 +1,370 @@
+//! Non-blocking TCP sockets, registered with the reactor for as long as they live.
+//!
+//! A receive that fills less than its buffer means the socket is dry, so no second call is made to see `EAGAIN`; unless
+//! the kernel said that the end came with it: then it is read on until the end shows, because a FIN that arrives with the
+//! last bytes gives no edge of its own.
+
+#![allow(unsafe_code, reason = "nix has no accept4 that returns the peer's address")]
+
+use super::reactor::{BROKEN, PEER_CLOSED, READ, Reactor, WRITE};
+use super::seat::Seat;
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::socket::{
+    AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage, bind,
+    connect, getsockname, getsockopt, listen, recv, setsockopt, shutdown, socket, sockopt,
+};
+use nix::sys::uio::writev;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// Connections the kernel completes before they are accepted; it takes the lesser of this and `net.core.somaxconn`.
+const BACKLOG: i32 = 1024;
+
+/// What a receive found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// So many bytes, at least one.
+    Bytes(usize),
+    /// The peer will send no more.
+    End,
+    /// Nothing yet; the owner is woken when there is.
+    Dry,
+}
+
+/// A TCP connection.
+pub struct Stream {
+    // Closed after the reactor's entry is freed: fields drop after `drop`.
+    socket: OwnedFd,
+    index: u16,
+    reactor: &'static Reactor,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.reactor.leave(self.index);
+    }
+}
+
+impl Stream {
+    /// Begins a connection to `address`. [`Stream::connected`] tells when it stands.
+    ///
+    /// # Errors
+    /// The system's: no descriptors, no route, refused at once.
+    pub fn connect(reactor: &'static Reactor, address: &SocketAddr) -> io::Result<Self> {
+        let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let socket = socket(family, SockType::Stream, flags, SockProtocol::Tcp)?;
+        setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
+        match connect(socket.as_raw_fd(), &SockaddrStorage::from(*address)) {
+            Ok(()) | Err(Errno::EINPROGRESS) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        let index = reactor.register(&socket, 0)?;
+        Ok(Self { socket, index, reactor })
+    }
+
+    /// Whether the connection stands; `None` while it is not decided, and the owner is woken when it is.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub fn connected(&self) -> Option<io::Result<()>> {
+        if self.reactor.ready(self.index, BROKEN) {
+            let error = getsockopt(&self.socket, sockopt::SocketError).unwrap_or(libc::ECONNRESET);
+            let error = if error == 0 { libc::ECONNRESET } else { error };
+            return Some(Err(io::Error::from_raw_os_error(error)));
+        }
+        if self.reactor.ready(self.index, WRITE) {
+            return Some(Ok(()));
+        }
+        self.reactor.wait_for(self.index, WRITE);
+        None
+    }
+
+    /// Makes `seat`'s task the one that events wake.
+    pub fn set_owner(&self, seat: &Seat) {
+        self.reactor.set_owner(self.index, Some(seat.index()));
+    }
+
+    /// Leaves the connection to itself: events are only remembered.
+    pub fn disown(&self) {
+        self.reactor.set_owner(self.index, None);
+    }
+
+    /// Whether the peer closed its side or the connection is over; no system call.
+    #[must_use]
+    pub fn hung_up(&self) -> bool {
+        self.reactor.ready(self.index, PEER_CLOSED | BROKEN)
+    }
+
+    /// Whether the connection is over in both directions; no system call.
+    #[must_use]
+    pub fn broken(&self) -> bool {
+        self.reactor.ready(self.index, BROKEN)
+    }
+
+    /// Whether a receive may find something; if not, the owner is woken when it may. No system call.
+    #[must_use]
+    pub fn readable(&self) -> bool {
+        let readable = self.reactor.ready(self.index, READ);
+        if !readable {
+            self.reactor.wait_for(self.index, READ);
+        }
+        readable
+    }
+
+    /// Whether an idle connection is still good: nothing came and nobody closed it. No system call.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        !self.reactor.ready(self.index, READ | PEER_CLOSED | BROKEN)
+    }
+
+    /// Receives into `space`, which has room for at least one byte.
+    ///
+    /// # Errors
+    /// The system's, a reset among them.
+    pub fn receive(&self, space: &mut [u8]) -> io::Result<Received> {
+        debug_assert!(!space.is_empty());
+        if !self.readable() {
+            return Ok(Received::Dry);
+        }
+        loop {
+            match recv(self.socket.as_raw_fd(), space, MsgFlags::empty()) {
+                Ok(0) => return Ok(Received::End),
+                Ok(count) => {
+                    if count < space.len() && !self.hung_up() {
+                        self.reactor.set_dry(self.index, READ);
+                    }
+                    return Ok(Received::Bytes(count));
+                }
+                Err(Errno::EAGAIN) => {
+                    self.reactor.set_dry(self.index, READ);
+                    self.reactor.wait_for(self.index, READ);
+                    return Ok(Received::Dry);
+                }
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Sends what it can of `slices`, in one call; `None` when nothing can be taken now, and the owner is woken when it
+    /// can.
+    ///
+    /// # Errors
+    /// The system's: a reset, a closed connection.
+    pub fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+        if !self.reactor.ready(self.index, WRITE) {
+            self.reactor.wait_for(self.index, WRITE);
+            return Ok(None);
+        }
+        loop {
+            match writev(&self.socket, slices) {
+                Ok(count) => {
+                    if count < slices.iter().map(|slice| slice.len()).sum() {
+                        self.reactor.set_dry(self.index, WRITE);
+                        self.reactor.wait_for(self.index, WRITE);
+                    }
+                    return Ok(Some(count));
+                }
+                Err(Errno::EAGAIN) => {
+                    self.reactor.set_dry(self.index, WRITE);
+                    self.reactor.wait_for(self.index, WRITE);
+                    return Ok(None);
+                }
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Says that no more will be sent; the peer may still.
+    pub fn finish_sending(&self) {
+        // A connection that is over needs no goodbye.
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Write);
+    }
+}
+
+/// A listening TCP socket.
+pub struct Listener {
+    socket: OwnedFd,
+    index: u16,
+    reactor: &'static Reactor,
+    address: SocketAddr,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.reactor.leave(self.index);
+    }
+}
+
+impl Listener {
+    /// Listens on `address`. What is set here (`TCP_NODELAY`) the accepted sockets inherit.
+    ///
+    /// # Errors
+    /// The system's: the port is in use, no permission.
+    pub fn bind(reactor: &'static Reactor, address: &SocketAddr, only_v6: bool) -> io::Result<Self> {
+        let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let socket = socket(family, SockType::Stream, flags, SockProtocol::Tcp)?;
+        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+        setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
+        if address.is_ipv6() {
+            setsockopt(&socket, sockopt::Ipv6V6Only, &only_v6)?;
+        }
+        bind(socket.as_raw_fd(), &SockaddrStorage::from(*address))?;
+        listen(&socket, Backlog::new(BACKLOG)?)?;
+        let bound: SockaddrStorage = getsockname(socket.as_raw_fd())?;
+        let address = to_std(&bound).unwrap_or(*address);
+        let index = reactor.register_listener(&socket)?;
+        Ok(Self { socket, index, reactor, address })
+    }
+
+    /// Where it listens, with the real port.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Makes `seat`'s task the one that is woken for new connections.
+    pub fn set_owner(&self, seat: &Seat) {
+        self.reactor.set_owner(self.index, Some(seat.index()));
+    }
+
+    /// Whether a connection may be there; if not, the owner is woken when it is.
+    #[must_use]
+    pub fn acceptable(&self) -> bool {
+        let acceptable = self.reactor.ready(self.index, READ);
+        if !acceptable {
+            self.reactor.wait_for(self.index, READ);
+        }
+        acceptable
+    }
+
+    /// Takes one connection, with the client's address; `None` when there is none.
+    ///
+    /// # Errors
+    /// The system's: out of descriptors or memory, or the connection is gone already.
+    pub fn accept(&self) -> io::Result<Option<(Stream, SocketAddr)>> {
+        let (socket, peer) = match accept4(&self.socket) {
+            Ok(accepted) => accepted,
+            Err(Errno::EAGAIN) => {
+                self.reactor.set_dry(self.index, READ);
+                self.reactor.wait_for(self.index, READ);
+                return Ok(None);
+            }
+            Err(errno) => return Err(errno.into()),
+        };
+        // The first bytes mostly came with the connection, and there is room to send: try before waiting.
+        let index = self.reactor.register(&socket, READ | WRITE)?;
+        Ok(Some((Stream { socket, index, reactor: self.reactor }, peer)))
+    }
+
+    /// Takes the socket out of the epoll set's sight, or puts it back: a listener that must rest costs no turn.
+    pub fn listen(&self, listening: bool) {
+        if let Err(error) = self.reactor.set_listening(&self.socket, self.index, listening) {
+            log::error!("listener {}: epoll: {error}", self.address);
+        }
+    }
+}
+
+fn accept4(listener: &OwnedFd) -> nix::Result<(OwnedFd, SocketAddr)> {
+    // SAFETY: sockaddr_storage is plain old data, for which all zeroes is a value.
+    let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
+    let mut length = libc::socklen_t::try_from(size_of::<libc::sockaddr_storage>()).unwrap_or(0);
+    let address = (&raw mut storage).cast::<libc::sockaddr>();
+    // SAFETY: `address` points to `length` writable bytes that outlive the call; the descriptor is open.
+    let socket = Errno::result(unsafe {
+        libc::accept4(listener.as_raw_fd(), address, &raw mut length, libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)
+    })?;
+    // SAFETY: the call just returned this descriptor, nobody else owns it.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    // SAFETY: the kernel wrote an address of `length` bytes into `storage`.
+    let peer = unsafe { SockaddrStorage::from_raw(address, Some(length)) };
+    let peer = peer.as_ref().and_then(to_std).ok_or(Errno::EAFNOSUPPORT)?;
+    Ok((socket, peer))
+}
+
+fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(v4) = address.as_sockaddr_in() {
+        return Some(SocketAddr::new(IpAddr::V4(v4.ip()), v4.port()));
+    }
+    let v6 = address.as_sockaddr_in6()?;
+    // A client that came over IPv4 to an IPv6 listener is an IPv4 client.
+    Some(SocketAddr::new(IpAddr::V6(v6.ip()).to_canonical(), v6.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Loop;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+
+    #[test]
+    fn accepted_sockets_inherit_nodelay_and_a_fin_with_the_last_bytes_is_seen() {
+        let reactor: &'static Reactor = Box::leak(Box::new(Reactor::new(8, 4).unwrap()));
+        let event_loop: &'static Loop = Box::leak(Box::new(Loop::new(reactor)));
+        let listener = Listener::bind(reactor, &"127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let mut client = TcpStream::connect(listener.address()).unwrap();
+        client.write_all(b"ping").unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        event_loop
+            .executor
+            .spawn(async move {
+                let seat = Seat::take(reactor).unwrap();
+                listener.set_owner(&seat);
+                let soon = reactor.now_ms() + 20_000;
+                let accept = || if listener.acceptable() { listener.accept().unwrap() } else { None };
+                let (stream, peer) = seat.until(soon, accept).await.unwrap();
+                assert!(peer.ip().is_loopback());
+                assert!(getsockopt(&stream.socket, sockopt::TcpNoDelay).unwrap());
+                stream.set_owner(&seat);
+                let mut space = [0; 64];
+                let mut receive = |stream: &Stream| match stream.receive(&mut space).unwrap() {
+                    Received::Dry => None,
+                    received => Some(received),
+                };
+                assert_eq!(seat.until(soon, || receive(&stream)).await, Ok(Received::Bytes(4)));
+                assert_eq!(seat.until(soon, || receive(&stream)).await, Ok(Received::End));
+                assert_eq!(stream.send(&[IoSlice::new(b"po"), IoSlice::new(b"ng")]).unwrap(), Some(4));
+                drop((stream, seat, listener));
+                assert_eq!(reactor.free_sources(), 8);
+                event_loop.end(7);
+            })
+            .detach();
+        assert_eq!(event_loop.run(|| ()).unwrap(), 7);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert_eq!(answer, "pong");
+    }
+
+    #[test]
+    fn a_deadline_ends_a_wait_and_another_thread_wakes_the_loop() {
+        let reactor: &'static Reactor = Box::leak(Box::new(Reactor::new(2, 4).unwrap()));
+        let event_loop: &'static Loop = Box::leak(Box::new(Loop::new(reactor)));
+        let (task, runnable_wakers) = (event_loop.executor, std::sync::mpsc::channel());
+        task.spawn(async move {
+            let seat = Seat::take(reactor).unwrap();
+            assert_eq!(seat.until(reactor.now_ms() + 50, || None::<()>).await, Err(crate::runtime::Elapsed));
+            assert!(reactor.now_ms() >= 50);
+            // Another thread wakes this task while the loop sleeps without a deadline.
+            let mut asked = false;
+            std::future::poll_fn(|cx| {
+                if std::mem::replace(&mut asked, true) {
+                    return std::task::Poll::Ready(());
+                }
+                runnable_wakers.0.send(cx.waker().clone()).unwrap();
+                std::task::Poll::Pending
+            })
+            .await;
+            event_loop.end(0);
+        })
+        .detach();
+        let other = std::thread::spawn(move || runnable_wakers.1.recv().unwrap().wake());
+        assert_eq!(event_loop.run(|| ()).unwrap(), 0);
+        other.join().unwrap();
+    }
+}
