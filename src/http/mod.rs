@@ -1,2 +1,14 @@
-//! HTTP/1.1 without sockets.
+//! HTTP/1.1 without sockets: heads, body framing, rewriting and beelance's own replies.
+//!
+//! Owns every rule of RFC 9110 and RFC 9112 that beelance follows. Knows no socket and no clock: bytes go in, decisions
+//! and rewritten bytes come out.
+
+pub mod body;
+pub mod chunk;
+pub mod cookie;
+pub mod fields;
+pub mod reply;
+pub mod request;
+pub mod response;
 pub mod route;
+pub mod scan;

@@ -1,0 +1,116 @@
+//! One cookie among a request's, found and taken out (RFC 6265 section 4.2).
+
+use super::fields::{Cuts, Known, TooManyCuts, line, offset};
+use httparse::Header;
+
+/// The value of the first cookie called `name`. With it go the cuts that take every cookie of that name out of the head
+/// and leave the others as they are.
+///
+/// # Errors
+/// [`TooManyCuts`] when the name is repeated more often than any honest client does.
+pub fn take<'b>(
+    head: &'b [u8],
+    fields: &[Header<'b>],
+    name: &str,
+    cuts: &mut Cuts,
+) -> Result<Option<&'b [u8]>, TooManyCuts> {
+    let mut found = None;
+    for (index, field) in fields.iter().enumerate() {
+        if Known::of(field.name) != Some(Known::Cookie) {
+            continue;
+        }
+        let base = offset(head, field.value);
+        // Where the last cookie that stays ended; what is taken out behind it goes with the separator.
+        let mut kept_end = None;
+        let mut start = 0;
+        let mut taken_last = None;
+        while start < field.value.len() {
+            let end = field.value[start..].iter().position(|&byte| byte == b';').map_or(field.value.len(), |at| start + at);
+            let pair = field.value[start..end].trim_ascii();
+            let next = next_pair(field.value, end);
+            match value_of(pair, name) {
+                Some(value) => {
+                    found = found.or(Some(value));
+                    taken_last = Some(start);
+                    if next < field.value.len() {
+                        cuts.add(base + start..base + next)?;
+                        taken_last = None;
+                    }
+                }
+                None => {
+                    kept_end = Some(end);
+                    taken_last = None;
+                }
+            }
+            start = next;
+        }
+        match (taken_last, kept_end) {
+            (Some(_), None) => cuts.add(line(head, fields, index))?,
+            (Some(_), Some(kept_end)) => cuts.add(base + kept_end..base + field.value.len())?,
+            (None, _) => {}
+        }
+    }
+    Ok(found)
+}
+
+/// Where the pair behind the separator at `end` begins.
+fn next_pair(value: &[u8], end: usize) -> usize {
+    let rest = value.get(end + 1..).unwrap_or(&[]);
+    let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    (end + 1 + blanks).min(value.len())
+}
+
+fn value_of<'b>(pair: &'b [u8], name: &str) -> Option<&'b [u8]> {
+    let equals = pair.iter().position(|&byte| byte == b'=')?;
+    (pair[..equals].trim_ascii_end() == name.as_bytes()).then(|| pair[equals + 1..].trim_ascii())
+}
+
+/// Whether a Set-Cookie value sets the cookie called `name`.
+#[must_use]
+pub fn sets(value: &[u8], name: &str) -> bool {
+    value_of(value.trim_ascii_start(), name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taken_out_and_the_others_left_as_they_are() {
+        let cases: [(&str, Option<&str>, &str); 14] = [
+            ("Cookie: a=1\r\n", None, "Cookie: a=1\r\n"),
+            ("Cookie: S=x\r\n", Some("x"), ""),
+            ("Cookie: S=x; a=1\r\n", Some("x"), "Cookie: a=1\r\n"),
+            ("Cookie: a=1; S=x\r\n", Some("x"), "Cookie: a=1\r\n"),
+            ("Cookie: a=1; S=x; b=\"2\"\r\n", Some("x"), "Cookie: a=1; b=\"2\"\r\n"),
+            ("Cookie: a=1;S=x;b=2\r\n", Some("x"), "Cookie: a=1;b=2\r\n"),
+            ("cookie:S=x;  S=y ; S=z\r\n", Some("x"), ""),
+            ("Cookie: S=x; a=1; S=y\r\n", Some("x"), "Cookie: a=1\r\n"),
+            ("Cookie: a=1; S=x; S=y\r\n", Some("x"), "Cookie: a=1\r\n"),
+            ("Cookie: SS=1; S2=1; S\r\n", None, "Cookie: SS=1; S2=1; S\r\n"),
+            ("Cookie: S=\r\n", Some(""), ""),
+            ("Cookie: S=x;\r\n", Some("x"), ""),
+            ("Cookie: a=1\r\nX: y\r\nCookie: S=x\r\n", Some("x"), "Cookie: a=1\r\nX: y\r\n"),
+            ("Cookie: s=1; S=x=y\r\n", Some("x=y"), "Cookie: s=1\r\n"),
+        ];
+        for (lines, value, kept) in cases {
+            let mut head = format!("{lines}\r\n").into_bytes();
+            let mut fields = [httparse::EMPTY_HEADER; 8];
+            let copy = head.clone();
+            let httparse::Status::Complete((_, fields)) = httparse::parse_headers(&copy, &mut fields).unwrap() else {
+                panic!("{lines}")
+            };
+            let mut cuts = Cuts::default();
+            let found = take(&copy, fields, "S", &mut cuts).unwrap();
+            assert_eq!(found, value.map(str::as_bytes), "{lines:?}");
+            let length = cuts.apply(&mut head, copy.len());
+            assert_eq!(String::from_utf8_lossy(&head[..length]), format!("{kept}\r\n"), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn set_cookie_names() {
+        assert!(sets(b"S=x; path=/", "S") && sets(b" S =x", "S"));
+        assert!(!sets(b"SS=x", "S") && !sets(b"s=x", "S") && !sets(b"S; path=/", "S"));
+    }
+}

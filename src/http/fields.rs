@@ -1,0 +1,258 @@
+//! Header fields that a proxy has to know, and the cuts it makes.
+//!
+//! A head is rewritten in place: what must not be passed on is cut out, what is added goes behind the last line. Every
+//! other byte stays as it came, in its order.
+
+use std::ops::Range;
+
+/// Cuts one head may need: every line, and cookies inside lines.
+pub const MAX_CUTS: usize = crate::limits::MAX_HEADERS + 32;
+/// Options of all Connection fields of a head together; more is nobody's honest head.
+const MAX_OPTIONS: usize = 32;
+
+/// A field whose meaning matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// Connection: options and names of further hop-by-hop fields.
+    Connection,
+    /// Content-Length.
+    ContentLength,
+    /// Cookie.
+    Cookie,
+    /// Expect.
+    Expect,
+    /// Host.
+    Host,
+    /// Keep-Alive, Proxy-Connection, TE, Trailer, Upgrade: of this hop only, never passed on.
+    HopByHop,
+    /// Set-Cookie.
+    SetCookie,
+    /// Transfer-Encoding.
+    TransferEncoding,
+    /// X-Forwarded-Proto.
+    ForwardedProto,
+}
+
+impl Known {
+    /// What `name` means, if it means anything here.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        match name.len() {
+            2 if is("te") => Some(Self::HopByHop),
+            4 if is("host") => Some(Self::Host),
+            6 if is("cookie") => Some(Self::Cookie),
+            6 if is("expect") => Some(Self::Expect),
+            7 if is("upgrade") || is("trailer") => Some(Self::HopByHop),
+            10 if is("connection") => Some(Self::Connection),
+            10 if is("keep-alive") => Some(Self::HopByHop),
+            10 if is("set-cookie") => Some(Self::SetCookie),
+            14 if is("content-length") => Some(Self::ContentLength),
+            16 if is("proxy-connection") => Some(Self::HopByHop),
+            17 if is("transfer-encoding") => Some(Self::TransferEncoding),
+            17 if is("x-forwarded-proto") => Some(Self::ForwardedProto),
+            _ => None,
+        }
+    }
+
+    /// Whether a Connection option of this name may remove the field. Framing and the name of the host are end to end
+    /// whatever a peer says (RFC 9110 section 7.6.1).
+    #[must_use]
+    pub fn may_be_nominated(self) -> bool {
+        match self {
+            Self::ContentLength | Self::Host | Self::TransferEncoding | Self::Connection => false,
+            Self::Cookie | Self::Expect | Self::HopByHop | Self::SetCookie | Self::ForwardedProto => true,
+        }
+    }
+}
+
+/// The options of all Connection fields of one head.
+#[derive(Debug, Default)]
+pub struct ConnectionOptions<'b> {
+    /// `close` is among them.
+    pub close: bool,
+    /// `keep-alive` is among them.
+    pub keep_alive: bool,
+    named: heapless::Vec<&'b str, MAX_OPTIONS>,
+}
+
+/// More Connection options than any honest head has.
+#[derive(Debug)]
+pub struct TooManyOptions;
+
+impl<'b> ConnectionOptions<'b> {
+    /// Adds the options of one Connection field.
+    ///
+    /// # Errors
+    /// [`TooManyOptions`] beyond a fixed number.
+    pub fn add(&mut self, value: &'b [u8]) -> Result<(), TooManyOptions> {
+        for option in elements(value) {
+            // An option that is not even ASCII names no field.
+            let Ok(option) = std::str::from_utf8(option) else { continue };
+            if option.eq_ignore_ascii_case("close") {
+                self.close = true;
+            } else if option.eq_ignore_ascii_case("keep-alive") {
+                self.keep_alive = true;
+            } else {
+                self.named.push(option).map_err(|_| TooManyOptions)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a field of this name is of this hop only.
+    #[must_use]
+    pub fn nominate(&self, name: &str) -> bool {
+        self.named.iter().any(|option| option.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether any field is named at all.
+    #[must_use]
+    pub fn names_any(&self) -> bool {
+        !self.named.is_empty()
+    }
+}
+
+/// The elements of a comma-separated list, without blanks around them and without the empty ones.
+pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+}
+
+/// The value of all Content-Length fields of a head so far (RFC 9112 section 6.3): digits only, 64 bits, and every
+/// repetition the same.
+///
+/// # Errors
+/// Why the length cannot be trusted.
+pub fn content_length(before: Option<u64>, value: &[u8]) -> Result<u64, &'static str> {
+    let mut length = before;
+    let mut any = false;
+    for element in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+        any = true;
+        if element.is_empty() || !element.iter().all(u8::is_ascii_digit) {
+            return Err("Content-Length is not a number");
+        }
+        let number = element.iter().try_fold(0u64, |number, digit| {
+            number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+        });
+        let number = number.ok_or("Content-Length is beyond 64 bits")?;
+        if length.is_some_and(|length| length != number) {
+            return Err("two different Content-Length values");
+        }
+        length = Some(number);
+    }
+    length.filter(|_| any).ok_or("Content-Length is empty")
+}
+
+/// Ranges of a head that are not passed on.
+#[derive(Debug, Default)]
+pub struct Cuts(heapless::Vec<(u16, u16), MAX_CUTS>);
+
+/// More cuts than any honest head needs.
+#[derive(Debug)]
+pub struct TooManyCuts;
+
+impl Cuts {
+    /// Cuts `range`, offsets into the head.
+    ///
+    /// # Errors
+    /// [`TooManyCuts`] when the table is full.
+    pub fn add(&mut self, range: Range<usize>) -> Result<(), TooManyCuts> {
+        let (Ok(start), Ok(end)) = (u16::try_from(range.start), u16::try_from(range.end)) else {
+            return Err(TooManyCuts);
+        };
+        self.0.push((start, end)).map_err(|_| TooManyCuts)
+    }
+
+    /// Moves what is kept of the first `length` bytes to their front, and says how long it is.
+    #[must_use]
+    pub fn apply(mut self, bytes: &mut [u8], length: usize) -> usize {
+        self.0.sort_unstable();
+        let mut kept = 0;
+        let mut from = 0;
+        for (start, end) in self.0 {
+            let (start, end) = (usize::from(start).min(length), usize::from(end).min(length));
+            if start > from {
+                if kept != from {
+                    bytes.copy_within(from..start, kept);
+                }
+                kept += start - from;
+            }
+            from = from.max(end);
+        }
+        if from < length {
+            if kept != from {
+                bytes.copy_within(from..length, kept);
+            }
+            kept += length - from;
+        }
+        kept
+    }
+}
+
+/// Where `part` lies in `whole`, which it is a slice of.
+pub(crate) fn offset(whole: &[u8], part: &[u8]) -> usize {
+    let offset = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+    debug_assert!(offset + part.len() <= whole.len());
+    offset.min(whole.len())
+}
+
+/// The line of the `index`th field, its CRLF included: up to the next field's name, or to the head's empty line.
+pub(crate) fn line(head: &[u8], fields: &[httparse::Header<'_>], index: usize) -> Range<usize> {
+    let start = offset(head, fields[index].name.as_bytes());
+    let end = fields.get(index + 1).map_or(head.len() - 2, |next| offset(head, next.name.as_bytes()));
+    start..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lengths() {
+        let cases: [(Option<u64>, &str, Option<u64>); 13] = [
+            (None, "5", Some(5)),
+            (None, "0005", Some(5)),
+            (Some(5), "5", Some(5)),
+            (None, "5, 5", Some(5)),
+            (None, "18446744073709551615", Some(u64::MAX)),
+            (None, "18446744073709551616", None),
+            (Some(5), "6", None),
+            (None, "5, 6", None),
+            (None, "", None),
+            (None, "+5", None),
+            (None, "5 5", None),
+            (None, "0x5", None),
+            (None, "5,", None),
+        ];
+        for (before, value, expected) in cases {
+            assert_eq!(content_length(before, value.as_bytes()).ok(), expected, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn options() {
+        let mut options = ConnectionOptions::default();
+        options.add(b" Close , X-Private,, keep-alive").unwrap();
+        assert!(options.close && options.keep_alive && options.nominate("x-private") && !options.nominate("close"));
+        assert!(options.add(b"a,".repeat(40).leak()).is_err());
+    }
+
+    proptest! {
+        /// Cutting in place is what leaving the bytes out of a copy is.
+        #[test]
+        fn cuts(length in 0usize..60, ranges in prop::collection::vec((0usize..60, 0usize..12), 0..8)) {
+            let mut bytes: Vec<u8> = (0..60).collect();
+            let mut cuts = Cuts::default();
+            let mut gone = [false; 60];
+            for (start, count) in ranges {
+                let range = start..(start + count).min(60);
+                gone[range.clone()].fill(true);
+                cuts.add(range).unwrap();
+            }
+            let expected: Vec<u8> = (0u8..60).filter(|&at| usize::from(at) < length && !gone[usize::from(at)]).collect();
+            let kept = cuts.apply(&mut bytes, length);
+            prop_assert_eq!(&bytes[..kept], &expected[..]);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Replies of beelance's own: small, and the same words HAProxy uses, which people search for.
+
+use std::fmt::{self, Write};
+
+/// Bytes a reply has at most.
+pub const MAX_REPLY: usize = 512;
+
+/// The reply's reason phrase and the sentence of its body (HAProxy's `http_err_msgs`).
+const REPLIES: [(u16, &str, &str); 11] = [
+    (400, "Bad Request", "Your browser sent an invalid request."),
+    (408, "Request Time-out", "Your browser didn't send a complete request in time."),
+    (413, "Payload Too Large", "The request entity exceeds the maximum allowed."),
+    (414, "URI Too Long", "The request target exceeds the maximum allowed."),
+    (431, "Request Header Fields Too Large", "The request header fields exceed the maximum allowed."),
+    (500, "Internal Server Error", "An internal server error occurred."),
+    (501, "Not Implemented", "The server does not support the functionality required to fulfill the request."),
+    (502, "Bad Gateway", "The server returned an invalid or incomplete response."),
+    (503, "Service Unavailable", "No server is available to handle this request."),
+    (504, "Gateway Time-out", "The server didn't respond in time."),
+    (505, "HTTP Version Not Supported", "Only HTTP/1.0 and HTTP/1.1 are spoken here."),
+];
+
+/// What the connection does behind a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// It closes, and the reply says so.
+    Close,
+    /// It stays, as an HTTP/1.1 client expects.
+    Keep,
+    /// It stays, and an HTTP/1.0 client has to be told.
+    SayKeep,
+}
+
+/// A complete reply.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: u16,
+    bytes: heapless::Vec<u8, MAX_REPLY>,
+}
+
+impl Reply {
+    /// The reply for `status`, one of the table's; without a body when it answers HEAD.
+    #[must_use]
+    pub fn new(status: u16, after: After, head_only: bool) -> Self {
+        let known = REPLIES.iter().find(|(known, ..)| *known == status);
+        let &(status, reason, sentence) = known.unwrap_or(&REPLIES[5]);
+        debug_assert!(known.is_some(), "no reply {status}");
+        let mut bytes = heapless::Vec::new();
+        // The table's longest reply fits: a test says so.
+        let written = write_reply(&mut bytes, status, reason, sentence, after, head_only);
+        debug_assert!(written.is_ok());
+        Self { status, bytes }
+    }
+
+    /// The bytes to send.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+fn write_reply(
+    out: &mut heapless::Vec<u8, MAX_REPLY>,
+    status: u16,
+    reason: &str,
+    sentence: &str,
+    after: After,
+    head_only: bool,
+) -> fmt::Result {
+    let frame = "<html><body><h1> </h1>\n\n</body></html>\n".len() + 3;
+    let length = frame + reason.len() + sentence.len();
+    write!(out, "HTTP/1.1 {status} {reason}\r\nContent-Length: {length}\r\nCache-Control: no-cache\r\n")?;
+    out.write_str(match after {
+        After::Close => "Connection: close\r\n",
+        After::Keep => "",
+        After::SayKeep => "Connection: keep-alive\r\n",
+    })?;
+    out.write_str("Content-Type: text/html\r\n\r\n")?;
+    if head_only {
+        return Ok(());
+    }
+    write!(out, "<html><body><h1>{status} {reason}</h1>\n{sentence}\n</body></html>\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reply_is_whole_and_its_length_is_right() {
+        for (status, reason, _) in REPLIES {
+            for after in [After::Close, After::Keep, After::SayKeep] {
+                let reply = Reply::new(status, after, false);
+                let text = std::str::from_utf8(reply.bytes()).unwrap();
+                let (head, body) = text.split_once("\r\n\r\n").unwrap();
+                assert!(head.starts_with(&format!("HTTP/1.1 {status} {reason}\r\n")), "{head}");
+                assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head} {}", body.len());
+                assert_eq!(head.contains("Connection: close"), after == After::Close);
+                assert!(body.ends_with("</html>\n"));
+                let head_only = Reply::new(status, after, true);
+                assert_eq!(head_only.bytes(), &reply.bytes()[..head.len() + 4]);
+            }
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! Request heads (RFC 9112 sections 2 to 6): parsed once, checked, and what to cut from them.
+//!
+//! Refuses what two readers could read differently; the reason goes into the reply's status and the log.
+
+use super::body::Framing;
+use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, content_length, elements, line, offset};
+use httparse::Header;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+
+/// Bytes a Host value may have: a DNS name, a colon and a port, with room.
+pub const MAX_HOST: usize = 280;
+
+/// The version of HTTP a peer speaks; beelance itself always speaks 1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0
+    Http10,
+    /// HTTP/1.1
+    Http11,
+}
+
+/// Why a request is refused, and with which status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status of the reply.
+    pub status: u16,
+    /// What is wrong, for the log.
+    pub reason: &'static str,
+}
+
+const fn bad(reason: &'static str) -> Refusal {
+    Refusal { status: 400, reason }
+}
+
+impl From<TooManyCuts> for Refusal {
+    fn from(_: TooManyCuts) -> Self {
+        bad("too many cookies of one name")
+    }
+}
+
+impl From<TooManyOptions> for Refusal {
+    fn from(_: TooManyOptions) -> Self {
+        bad("too many Connection options")
+    }
+}
+
+/// What a method means to a proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET, OPTIONS, TRACE, PUT, DELETE: doing it twice is doing it once (RFC 9110 section 9.2.2).
+    Idempotent,
+    /// HEAD: idempotent, and its response has no body.
+    Head,
+    /// POST, PATCH and every other: never sent twice.
+    Other,
+}
+
+impl Method {
+    fn of(method: &str) -> Self {
+        match method {
+            "GET" | "OPTIONS" | "TRACE" | "PUT" | "DELETE" => Self::Idempotent,
+            "HEAD" => Self::Head,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether a request may be sent again when nobody knows if it was received.
+    #[must_use]
+    pub fn is_idempotent(self) -> bool {
+        match self {
+            Self::Idempotent | Self::Head => true,
+            Self::Other => false,
+        }
+    }
+}
+
+/// A request head, borrowed from the bytes it came in.
+#[derive(Debug)]
+pub struct RequestHead<'b, 'f> {
+    /// The method, a token.
+    pub method: &'b str,
+    /// What it means here.
+    pub kind: Method,
+    /// The target's path, without the query; `*` for OPTIONS of the server.
+    pub path: &'b [u8],
+    /// The authority it is for: Host, or the absolute target's.
+    pub host: Option<&'b [u8]>,
+    /// Whether `host` must be written anew, because it came in the target and the Host field said something else.
+    pub rewrites_host: bool,
+    /// The client's version.
+    pub version: Version,
+    /// How the body is delimited.
+    pub framing: Framing,
+    /// Whether the Content-Length line was cut because it must be written anew in its plain form.
+    pub rewrites_length: bool,
+    /// Whether the client wants the connection kept.
+    pub keep_alive: bool,
+    /// All fields, as they came.
+    pub fields: &'f [Header<'b>],
+    /// Bytes of the request line, without its CRLF.
+    pub line: usize,
+    /// What is not passed on so far.
+    pub cuts: Cuts,
+    /// The byte of an absolute target that becomes the `/` of its origin form.
+    slash: Option<usize>,
+}
+
+/// Parses the head in `bytes`, which is complete up to and including its empty line.
+///
+/// # Errors
+/// [`Refusal`] with 400, 431 or 501.
+pub fn parse<'b, 'f>(
+    bytes: &'b [u8],
+    fields: &'f mut [MaybeUninit<Header<'b>>],
+) -> Result<RequestHead<'b, 'f>, Refusal> {
+    let mut parsed = httparse::Request::new(&mut []);
+    match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, bytes, fields) {
+        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
+        Ok(_) => return Err(bad("the head is not complete")),
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Refusal { status: 431, reason: "too many header fields" });
+        }
+        Err(httparse::Error::Version) if names_other_version(bytes) => {
+            return Err(Refusal { status: 505, reason: "not HTTP/1" });
+        }
+        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(bad("bad header field")),
+        Err(_) => return Err(bad("bad request line")),
+    }
+    let (Some(method), Some(target)) = (parsed.method, parsed.path) else { return Err(bad("bad request line")) };
+    let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    let mut head = RequestHead {
+        method,
+        kind: Method::of(method),
+        path: &[],
+        host: None,
+        rewrites_host: false,
+        version,
+        framing: Framing::None,
+        rewrites_length: false,
+        keep_alive: false,
+        fields: parsed.headers,
+        line: offset(bytes, target.as_bytes()) + target.len() + " HTTP/1.1".len(),
+        cuts: Cuts::default(),
+        slash: None,
+    };
+    head.read_fields(bytes)?;
+    head.read_target(bytes, target.as_bytes())?;
+    Ok(head)
+}
+
+impl<'b> RequestHead<'b, '_> {
+    fn read_fields(&mut self, bytes: &'b [u8]) -> Result<(), Refusal> {
+        let mut options = ConnectionOptions::default();
+        let (mut length, mut length_lines, mut chunked) = (None, 0, false);
+        for (index, field) in self.fields.iter().enumerate() {
+            match Known::of(field.name) {
+                Some(Known::Host) => {
+                    if self.host.is_some() {
+                        return Err(bad("two Host fields"));
+                    }
+                    check_host(field.value)?;
+                    self.host = Some(field.value);
+                }
+                Some(Known::Connection) => {
+                    options.add(field.value)?;
+                    self.cuts.add(line(bytes, self.fields, index))?;
+                }
+                Some(Known::HopByHop) => self.cuts.add(line(bytes, self.fields, index))?,
+                Some(Known::ContentLength) => {
+                    length = Some(content_length(length, field.value).map_err(bad)?);
+                    length_lines += 1;
+                    self.rewrites_length |= length_lines > 1 || !field.value.iter().all(u8::is_ascii_digit);
+                }
+                Some(Known::TransferEncoding) => {
+                    if self.version == Version::Http10 {
+                        return Err(bad("Transfer-Encoding in HTTP/1.0"));
+                    }
+                    read_codings(field.value, &mut chunked)?;
+                    self.cuts.add(line(bytes, self.fields, index))?;
+                }
+                Some(Known::Cookie | Known::Expect | Known::SetCookie | Known::ForwardedProto) | None => {}
+            }
+        }
+        self.framing = match (length, chunked) {
+            (Some(_), true) => return Err(bad("Content-Length and Transfer-Encoding")),
+            (None, true) => Framing::Chunked,
+            (Some(0) | None, false) => Framing::None,
+            (Some(length), false) => Framing::Length(length),
+        };
+        for (index, field) in self.fields.iter().enumerate() {
+            let known = Known::of(field.name);
+            let nominated = options.names_any()
+                && known.is_none_or(Known::may_be_nominated)
+                && options.nominate(field.name);
+            if nominated || (self.rewrites_length && known == Some(Known::ContentLength)) {
+                self.cuts.add(line(bytes, self.fields, index))?;
+            }
+        }
+        self.keep_alive = match self.version {
+            Version::Http10 => options.keep_alive && !options.close,
+            Version::Http11 => !options.close,
+        };
+        Ok(())
+    }
+
+    /// Origin, absolute or asterisk form (RFC 9112 section 3.2); an absolute target is cut down to its origin form.
+    fn read_target(&mut self, bytes: &'b [u8], target: &'b [u8]) -> Result<(), Refusal> {
+        if !target.iter().all(|byte| matches!(byte, b'!'..=b'~')) || target.contains(&b'#') {
+            return Err(bad("bad byte in the target"));
+        }
+        if self.method == "CONNECT" {
+            return Err(Refusal { status: 501, reason: "CONNECT" });
+        }
+        if let Some(scheme) = absolute(target) {
+            let authority = &target[scheme..];
+            let end = authority.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(authority.len());
+            let (authority, rest) = authority.split_at(end);
+            check_host(authority)?;
+            if self.host.is_none_or(|host| !host.eq_ignore_ascii_case(authority)) {
+                self.rewrites_host = true;
+                if let Some(index) = self.fields.iter().position(|field| Known::of(field.name) == Some(Known::Host)) {
+                    self.cuts.add(line(bytes, self.fields, index))?;
+                }
+            }
+            self.host = Some(authority);
+            let start = offset(bytes, target);
+            let mut cut: Range<usize> = start..start + scheme + end;
+            if rest.first() != Some(&b'/') {
+                cut.end -= 1;
+                self.slash = Some(cut.end);
+            }
+            self.cuts.add(cut)?;
+            self.path = path_of(rest);
+            if self.path.is_empty() {
+                self.path = b"/";
+            }
+        } else if target.first() == Some(&b'/') || (target == b"*" && self.method == "OPTIONS") {
+            self.path = path_of(target);
+        } else {
+            return Err(bad("bad target"));
+        }
+        if self.version == Version::Http11 && self.host.is_none() {
+            return Err(bad("no Host field"));
+        }
+        Ok(())
+    }
+
+    /// What rewriting needs, free of the bytes.
+    #[must_use]
+    pub fn into_rewrite(self) -> Rewrite {
+        Rewrite { cuts: self.cuts, version_at: self.line - 1, slash: self.slash }
+    }
+}
+
+/// What becomes of a request head on its way to a backend.
+#[derive(Debug)]
+pub struct Rewrite {
+    cuts: Cuts,
+    version_at: usize,
+    slash: Option<usize>,
+}
+
+impl Rewrite {
+    /// Rewrites the head in place, to HTTP/1.1 and without its empty line, so that fields can be added behind it.
+    /// Returns its new length.
+    #[must_use]
+    pub fn apply(self, head: &mut [u8]) -> usize {
+        head[self.version_at] = b'1';
+        if let Some(slash) = self.slash {
+            head[slash] = b'/';
+        }
+        let length = head.len() - 2;
+        self.cuts.apply(head, length)
+    }
+}
+
+/// The length of `http://` or `https://` at the start of an absolute target.
+fn absolute(target: &[u8]) -> Option<usize> {
+    ["http://", "https://"].into_iter().map(str::len).find(|&length| {
+        target.get(..length).is_some_and(|start| {
+            start.eq_ignore_ascii_case(b"http://") || start.eq_ignore_ascii_case(b"https://")
+        })
+    })
+}
+
+/// Whether the request line is whole but for a version that is not 1.0 or 1.1.
+fn names_other_version(head: &[u8]) -> bool {
+    let line = head.split(|&byte| byte == b'\r').next().unwrap_or(head);
+    let mut words = line.split(|&byte| byte == b' ');
+    let version = words.nth(2).and_then(|word| word.strip_prefix(b"HTTP/"));
+    words.next().is_none() && matches!(version, Some([b'0'..=b'9', b'.', b'0'..=b'9']))
+}
+
+fn path_of(target: &[u8]) -> &[u8] {
+    target.split(|&byte| byte == b'?').next().unwrap_or(target)
+}
+
+/// A host and perhaps a port (RFC 9110 section 4.2), with nothing in it that another reader could take for an end.
+fn check_host(host: &[u8]) -> Result<(), Refusal> {
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte);
+    if host.is_empty() || host.len() > MAX_HOST || !host.iter().all(allowed) {
+        return Err(bad("bad Host"));
+    }
+    let after_address = host.iter().position(|&byte| byte == b']').unwrap_or(0);
+    if let Some(colon) = host[after_address..].iter().position(|&byte| byte == b':') {
+        let port = &host[after_address + colon + 1..];
+        if port.len() > 5 || !port.iter().all(u8::is_ascii_digit) {
+            return Err(bad("bad port in Host"));
+        }
+    }
+    Ok(())
+}
+
+/// `chunked`, once, and nothing else.
+fn read_codings(value: &[u8], chunked: &mut bool) -> Result<(), Refusal> {
+    let mut any = false;
+    for coding in elements(value) {
+        any = true;
+        if !coding.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)) {
+            return Err(bad("bad Transfer-Encoding"));
+        }
+        if *chunked {
+            return Err(bad("chunked is not the last coding, or not the only one"));
+        }
+        if !coding.eq_ignore_ascii_case(b"chunked") {
+            return Err(Refusal { status: 501, reason: "unknown transfer coding" });
+        }
+        *chunked = true;
+    }
+    if any { Ok(()) } else { Err(bad("empty Transfer-Encoding")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn with<T>(bytes: &[u8], look: impl FnOnce(Result<RequestHead<'_, '_>, Refusal>) -> T) -> T {
+        let mut fields = [const { MaybeUninit::uninit() }; 16];
+        look(parse(bytes, &mut fields))
+    }
+
+    /// The head as it goes to a backend, without the fields that are added.
+    fn rewritten(head: &str) -> String {
+        let mut bytes = head.as_bytes().to_vec();
+        let rewrite = with(head.as_bytes(), |parsed| parsed.map(RequestHead::into_rewrite)).expect(head);
+        let length = rewrite.apply(&mut bytes);
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn rewriting() {
+        let cases = [
+            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n"),
+            ("GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\n"),
+            (
+                "GET / HTTP/1.1\r\nA: 1\r\nConnection: keep-alive, X-Hop\r\nX-Hop: 2\r\nHost: a\r\nKeep-Alive: 5\r\nB:  3 \r\n\r\n",
+                "GET / HTTP/1.1\r\nA: 1\r\nHost: a\r\nB:  3 \r\n",
+            ),
+            ("GET http://a/x?y HTTP/1.1\r\nHost: A\r\n\r\n", "GET /x?y HTTP/1.1\r\nHost: A\r\n"),
+            ("GET http://a:80 HTTP/1.1\r\nHost: b\r\n\r\n", "GET / HTTP/1.1\r\n"),
+            ("GET HTTP://a?x HTTP/1.1\r\nHost: a\r\n\r\n", "GET /?x HTTP/1.1\r\nHost: a\r\n"),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: content-length, host\r\n\r\n",
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n",
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\nContent-Length: 5\r\nX: y\r\n\r\n",
+                "POST / HTTP/1.1\r\nHost: a\r\nX: y\r\n",
+            ),
+            (
+                "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\nTE: trailers\r\nTrailer: x\r\nUpgrade: h2c\r\n\r\n",
+                "POST / HTTP/1.1\r\nHost: a\r\n",
+            ),
+        ];
+        for (head, expected) in cases {
+            assert_eq!(rewritten(head), expected);
+        }
+    }
+
+    #[test]
+    fn refused() {
+        let cases: [(&[u8], u16); 46] = [
+            (b"GET / HTTP/1.1\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a:8o\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: [::1]:x\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nX: a\rb\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nX\x01: b\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nX\xff: b\r\n\r\n", 400),
+            (b"GET  / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"GET /  HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 400),
+            (b"GET /\t HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"GET /\x80 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"GET /#x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"GET x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 501),
+            (b"G@T / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+            (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
+            (b"PRI * HTTP/2.0\r\n\r\n", 505),
+            (b"GET /\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", 501),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n", 400),
+            (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nA:1\r\nA:1\r\nA:1\r\nA:1\r\nA:1\r\nA:1\r\nA:1\r\nA:1\r\nA:1\r\nA:1\r\nA:1\r\nA:1\r\nA:1\r\nA:1\r\nA:1\r\nA:1\r\nA:1\r\n\r\n", 431),
+        ];
+        for (bytes, status) in cases {
+            let result = with(bytes, |parsed| parsed.map(|head| format!("{head:?}")));
+            assert_eq!(result.map_err(|refusal| refusal.status), Err(status), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn what_a_head_says() {
+        let head = b"PUT /a/b?c HTTP/1.1\r\nHost: shop:81\r\nContent-Length: 5000000000\r\nConnection: close\r\n\r\n";
+        with(head, |parsed| {
+            let parsed = parsed.unwrap();
+            assert_eq!((parsed.path, parsed.host), (&b"/a/b"[..], Some(&b"shop:81"[..])));
+            assert_eq!((parsed.framing, parsed.keep_alive), (Framing::Length(5_000_000_000), false));
+            assert!(parsed.kind.is_idempotent());
+            assert_eq!(&head[..parsed.line], b"PUT /a/b?c HTTP/1.1");
+        });
+        let cases: [(&[u8], bool); 4] = [
+            (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", true),
+            (b"GET / HTTP/1.0\r\n\r\n", false),
+            (b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", true),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, close\r\n\r\n", false),
+        ];
+        for (head, keep_alive) in cases {
+            assert_eq!(with(head, |parsed| parsed.unwrap().keep_alive), keep_alive);
+        }
+        assert!(!with(b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", |parsed| parsed.unwrap().kind.is_idempotent()));
+    }
+
+    proptest! {
+        /// No bytes make parsing panic, and what is passed on never says two things about its framing.
+        #[test]
+        fn nothing_ambiguous_is_passed_on(lines in prop::collection::vec(
+            "(Content-Length: [0-9 ,+]{0,5}|Transfer-Encoding: (chunked|gzip|[ a-z,]{0,8})|Connection: [a-zA-Z, -]{0,12}|Host: [a-z]|[A-Za-z :\r\n]{0,6})", 0..5), v10: bool
+        ) {
+            let head = format!("POST / HTTP/1.{}\r\nHost: a\r\n{}\r\n\r\n", u8::from(!v10), lines.join("\r\n"));
+            let mut bytes = head.as_bytes().to_vec();
+            let parsed = with(head.as_bytes(), |parsed| parsed.map(|head| (head.framing, head.rewrites_length, head.into_rewrite())));
+            if let Ok((framing, rewrites_length, rewrite)) = parsed {
+                let length = rewrite.apply(&mut bytes);
+                let passed = String::from_utf8(bytes[..length].to_vec()).unwrap().to_ascii_lowercase();
+                prop_assert!(!passed.contains("transfer-encoding"), "{passed}");
+                let lengths = passed.matches("content-length:").count();
+                match framing {
+                    Framing::Length(_) => prop_assert_eq!(lengths, usize::from(!rewrites_length)),
+                    Framing::None => prop_assert!(lengths <= 1),
+                    Framing::Chunked => prop_assert_eq!(lengths, 0),
+                    Framing::UntilClose => prop_assert!(false),
+                }
+            }
+        }
+    }
+}

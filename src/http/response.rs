@@ -1,0 +1,230 @@
+//! Response heads (RFC 9112 sections 4 to 6): parsed once, checked, and what to cut from them.
+
+use super::body::{Framing, Malformed};
+use super::cookie;
+use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, content_length, elements, line};
+use super::request::{Method, Version};
+use httparse::Header;
+use std::mem::MaybeUninit;
+
+impl From<TooManyCuts> for Malformed {
+    fn from(_: TooManyCuts) -> Self {
+        Self("too many fields to remove")
+    }
+}
+
+impl From<TooManyOptions> for Malformed {
+    fn from(_: TooManyOptions) -> Self {
+        Self("too many Connection options")
+    }
+}
+
+/// What a response head says, free of its bytes.
+#[derive(Debug)]
+pub struct ResponseHead {
+    /// 100..=999.
+    pub status: u16,
+    /// How the body is delimited.
+    pub framing: Framing,
+    /// Whether the backend keeps the connection.
+    pub keep_alive: bool,
+    /// Whether the Content-Length line was cut because it must be written anew in its plain form.
+    pub rewrites_length: bool,
+    cuts: Cuts,
+    version_at: usize,
+}
+
+/// Parses the head in `bytes`, which is complete up to and including its empty line. `method` is the request's;
+/// a Set-Cookie of the cookie called `affinity` is not passed on.
+///
+/// # Errors
+/// [`Malformed`]: the backend cannot be understood, or could be understood in two ways.
+pub fn parse<'b>(
+    bytes: &'b [u8],
+    fields: &mut [MaybeUninit<Header<'b>>],
+    method: Method,
+    affinity: Option<&str>,
+) -> Result<ResponseHead, Malformed> {
+    let mut parsed = httparse::Response::new(&mut []);
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, fields) {
+        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
+        Ok(_) => return Err(Malformed("the head is not complete")),
+        Err(httparse::Error::TooManyHeaders) => return Err(Malformed("too many header fields")),
+        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(Malformed("bad header field")),
+        Err(_) => return Err(Malformed("bad status line")),
+    }
+    let status = parsed.code.filter(|status| *status >= 100).ok_or(Malformed("bad status"))?;
+    let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    let mut head = ResponseHead {
+        status,
+        framing: Framing::None,
+        keep_alive: false,
+        rewrites_length: false,
+        cuts: Cuts::default(),
+        version_at: "HTTP/1.".len(),
+    };
+    head.read_fields(bytes, parsed.headers, version, method, affinity)?;
+    Ok(head)
+}
+
+impl ResponseHead {
+    fn read_fields(
+        &mut self,
+        bytes: &[u8],
+        fields: &[Header<'_>],
+        version: Version,
+        method: Method,
+        affinity: Option<&str>,
+    ) -> Result<(), Malformed> {
+        let mut options = ConnectionOptions::default();
+        let (mut length, mut length_lines, mut chunked) = (None, 0, false);
+        for (index, field) in fields.iter().enumerate() {
+            match Known::of(field.name) {
+                Some(Known::Connection) => {
+                    options.add(field.value)?;
+                    self.cuts.add(line(bytes, fields, index))?;
+                }
+                Some(Known::HopByHop) => self.cuts.add(line(bytes, fields, index))?,
+                Some(Known::ContentLength) => {
+                    length = Some(content_length(length, field.value).map_err(Malformed)?);
+                    length_lines += 1;
+                    self.rewrites_length |= length_lines > 1 || !field.value.iter().all(u8::is_ascii_digit);
+                }
+                Some(Known::TransferEncoding) => {
+                    for coding in elements(field.value) {
+                        if chunked || !coding.eq_ignore_ascii_case(b"chunked") {
+                            return Err(Malformed("unknown transfer coding"));
+                        }
+                        chunked = true;
+                    }
+                    if !chunked || version == Version::Http10 {
+                        return Err(Malformed("bad Transfer-Encoding"));
+                    }
+                    self.cuts.add(line(bytes, fields, index))?;
+                }
+                Some(Known::SetCookie) if affinity.is_some_and(|name| cookie::sets(field.value, name)) => {
+                    self.cuts.add(line(bytes, fields, index))?;
+                }
+                Some(Known::Cookie | Known::Expect | Known::Host | Known::SetCookie | Known::ForwardedProto) | None => {}
+            }
+        }
+        self.framing = match (length, chunked) {
+            _ if method == Method::Head || matches!(self.status, 100..200 | 204 | 304) => Framing::None,
+            (Some(_), true) => return Err(Malformed("Content-Length and Transfer-Encoding")),
+            (None, true) => Framing::Chunked,
+            (Some(0), false) => Framing::None,
+            (Some(length), false) => Framing::Length(length),
+            (None, false) => Framing::UntilClose,
+        };
+        for (index, field) in fields.iter().enumerate() {
+            let known = Known::of(field.name);
+            let nominated =
+                options.names_any() && known.is_none_or(Known::may_be_nominated) && options.nominate(field.name);
+            if nominated || (self.rewrites_length && known == Some(Known::ContentLength)) {
+                self.cuts.add(line(bytes, fields, index))?;
+            }
+        }
+        self.keep_alive = match version {
+            Version::Http10 => options.keep_alive && !options.close,
+            Version::Http11 => !options.close,
+        } && self.framing != Framing::UntilClose;
+        Ok(())
+    }
+
+    /// Whether another head follows this one: 1xx, but not 101.
+    #[must_use]
+    pub fn is_interim(&self) -> bool {
+        matches!(self.status, 100..200)
+    }
+
+    /// Rewrites the head in place, to HTTP/1.1 and without its empty line, so that fields can be added behind it.
+    /// Returns its new length.
+    #[must_use]
+    pub fn apply(self, head: &mut [u8]) -> usize {
+        head[self.version_at] = b'1';
+        let length = head.len() - 2;
+        self.cuts.apply(head, length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::MAX_HEADERS;
+    use proptest::prelude::*;
+
+    fn parsed(bytes: &[u8], method: Method) -> Result<ResponseHead, Malformed> {
+        let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        parse(bytes, &mut fields, method, Some("SRV"))
+    }
+
+    #[test]
+    fn framing() {
+        let get = Method::Idempotent;
+        let cases: [(&str, Method, Framing, bool); 12] = [
+            ("200 OK\r\nContent-Length: 5\r\n", get, Framing::Length(5), true),
+            ("200 OK\r\nContent-Length: 0\r\n", get, Framing::None, true),
+            ("200 OK\r\nContent-Length: 5\r\n", Method::Head, Framing::None, true),
+            ("200 OK\r\nTransfer-Encoding: chunked\r\n", get, Framing::Chunked, true),
+            ("200 OK\r\n", get, Framing::UntilClose, false),
+            ("200 OK\r\n", Method::Head, Framing::None, true),
+            ("204 No\r\n", get, Framing::None, true),
+            ("304 Not\r\nContent-Length: 5\r\n", get, Framing::None, true),
+            ("100 Continue\r\n", get, Framing::None, true),
+            ("200 OK\r\nContent-Length: 5\r\nConnection: close\r\n", get, Framing::Length(5), false),
+            ("200 OK\r\nContent-Length: 5, 5\r\n", get, Framing::Length(5), true),
+            ("200\r\nContent-Length: 5\r\n", get, Framing::Length(5), true),
+        ];
+        for (head, method, framing, keep_alive) in cases {
+            let head = parsed(format!("HTTP/1.1 {head}\r\n").as_bytes(), method).expect(head);
+            assert_eq!((head.framing, head.keep_alive), (framing, keep_alive));
+        }
+        let old = parsed(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", get).unwrap();
+        assert!(!old.keep_alive);
+    }
+
+    #[test]
+    fn malformed() {
+        let cases = [
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 099 OK\r\n\r\n",
+            "HTTP/2 200\r\n\r\n",
+            "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX : y\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n X: y\r\n\r\n",
+            "hello\r\n\r\n",
+        ];
+        for head in cases {
+            assert!(parsed(head.as_bytes(), Method::Idempotent).is_err(), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn rewriting() {
+        let head = "HTTP/1.0 200 Fine\r\nA: 1\r\nConnection: x-hop, close\r\nX-Hop: 1\r\nSet-Cookie: SRV=b1\r\n\
+                    Set-Cookie: a=SRV\r\nKeep-Alive: timeout=5\r\nContent-Length: 5\r\nB: 2\r\n\r\n";
+        let mut bytes = head.as_bytes().to_vec();
+        let length = parsed(head.as_bytes(), Method::Idempotent).unwrap().apply(&mut bytes);
+        let expected = "HTTP/1.1 200 Fine\r\nA: 1\r\nSet-Cookie: a=SRV\r\nContent-Length: 5\r\nB: 2\r\n";
+        assert_eq!(std::str::from_utf8(&bytes[..length]).unwrap(), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            let _ = parsed(&bytes, Method::Idempotent);
+            let mut head = b"HTTP/1.1 200 OK\r\n".to_vec();
+            head.extend_from_slice(&bytes);
+            head.extend_from_slice(b"\r\n\r\n");
+            if let Ok(parsed) = parsed(&head, Method::Idempotent) {
+                let _ = parsed.apply(&mut head.clone());
+            }
+        }
+    }
+}
