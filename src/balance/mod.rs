@@ -1,4 +1,18 @@
-//! Decisions without sockets.
+//! Decisions without sockets and without a clock: which backend, which slot, who waits, who is healthy.
+//!
+//! [`Balancer`] is the one table of backends, pools and waiting requests. Time is an argument where it matters, who is
+//! to be woken is told through a callback; so the whole of it runs in a seeded simulation.
+
+mod affinity;
+mod balancer;
+mod health;
+mod queue;
+#[cfg(test)]
+mod simulation;
+
+pub use affinity::Affinity;
+pub use balancer::{Answer, BackendSpec, BackendStatus, Balancer, Placement, Refused};
+pub use health::{Health, Interval};
 
 /// How a pool places a request that has no affinity (`pool.N.balance`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,457 @@
+//! The table of backends and pools: who gets the next request, and who waits for a slot.
+//!
+//! A slot is one unit of a backend's `maxconn`. Requests bound to a backend wait in its list, free ones in their pool's;
+//! a slot that frees goes to the older of the two heads. Two invariants hold after every call: no backend has more
+//! requests in flight than its `maxconn`, and nobody waits while a backend that could take him has a free slot.
+
+use super::Algorithm;
+use super::queue::{List, Place, Waiters};
+use crate::limits::{BackendId, PoolId};
+
+/// What a backend is made from.
+#[derive(Clone, Debug)]
+pub struct BackendSpec {
+    /// The pool it belongs to.
+    pub pool: PoolId,
+    /// 0..=256; 0 takes only requests bound to it.
+    pub weight: u16,
+    /// Requests it works on at once; 0 = unlimited.
+    pub maxconn: u32,
+    /// Requests bound to it that may wait; 0 = unlimited.
+    pub maxqueue: u32,
+    /// Used only while no other backend of the pool is usable.
+    pub backup: bool,
+    /// The value of the affinity cookie.
+    pub cookie: Box<str>,
+    /// Whether it starts up.
+    pub up: bool,
+}
+
+struct Backend {
+    spec: BackendSpec,
+    /// Requests in flight.
+    serving: u32,
+    waiting: List,
+    /// Smooth round robin: how far its turn has come.
+    turn: i64,
+    total: u64,
+}
+
+struct Pool {
+    algorithm: Algorithm,
+    members: Box<[BackendId]>,
+    waiting: List,
+    tier: Tier,
+    /// The place in `members` of the last choice, where the search for equals goes on.
+    last: usize,
+}
+
+/// Who takes requests that are bound to none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tier {
+    /// The backends that are up, have a weight and are no backup.
+    Active,
+    /// The first backup that is up and has a weight.
+    Backup(BackendId),
+    Nobody,
+}
+
+/// What a backend does at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackendStatus {
+    /// Takes requests.
+    pub up: bool,
+    /// Requests in flight.
+    pub serving: u32,
+    /// Requests bound to it that wait.
+    pub queued: u32,
+    /// Requests it was given so far.
+    pub total: u64,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// It holds a slot of this backend.
+    Go(BackendId),
+    /// It waits for a slot of this backend, behind so many others.
+    WaitForBackend(BackendId, u32),
+    /// It waits for a slot of any backend of its pool, behind so many others.
+    WaitForPool(u32),
+    /// It gets none.
+    Refused(Refused),
+}
+
+/// Why a request gets no backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// No backend of the pool is up.
+    NoBackend,
+    /// The one it is bound to has its queue full, and it may not go elsewhere.
+    QueueFull,
+}
+
+/// The end of waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It holds a slot of this backend now.
+    Granted(BackendId),
+    /// No backend is left.
+    Refused,
+}
+
+enum Choice {
+    Chosen(BackendId),
+    AllBusy,
+    Nobody,
+}
+
+/// Backends, pools and everybody who waits.
+pub struct Balancer {
+    backends: Box<[Backend]>,
+    pools: Box<[Pool]>,
+    waiters: Waiters,
+    arrivals: u64,
+}
+
+impl Balancer {
+    /// A balancer over `pools`, each with its algorithm, and `backends`; `waiters` requests can wait at once.
+    #[must_use]
+    pub fn new(pools: &[Algorithm], backends: Vec<BackendSpec>, waiters: usize) -> Self {
+        let members = |pool: usize| {
+            let of_pool = |(index, spec): (usize, &BackendSpec)| {
+                (spec.pool.index() == pool).then(|| BackendId::new(index)).flatten()
+            };
+            backends.iter().enumerate().filter_map(of_pool).collect()
+        };
+        let pools = pools.iter().enumerate().map(|(index, &algorithm)| Pool {
+            algorithm,
+            members: members(index),
+            waiting: List::EMPTY,
+            tier: Tier::Nobody,
+            last: 0,
+        });
+        let mut balancer = Self {
+            pools: pools.collect(),
+            backends: backends
+                .into_iter()
+                .map(|spec| Backend { spec, serving: 0, waiting: List::EMPTY, turn: 0, total: 0 })
+                .collect(),
+            waiters: Waiters::new(waiters),
+            arrivals: 0,
+        };
+        for pool in 0..balancer.pools.len() {
+            balancer.find_tier(pool);
+        }
+        balancer
+    }
+
+    /// The backends of a pool, in the order of the file.
+    #[must_use]
+    pub fn members(&self, pool: PoolId) -> &[BackendId] {
+        &self.pools[pool.index()].members
+    }
+
+    /// The cookie value that leads to a backend.
+    #[must_use]
+    pub fn cookie(&self, id: BackendId) -> &str {
+        &self.backend(id).spec.cookie
+    }
+
+    /// Whether a backend takes requests.
+    #[must_use]
+    pub fn is_up(&self, id: BackendId) -> bool {
+        self.backend(id).spec.up
+    }
+
+    /// What a backend does at the moment.
+    #[must_use]
+    pub fn status(&self, id: BackendId) -> BackendStatus {
+        let backend = self.backend(id);
+        BackendStatus {
+            up: backend.spec.up,
+            serving: backend.serving,
+            queued: backend.waiting.len(),
+            total: backend.total,
+        }
+    }
+
+    /// Requests of a pool that wait for any of its backends.
+    #[must_use]
+    pub fn queued(&self, pool: PoolId) -> u32 {
+        self.pools[pool.index()].waiting.len()
+    }
+
+    /// Backends of a pool that are up: active ones and backups.
+    #[must_use]
+    pub fn usable(&self, pool: PoolId) -> (usize, usize) {
+        let up = self.members(pool).iter().map(|&id| &self.backend(id).spec).filter(|spec| spec.up);
+        up.fold((0, 0), |(active, backup), spec| if spec.backup { (active, backup + 1) } else { (active + 1, backup) })
+    }
+
+    /// Finds a slot for a request, or a place to wait. `sticky` is the backend it is bound to, `avoid` one that just
+    /// failed it. `may_move` lets a request whose backend has its queue full go elsewhere.
+    pub fn place(
+        &mut self,
+        waiter: u16,
+        pool: PoolId,
+        sticky: Option<BackendId>,
+        avoid: Option<BackendId>,
+        may_move: bool,
+    ) -> Placement {
+        if let Some(id) = sticky.filter(|&id| self.is_up(id)) {
+            let backend = self.backend(id);
+            if backend.has_slot() {
+                self.take_slot(id);
+                return Placement::Go(id);
+            }
+            let ahead = backend.waiting.len();
+            if backend.spec.maxqueue == 0 || ahead < backend.spec.maxqueue {
+                let key = self.arrive();
+                let backend = &mut self.backends[id.index()];
+                self.waiters.insert(&mut backend.waiting, waiter, key, Place::Backend(id));
+                return Placement::WaitForBackend(id, ahead);
+            }
+            if !may_move {
+                return Placement::Refused(Refused::QueueFull);
+            }
+        }
+        match self.choose(pool, avoid) {
+            Choice::Chosen(id) => {
+                self.take_slot(id);
+                Placement::Go(id)
+            }
+            Choice::AllBusy => {
+                let key = self.arrive();
+                let list = &mut self.pools[pool.index()].waiting;
+                let ahead = list.len();
+                self.waiters.insert(list, waiter, key, Place::Pool(pool));
+                Placement::WaitForPool(ahead)
+            }
+            Choice::Nobody => Placement::Refused(Refused::NoBackend),
+        }
+    }
+
+    /// The end of waiting, once it has come. It is told once.
+    pub fn answer(&mut self, waiter: u16) -> Option<Answer> {
+        let answer = match self.waiters.place(waiter) {
+            Place::Granted(id) => Answer::Granted(id),
+            Place::Refused => Answer::Refused,
+            Place::Nowhere | Place::Backend(_) | Place::Pool(_) => return None,
+        };
+        self.waiters.settle(waiter, Place::Nowhere);
+        Some(answer)
+    }
+
+    /// Waits no longer: a timeout, or the client left. A slot granted meanwhile goes to the next. `wake` is called for
+    /// everybody who has an answer now.
+    pub fn leave(&mut self, waiter: u16, wake: impl FnMut(u16)) {
+        match self.waiters.place(waiter) {
+            Place::Nowhere => {}
+            Place::Backend(id) => self.waiters.remove(&mut self.backends[id.index()].waiting, waiter),
+            Place::Pool(pool) => self.waiters.remove(&mut self.pools[pool.index()].waiting, waiter),
+            Place::Granted(id) => {
+                self.waiters.settle(waiter, Place::Nowhere);
+                self.release(id, wake);
+            }
+            Place::Refused => self.waiters.settle(waiter, Place::Nowhere),
+        }
+    }
+
+    /// Gives a slot back; the next who waits for it gets it.
+    pub fn release(&mut self, id: BackendId, mut wake: impl FnMut(u16)) {
+        let backend = &mut self.backends[id.index()];
+        debug_assert!(backend.serving > 0, "a slot given back twice");
+        backend.serving = backend.serving.saturating_sub(1);
+        self.serve_next(id, &mut wake);
+    }
+
+    /// A backend went up or down. Down: who is bound to it is placed anew, as if he came now but before all who came
+    /// later. Up: who waits in the pool gets its slots.
+    pub fn set_up(&mut self, id: BackendId, up: bool, mut wake: impl FnMut(u16)) {
+        let pool = self.backend(id).spec.pool;
+        self.backends[id.index()].spec.up = up;
+        self.find_tier(pool.index());
+        if !up {
+            while let Some(waiter) = self.backend(id).waiting.head() {
+                let key = self.waiters.key(waiter);
+                self.waiters.remove(&mut self.backends[id.index()].waiting, waiter);
+                self.waiters.insert(&mut self.pools[pool.index()].waiting, waiter, key, Place::Pool(pool));
+            }
+        }
+        self.serve_pool(pool, &mut wake);
+    }
+
+    /// Serves the pool's list while somebody in it can be served, or must be refused.
+    fn serve_pool(&mut self, pool: PoolId, wake: &mut impl FnMut(u16)) {
+        while let Some(waiter) = self.pools[pool.index()].waiting.head() {
+            let place = match self.choose(pool, None) {
+                Choice::Chosen(id) => {
+                    self.take_slot(id);
+                    Place::Granted(id)
+                }
+                Choice::AllBusy => break,
+                Choice::Nobody => Place::Refused,
+            };
+            self.waiters.remove(&mut self.pools[pool.index()].waiting, waiter);
+            self.waiters.settle(waiter, place);
+            wake(waiter);
+        }
+    }
+
+    /// Gives the free slots of one backend to who waits for them: the older of its own list's head and its pool's.
+    fn serve_next(&mut self, id: BackendId, wake: &mut impl FnMut(u16)) {
+        let pool = self.backend(id).spec.pool;
+        while self.backend(id).spec.up && self.backend(id).has_slot() {
+            let own = self.backend(id).waiting.head();
+            let free = self.pools[pool.index()].waiting.head().filter(|_| self.takes_free(id));
+            let from_pool = match (own, free) {
+                (Some(own), Some(free)) => self.waiters.key(free) < self.waiters.key(own),
+                (None, Some(_)) => true,
+                (_, None) => false,
+            };
+            let list = match from_pool {
+                true => &mut self.pools[pool.index()].waiting,
+                false => &mut self.backends[id.index()].waiting,
+            };
+            let Some(waiter) = list.head() else { break };
+            self.waiters.remove(list, waiter);
+            self.waiters.settle(waiter, Place::Granted(id));
+            self.take_slot(id);
+            wake(waiter);
+        }
+    }
+
+    /// Whom the algorithm takes for a request that is bound to none.
+    fn choose(&mut self, pool: PoolId, avoid: Option<BackendId>) -> Choice {
+        if self.pools[pool.index()].tier == Tier::Nobody {
+            return Choice::Nobody;
+        }
+        let chosen = match self.pools[pool.index()].algorithm {
+            Algorithm::RoundRobin => self.round_robin(pool, avoid),
+            Algorithm::LeastConn => self.least_conn(pool, avoid),
+        };
+        // One that just failed is still better than none.
+        let chosen = chosen.or_else(|| avoid.filter(|&id| self.takes_free(id) && self.backend(id).has_slot()));
+        chosen.map_or(Choice::AllBusy, Choice::Chosen)
+    }
+
+    /// Smooth weighted round robin: everybody's turn comes nearer by his weight, the nearest goes and steps back by
+    /// the weights of all. Who has no slot free is passed over and keeps his place.
+    fn round_robin(&mut self, pool: PoolId, avoid: Option<BackendId>) -> Option<BackendId> {
+        let mut chosen: Option<BackendId> = None;
+        let mut all = 0;
+        for at in 0..self.pools[pool.index()].members.len() {
+            let id = self.pools[pool.index()].members[at];
+            if Some(id) == avoid || !self.takes_free(id) || !self.backend(id).has_slot() {
+                continue;
+            }
+            let backend = &mut self.backends[id.index()];
+            backend.turn += i64::from(backend.spec.weight);
+            all += i64::from(backend.spec.weight);
+            if chosen.is_none_or(|best| self.backend(id).turn > self.backend(best).turn) {
+                chosen = Some(id);
+            }
+        }
+        self.backends[chosen?.index()].turn -= all;
+        chosen
+    }
+
+    /// The lowest of HAProxy's key: 0 when idle, else requests in flight and queued plus one, over the weight. Among
+    /// equals, the next after the last choice.
+    fn least_conn(&mut self, pool: PoolId, avoid: Option<BackendId>) -> Option<BackendId> {
+        let members = &self.pools[pool.index()].members;
+        let last = self.pools[pool.index()].last;
+        let mut best: Option<(u64, usize)> = None;
+        for step in 1..=members.len() {
+            let at = (last + step) % members.len();
+            let id = members[at];
+            let backend = self.backend(id);
+            if Some(id) == avoid || !self.takes_free(id) || !backend.has_slot() {
+                continue;
+            }
+            let load = u64::from(backend.serving) + u64::from(backend.waiting.len());
+            let key = if load == 0 { 0 } else { (load + 1) * 4096 / u64::from(backend.spec.weight.max(1)) };
+            if best.is_none_or(|(lowest, _)| key < lowest) {
+                best = Some((key, at));
+            }
+        }
+        let (_, at) = best?;
+        let id = members[at];
+        self.pools[pool.index()].last = at;
+        Some(id)
+    }
+
+    /// Whether a backend takes requests that are bound to none.
+    fn takes_free(&self, id: BackendId) -> bool {
+        let spec = &self.backend(id).spec;
+        match self.pools[spec.pool.index()].tier {
+            Tier::Active => spec.up && spec.weight > 0 && !spec.backup,
+            Tier::Backup(backup) => id == backup,
+            Tier::Nobody => false,
+        }
+    }
+
+    fn find_tier(&mut self, pool: usize) {
+        let usable = |backup: bool| {
+            let wanted = move |spec: &BackendSpec| spec.up && spec.weight > 0 && spec.backup == backup;
+            self.pools[pool].members.iter().copied().find(|&id| wanted(&self.backend(id).spec))
+        };
+        self.pools[pool].tier = match (usable(false), usable(true)) {
+            (Some(_), _) => Tier::Active,
+            (None, Some(backup)) => Tier::Backup(backup),
+            (None, None) => Tier::Nobody,
+        };
+    }
+
+    fn take_slot(&mut self, id: BackendId) {
+        let backend = &mut self.backends[id.index()];
+        backend.serving += 1;
+        backend.total += 1;
+    }
+
+    fn arrive(&mut self) -> u64 {
+        self.arrivals += 1;
+        self.arrivals
+    }
+
+    fn backend(&self, id: BackendId) -> &Backend {
+        &self.backends[id.index()]
+    }
+
+    /// Checks the two invariants and that everybody who waits is in the list he thinks.
+    #[cfg(test)]
+    pub(super) fn check_invariants(&self) {
+        for (index, backend) in self.backends.iter().enumerate() {
+            let id = BackendId::new(index).unwrap();
+            let spec = &backend.spec;
+            assert!(spec.maxconn == 0 || backend.serving <= spec.maxconn, "{id:?} serves {}", backend.serving);
+            assert!(spec.maxqueue == 0 || backend.waiting.len() <= spec.maxqueue, "{id:?} queues too many");
+            let held = |list: &List, place: Place| {
+                let keys: Vec<u64> = self
+                    .waiters
+                    .iter(list)
+                    .map(|waiter| {
+                        assert_eq!(self.waiters.place(waiter), place);
+                        self.waiters.key(waiter)
+                    })
+                    .collect();
+                assert!(keys.is_sorted(), "not in order of arrival: {keys:?}");
+                assert_eq!(keys.len(), list.len() as usize);
+            };
+            held(&backend.waiting, Place::Backend(id));
+            let pool = &self.pools[spec.pool.index()];
+            held(&pool.waiting, Place::Pool(spec.pool));
+            let waits = backend.waiting.len() > 0 || (pool.waiting.len() > 0 && self.takes_free(id));
+            assert!(!(waits && spec.up && backend.has_slot()), "{id:?} has a slot free and somebody waits for it");
+            assert!(spec.up || backend.waiting.len() == 0, "{id:?} is down and somebody waits for it");
+            assert!(pool.waiting.len() == 0 || pool.tier != Tier::Nobody, "somebody waits and nobody is up");
+        }
+    }
+}
+
+impl Backend {
+    fn has_slot(&self) -> bool {
+        self.spec.maxconn == 0 || self.serving < self.spec.maxconn
+    }
+}

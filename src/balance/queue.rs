@@ -1,0 +1,156 @@
+//! Requests that wait for a slot, in lists ordered by arrival.
+//!
+//! A waiter is named by a small index (its task's seat); it is in one list at most. Lists are threaded through one fixed
+//! table, so waiting allocates nothing and leaving from the middle costs nothing.
+
+use crate::limits::BackendId;
+
+/// No waiter: the end of a list.
+const NONE: u16 = u16::MAX;
+
+/// Where a waiter stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// Not waiting.
+    Nowhere,
+    /// In the list of requests bound to this backend.
+    Backend(BackendId),
+    /// In its pool's list, for any backend.
+    Pool(crate::limits::PoolId),
+    /// Holds a slot of this backend, and was not told yet.
+    Granted(BackendId),
+    /// Will get none, and was not told yet.
+    Refused,
+}
+
+#[derive(Clone)]
+struct Entry {
+    key: u64,
+    previous: u16,
+    next: u16,
+    place: Place,
+}
+
+/// All waiters there can be.
+pub(super) struct Waiters(Box<[Entry]>);
+
+/// One list, the oldest first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct List {
+    head: u16,
+    tail: u16,
+    length: u32,
+}
+
+impl List {
+    pub(super) const EMPTY: Self = Self { head: NONE, tail: NONE, length: 0 };
+
+    pub(super) fn len(&self) -> u32 {
+        self.length
+    }
+
+    pub(super) fn head(&self) -> Option<u16> {
+        (self.head != NONE).then_some(self.head)
+    }
+}
+
+impl Waiters {
+    pub(super) fn new(capacity: usize) -> Self {
+        let entry = Entry { key: 0, previous: NONE, next: NONE, place: Place::Nowhere };
+        Self(vec![entry; capacity].into_boxed_slice())
+    }
+
+    pub(super) fn place(&self, waiter: u16) -> Place {
+        self.0[usize::from(waiter)].place
+    }
+
+    pub(super) fn settle(&mut self, waiter: u16, place: Place) {
+        self.0[usize::from(waiter)].place = place;
+    }
+
+    /// Its arrival: the lower, the older.
+    pub(super) fn key(&self, waiter: u16) -> u64 {
+        self.0[usize::from(waiter)].key
+    }
+
+    /// Puts `waiter` where its arrival belongs; a new one goes to the end at once.
+    pub(super) fn insert(&mut self, list: &mut List, waiter: u16, key: u64, place: Place) {
+        let mut after = list.tail;
+        while after != NONE && self.key(after) > key {
+            after = self.0[usize::from(after)].previous;
+        }
+        let next = if after == NONE { list.head } else { self.0[usize::from(after)].next };
+        self.0[usize::from(waiter)] = Entry { key, previous: after, next, place };
+        match after {
+            NONE => list.head = waiter,
+            after => self.0[usize::from(after)].next = waiter,
+        }
+        match next {
+            NONE => list.tail = waiter,
+            next => self.0[usize::from(next)].previous = waiter,
+        }
+        list.length += 1;
+    }
+
+    /// Takes `waiter` out of `list`, which it is in.
+    pub(super) fn remove(&mut self, list: &mut List, waiter: u16) {
+        let entry = &mut self.0[usize::from(waiter)];
+        let (previous, next) = (entry.previous, entry.next);
+        (entry.previous, entry.next, entry.place) = (NONE, NONE, Place::Nowhere);
+        match previous {
+            NONE => list.head = next,
+            previous => self.0[usize::from(previous)].next = next,
+        }
+        match next {
+            NONE => list.tail = previous,
+            next => self.0[usize::from(next)].previous = previous,
+        }
+        list.length -= 1;
+    }
+
+    /// The waiters of `list`, the oldest first.
+    #[cfg(test)]
+    pub(super) fn iter<'a>(&'a self, list: &List) -> impl Iterator<Item = u16> + 'a {
+        let mut at = list.head;
+        std::iter::from_fn(move || {
+            let waiter = (at != NONE).then_some(at)?;
+            at = self.0[usize::from(waiter)].next;
+            Some(waiter)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::PoolId;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// A list is what a sorted vector is.
+        #[test]
+        fn like_a_sorted_vector(steps in prop::collection::vec((0u16..12, 0u64..100, any::<bool>()), 1..100)) {
+            let (mut waiters, mut list, mut model) = (Waiters::new(12), List::EMPTY, Vec::<(u64, u16)>::new());
+            for (waiter, key, insert) in steps {
+                let known = model.iter().position(|&(_, id)| id == waiter);
+                match (insert, known) {
+                    (true, None) => {
+                        let key = key * 100 + model.len() as u64;
+                        waiters.insert(&mut list, waiter, key, Place::Pool(PoolId(0)));
+                        model.push((key, waiter));
+                        model.sort_by_key(|&(key, _)| key);
+                    }
+                    (false, Some(at)) => {
+                        waiters.remove(&mut list, waiter);
+                        model.remove(at);
+                    }
+                    _ => {}
+                }
+                let ids: Vec<u16> = model.iter().map(|&(_, id)| id).collect();
+                prop_assert_eq!(waiters.iter(&list).collect::<Vec<_>>(), ids);
+                prop_assert_eq!(list.len() as usize, model.len());
+                prop_assert_eq!(list.head(), model.first().map(|&(_, id)| id));
+            }
+        }
+    }
+}
