@@ -7,3 +7,4 @@ pub mod limits;
 pub mod http;
 pub mod balance;
 pub mod config;
+pub mod operate;
