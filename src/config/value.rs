@@ -82,7 +82,8 @@ impl Unit {
                 return format!("a size from {} to {}, such as 4096, 8k, 16m", size_text(least), size_text(most));
             }
             Self::Number(least, most) => return format!("a whole number from {least} to {most}"),
-            Self::Choice(words) => return words.join(" or "),
+            Self::Choice([all @ .., last]) if !all.is_empty() => return format!("{} or {last}", all.join(", ")),
+            Self::Choice(words) => return words.concat(),
             Self::Listen => "address:port, such as 0.0.0.0:80 or [::]:80",
             Self::Server => "host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080",
             Self::Pool => "the name of a pool: [a-z0-9][a-z0-9_-]{0,31}",
