@@ -50,7 +50,11 @@ fn render() -> String {
                 Builtin::Text(text) => format!("`{text}`"),
                 Builtin::Follows(words) | Builtin::Unset(words) => words.to_owned(),
             };
-            let value = key.unit.expected().replace('|', "\\|");
+            let mut value = String::new();
+            for c in key.unit.expected().chars() {
+                value.push_str(if "|*_`[]\\".contains(c) { "\\" } else { "" });
+                value.push(c);
+            }
             writeln!(out, "| `{}` | {value} | {default} | {} |", key.of("N"), key.help).unwrap();
         }
     }

@@ -17,6 +17,8 @@ mod warning;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod round_trip;
+#[cfg(test)]
 mod tests;
 
 pub use effective::effective;
