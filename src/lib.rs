@@ -4,7 +4,9 @@
 //! by [`proxy`] over sockets that [`runtime`] watches; [`operate`] is what an operator touches.
 
 pub mod limits;
+pub mod fault;
 pub mod http;
 pub mod balance;
 pub mod config;
 pub mod runtime;
+pub mod operate;

@@ -1,15 +1,77 @@
-//! The configuration: the flat `key = value` file, as written ([`RawConfig`]) and resolved ([`Config`]).
+//! The configuration: the flat `key = value` file, as written (`RawConfig`) and resolved ([`Config`]).
 //!
 //! Owns the key table ([`keys`]), the grammar and every message about a file. Refuses to touch the network: names of
 //! hosts stay names here; `beelance run` resolves them once, before the loop starts.
 
+mod effective;
+mod error;
+pub mod keys;
+mod listener;
+mod pool;
+mod raw;
+mod resolve;
+mod route;
+mod settings;
+pub mod value;
+mod warning;
+#[cfg(test)]
+mod docs;
+#[cfg(test)]
+mod round_trip;
+#[cfg(test)]
+mod tests;
+
+pub use effective::effective;
+pub use error::Errors;
+
 use crate::balance::Algorithm;
 use crate::http::route::Route;
-use crate::limits::{BackendId, Budget, PoolId};
+use crate::limits::{BackendId, Budget, Machine, PoolId};
+use raw::{MAX_FILE, RawConfig};
+use settings::Settings;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::SocketAddr;
+use std::path::Path;
+
+/// Reads the file at `path`; see [`parse`].
+///
+/// # Errors
+/// Everything that is wrong with it, or that it cannot be read.
+pub fn load(path: &Path, machine: &Machine) -> Result<Config, Errors> {
+    let name = path.display().to_string();
+    let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let refused = match read() {
+        Ok(bytes) if bytes.len() as u64 <= MAX_FILE => return parse(&name, &bytes, machine),
+        Ok(_) => format!("longer than {MAX_FILE} bytes: this is no configuration; name another with -c FILE"),
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {
+            format!("cannot be read: {why}: write it, or name another with -c FILE")
+        }
+        Err(why) => format!("cannot be read: {why}: make it readable, or name another with -c FILE"),
+    };
+    let mut errors = Errors::new(&name);
+    errors.push(0, "", refused);
+    Err(errors)
+}
+
+/// Reads the bytes of a file that messages call `file_name`, for a machine with these bounds.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn parse(file_name: &str, bytes: &[u8], machine: &Machine) -> Result<Config, Errors> {
+    let mut errors = Errors::new(file_name);
+    let raw = RawConfig::read(bytes, &mut errors);
+    let settings = Settings::read(&raw, &mut errors);
+    let config = resolve::resolve(file_name, &settings, machine, &mut errors);
+    errors.unless_any(config)
+}
 
 /// Everything `beelance run` needs to know, complete and immutable.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// In the order of the file.
     pub listeners: Vec<Listener>,
@@ -70,7 +132,7 @@ pub struct Backend {
 }
 
 /// `pool.N`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// N.
     pub name: String,

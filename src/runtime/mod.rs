@@ -19,5 +19,5 @@ mod socket;
 pub use buffer::{Buffer, Buffers};
 pub use event_loop::Loop;
 pub use reactor::Reactor;
-pub use seat::{Elapsed, Seat};
+pub use seat::{Elapsed, NEVER, Seat};
 pub use socket::{Listener, Received, Stream};

@@ -236,9 +236,9 @@ impl Reactor {
         waiting.set(waiting.get() | flags);
     }
 
-    pub(super) fn set_owner(&self, index: u16, seat: Option<u16>) {
+    pub(super) fn set_owner(&self, index: u16, seat: u16) {
         let source = self.source(index);
-        source.owner.set(seat.unwrap_or(NOBODY));
+        source.owner.set(seat);
         source.waiting.set(0);
     }
 

@@ -6,6 +6,9 @@ use super::reactor::Reactor;
 use std::future::poll_fn;
 use std::task::Poll;
 
+/// No deadline: only for waits that cost nothing and end with the process.
+pub const NEVER: u64 = u64::MAX;
+
 /// The deadline passed first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed;
@@ -48,7 +51,9 @@ impl Seat {
             if !armed {
                 armed = true;
                 self.reactor.note(self.index, cx.waker());
-                self.reactor.arm(self.index, deadline_ms);
+                if deadline_ms != NEVER {
+                    self.reactor.arm(self.index, deadline_ms);
+                }
             }
             if self.reactor.passed(self.index) { Poll::Ready(Err(Elapsed)) } else { Poll::Pending }
         })
@@ -57,5 +62,14 @@ impl Seat {
             self.reactor.disarm(self.index);
         }
         result
+    }
+
+    /// Waits until the task is woken, whatever for.
+    ///
+    /// # Errors
+    /// [`Elapsed`] when it is not until `deadline_ms`.
+    pub async fn pause(&self, deadline_ms: u64) -> Result<(), Elapsed> {
+        let mut asked = false;
+        self.until(deadline_ms, || std::mem::replace(&mut asked, true).then_some(())).await
     }
 }

@@ -7,7 +7,6 @@
 #![allow(unsafe_code, reason = "nix has no accept4 that returns the peer's address")]
 
 use super::reactor::{BROKEN, PEER_CLOSED, READ, Reactor, WRITE};
-use super::seat::Seat;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
@@ -82,14 +81,9 @@ impl Stream {
         None
     }
 
-    /// Makes `seat`'s task the one that events wake.
-    pub fn set_owner(&self, seat: &Seat) {
-        self.reactor.set_owner(self.index, Some(seat.index()));
-    }
-
-    /// Leaves the connection to itself: events are only remembered.
-    pub fn disown(&self) {
-        self.reactor.set_owner(self.index, None);
+    /// Makes the task in `seat` the one that events wake.
+    pub fn set_owner(&self, seat: u16) {
+        self.reactor.set_owner(self.index, seat);
     }
 
     /// Whether the peer closed its side or the connection is over; no system call.
@@ -228,9 +222,9 @@ impl Listener {
         self.address
     }
 
-    /// Makes `seat`'s task the one that is woken for new connections.
-    pub fn set_owner(&self, seat: &Seat) {
-        self.reactor.set_owner(self.index, Some(seat.index()));
+    /// Makes the task in `seat` the one that is woken for new connections.
+    pub fn set_owner(&self, seat: u16) {
+        self.reactor.set_owner(self.index, seat);
     }
 
     /// Whether a connection may be there; if not, the owner is woken when it is.
@@ -299,7 +293,7 @@ fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::Loop;
+    use crate::runtime::{Loop, Seat};
     use std::io::{Read, Write};
     use std::net::TcpStream;
 
@@ -315,13 +309,13 @@ mod tests {
             .executor
             .spawn(async move {
                 let seat = Seat::take(reactor).unwrap();
-                listener.set_owner(&seat);
+                listener.set_owner(seat.index());
                 let soon = reactor.now_ms() + 20_000;
                 let accept = || if listener.acceptable() { listener.accept().unwrap() } else { None };
                 let (stream, peer) = seat.until(soon, accept).await.unwrap();
                 assert!(peer.ip().is_loopback());
                 assert!(getsockopt(&stream.socket, sockopt::TcpNoDelay).unwrap());
-                stream.set_owner(&seat);
+                stream.set_owner(seat.index());
                 let mut space = [0; 64];
                 let mut receive = |stream: &Stream| match stream.receive(&mut space).unwrap() {
                     Received::Dry => None,

@@ -1,0 +1,193 @@
+//! The effective configuration: every key of every object with its value, defaults included, as a file that gives
+//! the same [`Config`] again.
+//!
+//! Walks the key table, so the order and the names are its. Left out is what has no effect: conditions a route does
+//! not have, `cookie.*` of a pool without a cookie, `check.*` of a pool without probes. Refuses to know what was
+//! written.
+
+use super::keys::{Id, KEYS, Kind};
+use super::value::{duration_text, size_text};
+use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse};
+use crate::balance::Algorithm;
+use crate::http::route::Route;
+use std::fmt::Display;
+
+/// The effective configuration, one `key = value` a line.
+#[must_use]
+pub fn effective(config: &Config) -> String {
+    let mut out = String::new();
+    let pool = |id: crate::limits::PoolId| config.pools.get(id.index()).map(|pool| pool.name.clone());
+    section(&mut out, Kind::Process, "", &|id| process(id, config));
+    // Pools before what refers to them: their places follow from where the file names them first.
+    for object in &config.pools {
+        section(&mut out, Kind::Pool, &object.name, &|id| of_pool(id, object));
+    }
+    for object in &config.listeners {
+        section(&mut out, Kind::Listen, &object.name, &|id| of_listener(id, object, pool(object.pool)));
+    }
+    for object in &config.backends {
+        section(&mut out, Kind::Backend, &object.name, &|id| of_backend(id, object, pool(object.pool)));
+    }
+    for (object, id) in &config.routes {
+        section(&mut out, Kind::Route, &object.name, &|key| of_route(key, object, pool(*id)));
+        for header in &object.headers {
+            let key = Id::RouteHeader.key().of(&object.name).replace("NAME", &header.name);
+            line(&mut out, &key, &header.values.join(","));
+        }
+    }
+    out
+}
+
+/// All keys of one object that have a value.
+fn section(out: &mut String, kind: Kind, name: &str, value: &dyn Fn(Id) -> Option<String>) {
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    for key in KEYS.iter().filter(|key| key.kind == kind) {
+        if let Some(value) = value(key.id) {
+            line(out, &key.of(name), &value);
+        }
+    }
+}
+
+fn line(out: &mut String, key: &str, value: &str) {
+    out.push_str(&format!("{key:<32} = {value}\n"));
+}
+
+fn process(id: Id, config: &Config) -> Option<String> {
+    let (timeouts, limits) = (&config.timeouts, &config.limits);
+    Some(match id {
+        Id::TimeoutClient => duration_text(timeouts.client_ms),
+        Id::TimeoutHttpRequest => duration_text(timeouts.http_request_ms),
+        Id::TimeoutHttpKeepAlive => duration_text(timeouts.http_keep_alive_ms),
+        Id::TimeoutConnect => duration_text(timeouts.connect_ms),
+        Id::TimeoutQueue => duration_text(timeouts.queue_ms),
+        Id::TimeoutServer => duration_text(timeouts.server_ms),
+        Id::Connections => limits.budget.connections.to_string(),
+        Id::Memory => size_text(limits.budget.memory),
+        Id::HeaderSize => size_text(limits.header_size as u64),
+        Id::Headers => limits.headers.to_string(),
+        Id::Body => limits.body.map_or_else(none, size_text),
+        Id::LogLevel => config.log_level.as_str().to_ascii_lowercase(),
+        Id::LogAccess => match config.access_log {
+            AccessLog::Off => "off".to_owned(),
+            AccessLog::Stderr => "stderr".to_owned(),
+        },
+        Id::DrainTimeout => duration_text(config.drain_timeout_ms),
+        _ => return None,
+    })
+}
+
+fn of_pool(id: Id, pool: &Pool) -> Option<String> {
+    let cookie = pool.cookie.as_ref();
+    Some(match id {
+        Id::Balance => match pool.balance {
+            Algorithm::RoundRobin => "roundrobin".to_owned(),
+            Algorithm::LeastConn => "leastconn".to_owned(),
+        },
+        Id::Cookie => cookie.map_or_else(none, |cookie| cookie.name.clone()),
+        Id::CookieMode => cookie.map(|_| "insert".to_owned())?,
+        Id::CookieHttponly => yes(attributes(cookie?).0),
+        Id::CookieSecure => yes(attributes(cookie?).1),
+        Id::CookieAttr => attributes(cookie?).2.map_or_else(none, str::to_owned),
+        Id::Reuse => match pool.reuse {
+            Reuse::Never => "never".to_owned(),
+            Reuse::Safe => "safe".to_owned(),
+            Reuse::Always => "always".to_owned(),
+        },
+        Id::Retries => pool.retries.to_string(),
+        Id::Redispatch => yes(pool.redispatch),
+        Id::Forwardfor => yes(pool.forwardfor),
+        Id::Check if pool.check.is_none() => none(),
+        _ => return of_check(id, pool.check.as_ref()?),
+    })
+}
+
+/// `; path=/` taken apart again: HttpOnly, Secure, the rest.
+fn attributes(cookie: &Cookie) -> (bool, bool, Option<&str>) {
+    let rest = cookie.attributes.strip_prefix("; path=/").unwrap_or(&cookie.attributes);
+    let flag = |rest: &'_ str, flag: &str| match rest.strip_prefix(flag) {
+        Some(after) if after.is_empty() || after.starts_with(';') => Some(rest.len() - after.len()),
+        Some(_) | None => None,
+    };
+    let httponly = flag(rest, "; HttpOnly");
+    let rest = &rest[httponly.unwrap_or(0)..];
+    let secure = flag(rest, "; Secure");
+    let rest = &rest[secure.unwrap_or(0)..];
+    (httponly.is_some(), secure.is_some(), rest.strip_prefix("; "))
+}
+
+fn of_check(id: Id, check: &Check) -> Option<String> {
+    match id {
+        Id::CheckInter => return Some(duration_text(check.inter_ms)),
+        Id::CheckFastinter => return Some(duration_text(check.fastinter_ms)),
+        Id::CheckDowninter => return Some(duration_text(check.downinter_ms)),
+        Id::CheckTimeout => return Some(duration_text(check.timeout_ms)),
+        Id::CheckRise => return Some(check.rise.to_string()),
+        Id::CheckFall => return Some(check.fall.to_string()),
+        _ => {}
+    }
+    match (id, &check.kind) {
+        (Id::Check, CheckKind::Tcp) => Some("tcp".to_owned()),
+        (Id::Check, CheckKind::Http { .. }) => Some("http".to_owned()),
+        (Id::CheckMethod, CheckKind::Http { method, .. }) => Some(method.clone()),
+        (Id::CheckUri, CheckKind::Http { uri, .. }) => Some(uri.clone()),
+        (Id::CheckHost, CheckKind::Http { host, .. }) => Some(host.clone().unwrap_or_else(none)),
+        (Id::CheckExpect, CheckKind::Http { expect, .. }) => Some(match expect {
+            Expect::Text(text) => format!("string:{text}"),
+            Expect::Status(ranges) => {
+                let range = |&(first, last): &(u16, u16)| {
+                    if first == last { first.to_string() } else { format!("{first}-{last}") }
+                };
+                ranges.iter().map(range).collect::<Vec<_>>().join(",")
+            }
+        }),
+        _ => None,
+    }
+}
+
+fn of_listener(id: Id, listener: &Listener, pool: Option<String>) -> Option<String> {
+    match id {
+        Id::Listen => Some(listener.address.to_string()),
+        Id::ListenPool => pool,
+        _ => None,
+    }
+}
+
+fn of_backend(id: Id, backend: &Backend, pool: Option<String>) -> Option<String> {
+    Some(match id {
+        Id::Backend if backend.host.contains(':') => format!("[{}]:{}", backend.host, backend.port),
+        Id::Backend => format!("{}:{}", backend.host, backend.port),
+        Id::BackendPool => return pool,
+        Id::Weight => backend.weight.to_string(),
+        Id::Maxconn => backend.maxconn.to_string(),
+        Id::Maxqueue => backend.maxqueue.to_string(),
+        Id::Backup => yes(backend.backup),
+        Id::BackendCookie => backend.cookie.clone(),
+        _ => return None,
+    })
+}
+
+fn of_route(id: Id, route: &Route, pool: Option<String>) -> Option<String> {
+    match id {
+        Id::RouteHost => list(&route.hosts),
+        Id::RoutePath => list(&route.paths),
+        Id::RouteMethod => list(&route.methods),
+        Id::RouteSrc => list(&route.sources),
+        Id::RoutePool => pool,
+        _ => None,
+    }
+}
+
+fn list<T: Display>(items: &[T]) -> Option<String> {
+    let items: Vec<String> = items.iter().map(T::to_string).collect();
+    (!items.is_empty()).then(|| items.join(","))
+}
+
+fn none() -> String {
+    "none".to_owned()
+}
+
+fn yes(value: bool) -> String {
+    if value { "yes".to_owned() } else { "no".to_owned() }
+}

@@ -1,0 +1,346 @@
+//! The one table of keys: unit, range, default and meaning of each.
+//!
+//! Errors, suggestions, `docs/config.md` and the effective configuration all come from it. A key enters it when what
+//! it does works. Refuses to know how an object is made of its keys: that is `resolve`'s.
+
+use super::error::nearest;
+use super::value::{Unit, is_name, is_token};
+use crate::limits::{LARGE_BUFFER, MAX_CONNECTIONS, MAX_HEADERS};
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its place in [`KEYS`].
+    pub id: Id,
+    /// What it is a setting of.
+    pub kind: Kind,
+    /// What follows the object's name; the whole key for [`Kind::Process`]; empty for what declares an object.
+    pub attribute: &'static str,
+    /// What its value is, with the range.
+    pub unit: Unit,
+    /// What holds when nothing is written.
+    pub default: Builtin,
+    /// What it means.
+    pub help: &'static str,
+}
+
+/// What a key is a setting of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A listener.
+    Listen,
+    /// A backend.
+    Backend,
+    /// A pool.
+    Pool,
+    /// A route.
+    Route,
+    /// All of beelance.
+    Process,
+}
+
+/// What holds when neither the object nor `*` has a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builtin {
+    /// The key declares its object: there is always a line.
+    Declared,
+    /// As if this were written; `none` is refused.
+    Text(&'static str),
+    /// These words say what follows; `none` is refused.
+    Follows(&'static str),
+    /// These words say what it means to be unset; `none` brings it back.
+    Unset(&'static str),
+}
+
+/// Every key, in the order of [`KEYS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "KEYS says what each means")]
+#[rustfmt::skip]
+pub enum Id {
+    Listen, ListenPool,
+    Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie,
+    Balance, Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr, Reuse, Retries, Redispatch, Forwardfor,
+    Check, CheckMethod, CheckUri, CheckHost, CheckExpect,
+    CheckInter, CheckFastinter, CheckDowninter, CheckTimeout, CheckRise, CheckFall,
+    RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool,
+    TimeoutClient, TimeoutHttpRequest, TimeoutHttpKeepAlive, TimeoutConnect, TimeoutQueue, TimeoutServer,
+    Connections, Memory, HeaderSize, Headers, Body,
+    LogLevel, LogAccess, DrainTimeout,
+}
+
+const NO_YES: Unit = Unit::Choice(&["no", "yes"]);
+const MANY: Unit = Unit::Number(0, 1_000_000);
+const COUNT: Unit = Unit::Number(1, 255);
+/// What precedes the field's name in `route.N.header.NAME`.
+const HEADER: &str = "header.";
+
+const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: Builtin, help: &'static str) -> Key {
+    Key { id, kind, attribute, unit, default, help }
+}
+
+/// The table, in the order of [`Id`].
+#[rustfmt::skip]
+pub static KEYS: [Key; 50] = {
+    use Builtin::{Declared, Follows, Text, Unset};
+    use Kind::{Backend, Listen, Pool, Process, Route};
+    use Unit::{Choice, Duration, Number, Size};
+    [
+    key(Id::Listen, Listen, "", Unit::Listen, Declared,
+        "Accept connections here; `[::]:80` takes IPv4 too unless a listener holds `0.0.0.0:80`; port 0 lets the system choose."),
+    key(Id::ListenPool, Listen, "pool", Unit::Pool, Text("default"),
+        "The pool for what no route takes; while it has no backend the answer is 503."),
+
+    key(Id::Backend, Backend, "", Unit::Server, Declared,
+        "A server; a host name is resolved once, before the first connection."),
+    key(Id::BackendPool, Backend, "pool", Unit::Pool, Text("default"),
+        "The pool it belongs to."),
+    key(Id::Weight, Backend, "weight", Number(0, 256), Text("1"),
+        "Its share of the pool's requests; 0 takes no new users."),
+    key(Id::Maxconn, Backend, "maxconn", MANY, Text("0"),
+        "Requests it works on at once, the rest wait; 0 is unlimited."),
+    key(Id::Maxqueue, Backend, "maxqueue", MANY, Text("0"),
+        "Requests bound to it by affinity that may wait, the rest go elsewhere; 0 is unlimited."),
+    key(Id::Backup, Backend, "backup", NO_YES, Text("no"),
+        "Used only while no other backend of the pool is up."),
+    key(Id::BackendCookie, Backend, "cookie", Unit::CookieValue, Follows("the backend's name"),
+        "The value of the affinity cookie that leads here; of several with the same the first that is up takes it."),
+
+    key(Id::Balance, Pool, "balance", Choice(&["roundrobin", "leastconn"]), Text("roundrobin"),
+        "How a request without affinity is placed: in turn by weight, or where the fewest requests are for the weight."),
+    key(Id::Cookie, Pool, "cookie", Unit::Token, Unset("none"),
+        "The affinity cookie's name; `none` is no affinity."),
+    key(Id::CookieMode, Pool, "cookie.mode", Choice(&["insert"]), Text("insert"),
+        "`insert`: set it when the client has none that is valid, and hide it from the backends."),
+    key(Id::CookieHttponly, Pool, "cookie.httponly", NO_YES, Text("no"),
+        "Add HttpOnly to the affinity cookie."),
+    key(Id::CookieSecure, Pool, "cookie.secure", NO_YES, Text("no"),
+        "Add Secure to the affinity cookie."),
+    key(Id::CookieAttr, Pool, "cookie.attr", Unit::CookieAttributes, Unset("none"),
+        "More attributes of the affinity cookie."),
+    key(Id::Reuse, Pool, "reuse", Choice(&["never", "safe", "always"]), Text("safe"),
+        "Which requests may share backend connections: none, those that may be replayed, or all."),
+    key(Id::Retries, Pool, "retries", Number(0, 10), Text("3"),
+        "Connection attempts after the first failed one."),
+    key(Id::Redispatch, Pool, "redispatch", NO_YES, Text("yes"),
+        "Whether the last attempt may go to another backend."),
+    key(Id::Forwardfor, Pool, "forwardfor", NO_YES, Text("yes"),
+        "Add X-Forwarded-For (a new line after existing ones) and X-Forwarded-Proto."),
+
+    key(Id::Check, Pool, "check", Choice(&["none", "tcp", "http"]),
+        Follows("`http` when `.method`, `.uri`, `.host` or `.expect` is set, `tcp` when another check key is, else `none`"),
+        "Probe the backends: by a connection, by a request, or not at all."),
+    key(Id::CheckMethod, Pool, "check.method", Unit::Token, Text("GET"),
+        "The method of an HTTP probe."),
+    key(Id::CheckUri, Pool, "check.uri", Unit::Target, Text("/"),
+        "The target of an HTTP probe."),
+    key(Id::CheckHost, Pool, "check.host", Unit::HostValue, Unset("none"),
+        "The Host header of an HTTP probe; without one the probe is HTTP/1.0."),
+    key(Id::CheckExpect, Pool, "check.expect", Unit::Expect, Text("200-399"),
+        "What an HTTP probe takes for health: a status, or a body that contains TEXT."),
+    key(Id::CheckInter, Pool, "check.inter", Duration, Text("2s"),
+        "Between two probes of a backend that is fully up."),
+    key(Id::CheckFastinter, Pool, "check.fastinter", Duration, Unset("as `.inter`"),
+        "The same while it is on its way up or down, or was never probed."),
+    key(Id::CheckDowninter, Pool, "check.downinter", Duration, Unset("as `.inter`"),
+        "The same while it is fully down."),
+    key(Id::CheckTimeout, Pool, "check.timeout", Duration, Unset("as `.inter`"),
+        "What one probe may take."),
+    key(Id::CheckRise, Pool, "check.rise", COUNT, Text("2"),
+        "Successful probes that bring a backend up."),
+    key(Id::CheckFall, Pool, "check.fall", COUNT, Text("3"),
+        "Failed probes that take a backend down."),
+
+    key(Id::RouteHost, Route, "host", Unit::Hosts, Unset("none"),
+        "Only for these hosts; case and port do not matter, `*.example.com` is every name below it."),
+    key(Id::RoutePath, Route, "path", Unit::Paths, Unset("none"),
+        "Only for these paths: raw bytes without the query; `/x/*` does not take `/x`."),
+    key(Id::RouteMethod, Route, "method", Unit::Methods, Unset("none"),
+        "Only for these methods."),
+    key(Id::RouteHeader, Route, "header.NAME", Unit::HeaderValues, Unset("none"),
+        "Only when the header field NAME has exactly one of these values."),
+    key(Id::RouteSrc, Route, "src", Unit::Sources, Unset("none"),
+        "Only for clients in these blocks of addresses."),
+    key(Id::RoutePool, Route, "pool", Unit::Pool, Unset("none"),
+        "The pool that takes the request; every route needs one. Routes are tried in the order of their first line, the first match wins."),
+
+    key(Id::TimeoutClient, Process, "timeout.client", Duration, Text("30s"),
+        "A client neither sends nor takes a byte."),
+    key(Id::TimeoutHttpRequest, Process, "timeout.http-request", Duration, Text("10s"),
+        "A whole request head, from its first byte."),
+    key(Id::TimeoutHttpKeepAlive, Process, "timeout.http-keep-alive", Duration, Text("15s"),
+        "The first byte of the next request."),
+    key(Id::TimeoutConnect, Process, "timeout.connect", Duration, Text("5s"),
+        "One connection attempt to a backend."),
+    key(Id::TimeoutQueue, Process, "timeout.queue", Duration, Text("30s"),
+        "Waiting for a backend to have room; then 503."),
+    key(Id::TimeoutServer, Process, "timeout.server", Duration, Text("30s"),
+        "A backend neither sends nor takes a byte; before its response that is 504."),
+
+    key(Id::Connections, Process, "limits.connections", Number(1, MAX_CONNECTIONS as u64),
+        Unset("as many as `limits.memory` and the descriptors allow"),
+        "Client connections served at once; more wait in the kernel."),
+    key(Id::Memory, Process, "limits.memory", Size(1 << 20, 1 << 30),
+        Unset("half of the least of MemTotal, cgroup limit and rlimit, at most 48m"),
+        "All memory beelance and its sockets may take."),
+    key(Id::HeaderSize, Process, "limits.header-size", Size(1 << 10, LARGE_BUFFER as u64), Text("8k"),
+        "A head, request line and header fields together; beyond it 431."),
+    key(Id::Headers, Process, "limits.headers", Number(1, MAX_HEADERS as u64), Text("64"),
+        "Header fields of a head; beyond it 431."),
+    key(Id::Body, Process, "limits.body", Size(0, 1 << 40), Unset("none"),
+        "A request body; beyond it 413."),
+
+    key(Id::LogLevel, Process, "log.level", Choice(&["off", "error", "warn", "info", "debug", "trace"]), Text("info"),
+        "The least severe messages on standard error."),
+    key(Id::LogAccess, Process, "log.access", Choice(&["off", "stderr"]), Text("off"),
+        "Where a line for every request goes."),
+    key(Id::DrainTimeout, Process, "drain-timeout", Duration, Text("30s"),
+        "What requests in flight may take after the first signal to stop."),
+    ]
+};
+
+/// A key as written, taken apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place<'a> {
+    pub key: &'static Key,
+    /// The object's name, `*`, or empty for [`Kind::Process`].
+    pub name: &'a str,
+    /// NAME of `route.N.header.NAME`, else empty.
+    pub header: &'a str,
+}
+
+impl Id {
+    /// Its entry.
+    #[must_use]
+    pub fn key(self) -> &'static Key {
+        &KEYS[self as usize]
+    }
+}
+
+impl Kind {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 5] = [Self::Listen, Self::Backend, Self::Pool, Self::Route, Self::Process];
+
+    /// The first word of its keys; empty for [`Kind::Process`].
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Listen => "listen",
+            Self::Backend => "backend",
+            Self::Pool => "pool",
+            Self::Route => "route",
+            Self::Process => "",
+        }
+    }
+}
+
+impl Key {
+    /// The key as `name`'s file line has it: `pool.web.check.uri`.
+    #[must_use]
+    pub fn of(&self, name: &str) -> String {
+        match (self.kind, self.attribute) {
+            (Kind::Process, whole) => whole.to_owned(),
+            (kind, "") => format!("{}.{name}", kind.word()),
+            (kind, attribute) => format!("{}.{name}.{attribute}", kind.word()),
+        }
+    }
+}
+
+/// Takes a key as written apart, or says why it is none. Suggestions cost time: `suggest` asks for one.
+pub(super) fn find(written: &str, suggest: bool) -> Result<Place<'_>, String> {
+    let (word, rest) = written.split_once('.').unwrap_or((written, ""));
+    let Some(kind) = Kind::ALL.into_iter().find(|kind| *kind != Kind::Process && kind.word() == word) else {
+        let key = KEYS.iter().find(|key| key.kind == Kind::Process && key.attribute == written);
+        return key.map(|key| Place { key, name: "", header: "" }).ok_or_else(|| unknown(written, written, suggest));
+    };
+    let (name, attribute) = rest.split_once('.').unwrap_or((rest, ""));
+    if rest.is_empty() {
+        return Err(format!("a name is missing: write `{word}.NAME`"));
+    }
+    if name != "*" && !is_name(name) {
+        return Err("names are [a-z0-9][a-z0-9_-]{0,31}: lower case, at most 32 characters".to_owned());
+    }
+    let header = attribute.strip_prefix(HEADER).filter(|_| kind == Kind::Route);
+    let key = match header {
+        Some(header) if is_token(header) => Some(Id::RouteHeader.key()),
+        Some(_) => return Err("the name of a header field is a token".to_owned()),
+        None => KEYS.iter().find(|key| key.kind == kind && key.attribute == attribute && key.id != Id::RouteHeader),
+    };
+    match key {
+        Some(key) if name == "*" && attribute.is_empty() => {
+            Err(format!("`*` stands for the attributes of every {word}: name the {word}, as in `{}`", key.of("NAME")))
+        }
+        Some(key) => Ok(Place { key, name, header: header.unwrap_or_default() }),
+        None if attribute.is_empty() => Err(format!(
+            "a {word} has no value of its own, only attributes such as `{}`",
+            Id::first_of(kind).key().of(name)
+        )),
+        None => Err(unknown(written, attribute, suggest)),
+    }
+}
+
+impl Id {
+    /// An attribute to show for an object that is not declared by a line of its own.
+    fn first_of(kind: Kind) -> Self {
+        if kind == Kind::Route { Self::RoutePool } else { Self::Balance }
+    }
+}
+
+/// The message for an unknown key with the nearest known one: the same attribute of something else, or the fewest edits away.
+fn unknown(written: &str, attribute: &str, suggest: bool) -> String {
+    let mut segments = written.splitn(4, '.').skip(1);
+    let name = segments.next().filter(|name| !name.is_empty()).unwrap_or("NAME");
+    let header = segments.nth(1).unwrap_or("NAME");
+    let elsewhere = || KEYS.iter().find(|key| key.attribute == attribute).map(|key| key.of("NAME"));
+    let near = || nearest(written, KEYS.iter().map(|key| key.of(name).replace("NAME", header)));
+    match if suggest { elsewhere().or_else(near) } else { None } {
+        Some(known) => format!("unknown key, the nearest known one is `{known}`"),
+        None => "unknown key".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::value::Value;
+
+    #[test]
+    fn the_table_is_in_order_and_its_defaults_are_legal() {
+        for (index, key) in KEYS.iter().enumerate() {
+            assert_eq!(key.id as usize, index, "{key:?}");
+            assert_eq!(key.id.key().attribute, key.attribute);
+            if let Builtin::Text(text) = key.default {
+                assert!(key.unit.parse(text).is_ok(), "{key:?}");
+            }
+            let written = key.of("x");
+            assert_eq!(find(&written, false).unwrap().key.id, key.id, "{written}");
+            assert!(key.help.ends_with('.') && !key.help.contains('|'), "{key:?}");
+        }
+        assert_eq!(Id::Weight.key().unit.parse("256"), Ok(Value::Number(256)));
+    }
+
+    #[test]
+    fn keys_that_are_none() {
+        for (written, expected) in [
+            ("timeout.clinet", "unknown key, the nearest known one is `timeout.client`"),
+            ("listne.web", "unknown key, the nearest known one is `listen.web`"),
+            ("backend.a.max-conn", "unknown key, the nearest known one is `backend.a.maxconn`"),
+            ("backend.*.wieght", "unknown key, the nearest known one is `backend.*.weight`"),
+            ("pool.a.check.url", "unknown key, the nearest known one is `pool.a.check.uri`"),
+            ("route.a.heder.x-y", "unknown key, the nearest known one is `route.a.header.x-y`"),
+            ("maxconn", "unknown key, the nearest known one is `backend.NAME.maxconn`"),
+            ("backend.a.balance", "unknown key, the nearest known one is `pool.NAME.balance`"),
+            ("something-else-entirely", "unknown key"),
+            ("listen", "a name is missing: write `listen.NAME`"),
+            ("pool.", "a name is missing: write `pool.NAME`"),
+            ("pool.a", "a pool has no value of its own, only attributes such as `pool.a.balance`"),
+            ("route.a", "a route has no value of its own, only attributes such as `route.a.pool`"),
+            ("backend.*", "`*` stands for the attributes of every backend: name the backend, as in `backend.NAME`"),
+            ("backend.-a", "names are [a-z0-9][a-z0-9_-]{0,31}: lower case, at most 32 characters"),
+            ("backend..weight", "names are [a-z0-9][a-z0-9_-]{0,31}: lower case, at most 32 characters"),
+            ("route.a.header.", "the name of a header field is a token"),
+            ("route.a.header.a/b", "the name of a header field is a token"),
+        ] {
+            assert_eq!(find(written, true).map(|place| place.key.id), Err(expected.to_owned()), "{written}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The pools: balance, affinity cookie, probes.
+//!
+//! Owns how the keys of `pool.N` come together. Refuses to know how a pool is named first: that is `resolve`'s.
+
+use super::keys::Id;
+use super::resolve::Resolver;
+use super::value::Value;
+use super::{Backend, Check, CheckKind, Cookie, Expect, Pool, Reuse};
+use crate::balance::Algorithm;
+use crate::limits::BackendId;
+
+impl Resolver<'_, '_> {
+    /// Every pool, with its backends.
+    pub(super) fn pools(&self, backends: &[Backend]) -> Vec<Pool> {
+        let pool = |(index, (_, name)): (usize, &(u32, String))| {
+            let settings = self.settings;
+            let number = |id| settings.small(id, name).unwrap_or_default();
+            let members = backends.iter().enumerate().filter(|(_, backend)| backend.pool.index() == index);
+            Pool {
+                name: name.clone(),
+                backends: members.filter_map(|(place, _)| BackendId::new(place)).collect(),
+                balance: if number(Id::Balance) == 1 { Algorithm::LeastConn } else { Algorithm::RoundRobin },
+                cookie: settings
+                    .text(Id::Cookie, name)
+                    .map(|cookie| Cookie { name: cookie, attributes: self.attributes(name) }),
+                reuse: match number(Id::Reuse) {
+                    0 => Reuse::Never,
+                    1 => Reuse::Safe,
+                    _ => Reuse::Always,
+                },
+                retries: number(Id::Retries),
+                redispatch: settings.yes(Id::Redispatch, name),
+                forwardfor: settings.yes(Id::Forwardfor, name),
+                check: self.check(name),
+            }
+        };
+        self.pools.iter().enumerate().map(pool).collect()
+    }
+
+    /// What follows the value in Set-Cookie.
+    fn attributes(&self, pool: &str) -> String {
+        let mut attributes = "; path=/".to_owned();
+        for (id, attribute) in [(Id::CookieHttponly, "; HttpOnly"), (Id::CookieSecure, "; Secure")] {
+            attributes.push_str(if self.settings.yes(id, pool) { attribute } else { "" });
+        }
+        if let Some(more) = self.settings.text(Id::CookieAttr, pool) {
+            attributes.push_str("; ");
+            attributes.push_str(&more);
+        }
+        attributes
+    }
+
+    /// The probes, unless there are none.
+    fn check(&self, pool: &str) -> Option<Check> {
+        const ASKS: [Id; 4] = [Id::CheckMethod, Id::CheckUri, Id::CheckHost, Id::CheckExpect];
+        const PACE: [Id; 6] =
+            [Id::CheckInter, Id::CheckFastinter, Id::CheckDowninter, Id::CheckTimeout, Id::CheckRise, Id::CheckFall];
+        let settings = self.settings;
+        let any = |ids: &[Id]| ids.iter().any(|&id| settings.is_set(id, pool));
+        let kind = match settings.number(Id::Check, pool) {
+            Some(0) => return None,
+            Some(1) => CheckKind::Tcp,
+            None if !any(&ASKS) => {
+                if !any(&PACE) {
+                    return None;
+                }
+                CheckKind::Tcp
+            }
+            Some(_) | None => CheckKind::Http {
+                method: settings.text(Id::CheckMethod, pool).unwrap_or_default(),
+                uri: settings.text(Id::CheckUri, pool).unwrap_or_default(),
+                host: settings.text(Id::CheckHost, pool),
+                expect: match settings.value(Id::CheckExpect, pool) {
+                    Value::Expect(expect) => expect,
+                    _ => Expect::Status(Vec::new()),
+                },
+            },
+        };
+        let inter_ms = settings.number(Id::CheckInter, pool).unwrap_or_default();
+        let or_inter = |id| settings.number(id, pool).unwrap_or(inter_ms);
+        Some(Check {
+            kind,
+            inter_ms,
+            fastinter_ms: or_inter(Id::CheckFastinter),
+            downinter_ms: or_inter(Id::CheckDowninter),
+            timeout_ms: or_inter(Id::CheckTimeout),
+            rise: settings.small(Id::CheckRise, pool).unwrap_or_default(),
+            fall: settings.small(Id::CheckFall, pool).unwrap_or_default(),
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! From the settings to the [`Config`]: the objects, what refers to what, and what no single line can show wrong.
+//!
+//! Owns the rules between lines. Refuses to stop at the first error: what is wrong is replaced by a default and the
+//! rest is looked at too.
+
+use super::error::{Errors, message};
+use super::keys::{Id, Kind};
+use super::settings::{Settings, in_order};
+use super::value::Value;
+use super::{AccessLog, Backend, Config, Limits, Timeouts};
+use crate::limits::{Budget, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, Machine, PoolId};
+
+/// The configuration the settings make; what is wrong with it goes to `errors`.
+pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, errors: &mut Errors) -> Config {
+    let mut resolver = Resolver { settings, errors, warnings: Vec::new(), pools: Vec::new() };
+    resolver.undeclared();
+    let listeners = resolver.objects(Kind::Listen, MAX_LISTENERS);
+    let backends = resolver.objects(Kind::Backend, MAX_BACKENDS);
+    let routes = resolver.objects(Kind::Route, MAX_ROUTES);
+    resolver.name_pools(&listeners, &backends);
+
+    let listeners = resolver.listeners(&listeners);
+    let backends: Vec<Backend> = backends.iter().map(|(_, name)| resolver.backend(name)).collect();
+    let pools = resolver.pools(&backends);
+    let routes = resolver.routes(&routes, &pools);
+    resolver.warn(&listeners, &routes, &pools);
+    let limits = resolver.limits(machine);
+
+    let number = |id| settings.number(id, "").unwrap_or_default();
+    let mut warnings = resolver.warnings;
+    warnings.sort_by_key(|warning| warning.0);
+    Config {
+        listeners,
+        pools,
+        backends,
+        routes,
+        timeouts: Timeouts {
+            client_ms: number(Id::TimeoutClient),
+            http_request_ms: number(Id::TimeoutHttpRequest),
+            http_keep_alive_ms: number(Id::TimeoutHttpKeepAlive),
+            connect_ms: number(Id::TimeoutConnect),
+            queue_ms: number(Id::TimeoutQueue),
+            server_ms: number(Id::TimeoutServer),
+        },
+        limits,
+        log_level: log::LevelFilter::iter()
+            .nth(settings.small(Id::LogLevel, "").unwrap_or_default() as usize)
+            .unwrap_or(log::LevelFilter::Info),
+        access_log: if number(Id::LogAccess) == 1 { AccessLog::Stderr } else { AccessLog::Off },
+        drain_timeout_ms: number(Id::DrainTimeout),
+        warnings: warnings.iter().map(|(line, key, reason)| message(file, *line, key, reason)).collect(),
+    }
+}
+
+/// The work: parts of it are in `listener`, `pool`, `route` and `warning`.
+pub(super) struct Resolver<'s, 'a> {
+    pub(super) settings: &'s Settings<'a>,
+    pub(super) errors: &'s mut Errors,
+    /// Line, key, reason.
+    pub(super) warnings: Vec<(u32, String, String)>,
+    /// Where each pool is named first; a place in it is a [`PoolId`].
+    pub(super) pools: Vec<(u32, String)>,
+}
+
+impl<'a> Resolver<'_, 'a> {
+    /// Attributes of listeners and backends that no line declares.
+    fn undeclared(&mut self) {
+        for setting in self.settings.all() {
+            let declaration = match setting.id.key().kind {
+                Kind::Listen => Id::Listen,
+                Kind::Backend => Id::Backend,
+                Kind::Pool | Kind::Route | Kind::Process => continue,
+            };
+            if setting.name != "*" && self.settings.exactly(declaration, setting.name, "").is_none() {
+                let key = declaration.key();
+                let missing = key.of(setting.name);
+                self.errors.push(
+                    setting.line,
+                    setting.written,
+                    format!("no line declares `{missing}`: expected {}", key.unit.expected()),
+                );
+            }
+        }
+    }
+
+    /// The objects of this kind, at most so many.
+    fn objects(&mut self, kind: Kind, most: usize) -> Vec<(u32, &'a str)> {
+        let mut objects = self.settings.named(kind);
+        let declaration = match kind {
+            Kind::Listen => Some(Id::Listen),
+            Kind::Backend => Some(Id::Backend),
+            Kind::Pool | Kind::Route | Kind::Process => None,
+        };
+        if let Some(id) = declaration {
+            objects = in_order(self.settings.of(id).iter().map(|setting| (setting.line, setting.name)).collect());
+        }
+        if let Some((line, name)) = objects.get(most) {
+            let (word, count) = (kind.word(), objects.len());
+            self.errors.push(
+                *line,
+                &format!("{word}.{name}"),
+                format!("too many: at most {most}, the file names {count}"),
+            );
+        }
+        objects.truncate(most);
+        objects
+    }
+
+    /// Finds every pool: those with attributes, those referred to, `default` where nothing is.
+    fn name_pools(&mut self, listeners: &[(u32, &str)], backends: &[(u32, &str)]) {
+        let settings = self.settings;
+        let mut mentions: Vec<(u32, &str)> = settings.named(Kind::Pool);
+        for id in [Id::ListenPool, Id::BackendPool, Id::RoutePool] {
+            for setting in settings.of(id) {
+                if let Value::Text(pool) = &setting.value {
+                    mentions.push((setting.line, pool));
+                }
+            }
+        }
+        for (id, objects) in [(Id::ListenPool, listeners), (Id::BackendPool, backends)] {
+            let silent = objects.iter().filter(|(_, name)| settings.find(id, name).is_none());
+            mentions.extend(silent.map(|(line, _)| (*line, "default")));
+        }
+        let mut pools = in_order(mentions);
+        if let Some((line, name)) = pools.get(MAX_POOLS) {
+            let reason = format!("too many: at most {MAX_POOLS}, the file names {}", pools.len());
+            self.errors.push(*line, &format!("pool.{name}"), reason);
+        }
+        pools.truncate(MAX_POOLS);
+        self.pools = pools.into_iter().map(|(line, name)| (line, name.to_owned())).collect();
+    }
+
+    /// The pool that this setting of `name` refers to. One there is no room for is an error already.
+    pub(super) fn pool(&self, id: Id, name: &str) -> PoolId {
+        let wanted = self.settings.text(id, name);
+        let place = self.pools.iter().position(|(_, pool)| Some(pool) == wanted.as_ref());
+        place.and_then(PoolId::new).unwrap_or(PoolId(0))
+    }
+
+    fn backend(&self, name: &str) -> Backend {
+        let settings = self.settings;
+        let (host, port) = match settings.value(Id::Backend, name) {
+            Value::Server(host, port) => (host, port),
+            _ => (String::new(), 0),
+        };
+        Backend {
+            name: name.to_owned(),
+            host,
+            port,
+            pool: self.pool(Id::BackendPool, name),
+            weight: settings.small(Id::Weight, name).and_then(|weight| u16::try_from(weight).ok()).unwrap_or_default(),
+            maxconn: settings.small(Id::Maxconn, name).unwrap_or_default(),
+            maxqueue: settings.small(Id::Maxqueue, name).unwrap_or_default(),
+            backup: settings.yes(Id::Backup, name),
+            cookie: settings.text(Id::BackendCookie, name).unwrap_or_else(|| name.to_owned()),
+        }
+    }
+
+    fn limits(&mut self, machine: &Machine) -> Limits {
+        let settings = self.settings;
+        let size = |id| settings.small(id, "").unwrap_or_default() as usize;
+        let memory = settings.number(Id::Memory, "").unwrap_or_else(|| machine.default_memory());
+        let connections = settings.small(Id::Connections, "").map(|count| count as usize);
+        let given = [Id::Connections, Id::Memory].map(|id| settings.find(id, "").map(|setting| &setting.value));
+        let budget = Budget::plan(memory, connections, machine).unwrap_or_else(|excess| {
+            let id = if settings.is_set(Id::Connections, "") { Id::Connections } else { Id::Memory };
+            // A bad value is reported already, and nobody knows what it was to be.
+            if !given.contains(&Some(&Value::Bad)) {
+                self.errors.push(settings.line(id, ""), id.key().attribute, excess.to_string());
+            }
+            Budget { memory, connections: 0, small_buffers: 0, large_buffers: 0, socket_buffers: 0 }
+        });
+        Limits {
+            header_size: size(Id::HeaderSize),
+            headers: size(Id::Headers),
+            body: settings.number(Id::Body, ""),
+            budget,
+        }
+    }
+}

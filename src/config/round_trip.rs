@@ -1,0 +1,129 @@
+//! What is printed is read again, and no file makes the reader panic.
+
+use super::tests::{BOARD, read};
+use super::*;
+use proptest::prelude::*;
+
+/// Reads what `config` prints; warnings hold line numbers and are left out.
+fn reread(config: &Config) -> Config {
+    let text = effective(config);
+    let again = parse("effective", text.as_bytes(), &BOARD).unwrap_or_else(|errors| panic!("{text}\n{errors}"));
+    Config { warnings: config.warnings.clone(), ..again }
+}
+
+/// A file in which every key has a value that is not its default.
+const EVERYTHING: &str = "listen.web = [::]:80\nlisten.web.pool = p\nbackend.a = [2001:db8::1]:80\nbackend.a.pool = p\nbackend.a.weight = 0\n\
+    backend.a.maxconn = 3\nbackend.a.maxqueue = 4\nbackend.a.backup = yes\nbackend.a.cookie = x\npool.p.balance = leastconn\npool.p.cookie = S\n\
+    pool.p.cookie.mode = insert\npool.p.cookie.httponly = yes\npool.p.cookie.secure = yes\npool.p.cookie.attr = SameSite=Lax;Max-Age=3\n\
+    pool.p.reuse = never\npool.p.retries = 0\npool.p.redispatch = no\npool.p.forwardfor = no\npool.p.check = http\npool.p.check.method = HEAD\n\
+    pool.p.check.uri = /h\npool.p.check.host = h\npool.p.check.expect = string: a, b\npool.p.check.inter = 90s\npool.p.check.fastinter = 1s\n\
+    pool.p.check.downinter = 1m\npool.p.check.timeout = 250ms\npool.p.check.rise = 1\npool.p.check.fall = 9\nroute.r.host = *.A.b, c\n\
+    route.r.path = /x, /y/*, *.z\nroute.r.method = GET,PUT\nroute.r.header.x-n.name = v, w x\nroute.r.header.a = none,1\nroute.r.src = 10.1.2.3/8, ::1\n\
+    route.r.pool = p\ntimeout.client = 1s\ntimeout.http-request = 1s\ntimeout.http-keep-alive = 1s\ntimeout.connect = 1s\ntimeout.queue = 1s\n\
+    timeout.server = 1s\nlimits.connections = 100\nlimits.memory = 20m\nlimits.header-size = 16k\nlimits.headers = 128\nlimits.body = 1g\n\
+    log.level = trace\nlog.access = stderr\ndrain-timeout = 1500ms\n";
+
+#[test]
+fn the_effective_configuration_has_every_key_and_is_read_again() {
+    let config = read(EVERYTHING);
+    assert_eq!(
+        config.pools[0].cookie.as_ref().unwrap().attributes,
+        "; path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=3"
+    );
+    let text = effective(&config);
+    for key in &keys::KEYS {
+        let name = match key.kind {
+            keys::Kind::Listen => "web",
+            keys::Kind::Backend => "a",
+            keys::Kind::Pool => "p",
+            keys::Kind::Route => "r",
+            keys::Kind::Process => "",
+        };
+        let written = key.of(name).replace("NAME", "x-n.name");
+        assert!(
+            text.lines().any(|line| line.split(" =").next().is_some_and(|key| key.trim_end() == written)),
+            "{written}\n{text}"
+        );
+    }
+    assert_eq!(reread(&config), config);
+    assert_eq!(effective(&reread(&config)), text);
+}
+
+/// Lines of a file that is right or nearly so.
+fn line() -> impl Strategy<Value = String> {
+    let names = ["a", "b", "default", "*"];
+    let values = [
+        "none",
+        "yes",
+        "no",
+        "0",
+        "1",
+        "7",
+        "2s",
+        "8k",
+        "20m",
+        "tcp",
+        "http",
+        "leastconn",
+        "always",
+        "default",
+        "a",
+        "b",
+        "GET",
+        "/x",
+        "/x/*",
+        "*.a",
+        "a.b,*.c",
+        "10.0.0.0/8",
+        "200",
+        "200,300-399",
+        "string:x =",
+        "HttpOnly",
+        "Secure; HttpOnly",
+        "off",
+        "debug",
+        "h:80",
+        "[::1]:81",
+        "0.0.0.0:80",
+    ];
+    let declared = keys::KEYS.iter().map(|key| key.id).collect::<Vec<_>>();
+    (proptest::sample::select(declared), 0..names.len(), 0..values.len()).prop_map(move |(id, name, value)| {
+        let key = id.key();
+        let fitting = (value..value + values.len())
+            .map(|at| values[at % values.len()])
+            .find(|value| key.unit.parse(value).is_ok() || value == &"none");
+        format!("{} = {}\n", key.of(names[name]).replace("NAME", "x-y"), fitting.unwrap_or("none"))
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes: Vec<u8>) {
+        let _ = parse("f", &bytes, &BOARD).map_err(|errors| errors.to_string());
+    }
+
+    #[test]
+    fn no_lines_make_it_panic(text in "((listen|backend|pool|route|timeout|limits|log)[.][a-z*.]{0,12} ?= ?[a-z0-9:/.,*-]{0,12}\r?\n){0,8}") {
+        let _ = parse("f", text.as_bytes(), &Machine::default()).map_err(|errors| errors.to_string());
+    }
+
+    #[test]
+    fn what_is_printed_gives_the_same_configuration(lines in proptest::collection::vec(line(), 0..12)) {
+        // Drop lines that are wrong until the rest is right.
+        let mut lines: Vec<String> = std::iter::once("listen.l = 127.0.0.1:8080\n".to_owned()).chain(["a", "b"].map(|n| format!("backend.{n} = h:1\n"))).chain(lines).collect();
+        loop {
+            match parse("f", lines.concat().as_bytes(), &BOARD) {
+                Ok(config) => {
+                    prop_assert_eq!(reread(&config), config);
+                    break;
+                }
+                Err(errors) => {
+                    let wrong: Vec<usize> = errors.to_string().lines().filter_map(|line| line.split(':').nth(1)?.parse().ok()).collect();
+                    prop_assert!(!wrong.is_empty());
+                    lines = lines.into_iter().enumerate().filter(|(at, _)| !wrong.contains(&(at + 1))).map(|(_, line)| line).collect();
+                    if lines.is_empty() { break; }
+                }
+            }
+        }
+    }
+}

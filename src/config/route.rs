@@ -1,0 +1,79 @@
+//! The routes: their conditions and the pool each leads to.
+//!
+//! Owns what a route must have. Refuses to know what a condition means: that is [`crate::http::route`]'s.
+
+use super::Pool;
+use super::keys::Id;
+use super::resolve::Resolver;
+use super::value::Value;
+use crate::http::route::{HeaderPattern, Route};
+use crate::limits::PoolId;
+
+impl Resolver<'_, '_> {
+    /// Every route, in the order of its first line.
+    pub(super) fn routes(&mut self, objects: &[(u32, &str)], pools: &[Pool]) -> Vec<(Route, PoolId)> {
+        let settings = self.settings;
+        // Where a backend's pool is misspelt, nobody knows which pools are empty.
+        let members_known = settings.of(Id::BackendPool).iter().all(|setting| setting.value != Value::Bad);
+        let mut routes = Vec::new();
+        for (first_line, name) in objects {
+            let key = Id::RoutePool.key().of(name);
+            let id = self.pool(Id::RoutePool, name);
+            match settings.find(Id::RoutePool, name).map(|setting| (setting.line, &setting.value)) {
+                Some((_, Value::Bad)) => {}
+                None | Some((_, Value::Unset)) => {
+                    let reason = format!("missing: say where the requests go, as in `{key} = default`");
+                    self.errors.push(*first_line, &key, reason);
+                }
+                Some((line, _)) => {
+                    let empty = pools.get(id.index()).filter(|pool| pool.backends.is_empty() && members_known);
+                    if let Some(pool) = empty {
+                        let reason = format!(
+                            "the pool `{0}` has no backend: `backend.NAME.pool = {0}` puts one there",
+                            pool.name
+                        );
+                        self.errors.push(line, &key, reason);
+                    }
+                }
+            }
+            routes.push((self.route(name), id));
+        }
+        routes
+    }
+
+    fn route(&self, name: &str) -> Route {
+        let settings = self.settings;
+        let of_route = settings.of(Id::RouteHeader).iter();
+        let headers = of_route.filter(|setting| {
+            setting.name == name
+                || setting.name == "*" && settings.exactly(Id::RouteHeader, name, setting.header).is_none()
+        });
+        let mut headers: Vec<HeaderPattern> = headers
+            .filter_map(|setting| match &setting.value {
+                Value::Texts(values) => Some(HeaderPattern { name: setting.header.to_owned(), values: values.clone() }),
+                _ => None,
+            })
+            .collect();
+        headers.sort_by(|a, b| a.name.cmp(&b.name));
+        Route {
+            name: name.to_owned(),
+            hosts: match settings.value(Id::RouteHost, name) {
+                Value::Hosts(hosts) => hosts,
+                _ => Vec::new(),
+            },
+            paths: match settings.value(Id::RoutePath, name) {
+                Value::Paths(paths) => paths,
+                _ => Vec::new(),
+            },
+            methods: match settings.value(Id::RouteMethod, name) {
+                Value::Texts(methods) => methods,
+                _ => Vec::new(),
+            },
+            headers,
+            sources: match settings.value(Id::RouteSrc, name) {
+                Value::Sources(sources) => sources,
+                _ => Vec::new(),
+            },
+        }
+    }
+}

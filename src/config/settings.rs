@@ -1,0 +1,165 @@
+//! The settings: each line matched to its key, its value parsed, ready to be looked up.
+//!
+//! Owns the rule that explicit beats `*` and `*` beats the built-in default. Refuses to know what a key is for.
+
+use super::error::Errors;
+use super::keys::{self, Builtin, Id, Key, Kind};
+use super::raw::RawConfig;
+use super::value::{Unit, Value};
+
+/// Unknown keys that get a suggestion; in a file with more of them it helps nobody.
+const SUGGESTIONS: usize = 100;
+
+/// One line.
+#[derive(Debug)]
+pub(super) struct Setting<'a> {
+    pub id: Id,
+    /// The object's name, `*`, or empty.
+    pub name: &'a str,
+    /// NAME of `route.N.header.NAME`, else empty.
+    pub header: &'a str,
+    pub line: u32,
+    /// The key as written.
+    pub written: &'a str,
+    pub value: Value,
+}
+
+/// All of them, sorted by key, name and header.
+#[derive(Debug)]
+pub(super) struct Settings<'a> {
+    sorted: Vec<Setting<'a>>,
+    /// Where what is missing is reported.
+    pub last_line: u32,
+}
+
+impl<'a> Settings<'a> {
+    /// Matches every entry; unknown keys, keys given twice and bad values go to `errors`.
+    pub(super) fn read(raw: &RawConfig<'a>, errors: &mut Errors) -> Self {
+        let mut sorted = Vec::with_capacity(raw.entries.len());
+        for entry in &raw.entries {
+            match keys::find(entry.key, errors.count() < SUGGESTIONS) {
+                Ok(place) => {
+                    let value = parse(place.key, entry.value).unwrap_or_else(|reason| {
+                        errors.push(entry.line, entry.key, reason);
+                        Value::Bad
+                    });
+                    let (id, name, header) = (place.key.id, place.name, place.header);
+                    sorted.push(Setting { id, name, header, line: entry.line, written: entry.key, value });
+                }
+                Err(reason) => errors.push(entry.line, entry.key, reason),
+            }
+        }
+        sorted.sort_by(|a, b| place(a).cmp(&place(b)));
+        let mut previous = None;
+        sorted.retain(|setting| match previous.filter(|(key, _)| *key == setting.written) {
+            Some((_, first)) => {
+                errors.push(setting.line, setting.written, format!("given twice, first on line {first}"));
+                false
+            }
+            None => {
+                previous = Some((setting.written, setting.line));
+                true
+            }
+        });
+        Self { sorted, last_line: raw.last_line }
+    }
+
+    /// Every line.
+    pub(super) fn all(&self) -> &[Setting<'a>] {
+        &self.sorted
+    }
+
+    /// Every line of one key, sorted by name.
+    pub(super) fn of(&self, id: Id) -> &[Setting<'a>] {
+        let start = self.sorted.partition_point(|setting| setting.id < id);
+        let end = self.sorted.partition_point(|setting| setting.id <= id);
+        &self.sorted[start..end]
+    }
+
+    /// The line of exactly this object (or of `*`).
+    pub(super) fn exactly(&self, id: Id, name: &str, header: &str) -> Option<&Setting<'a>> {
+        let wanted = (id, name, header);
+        self.sorted.binary_search_by(|setting| place(setting).cmp(&wanted)).ok().and_then(|at| self.sorted.get(at))
+    }
+
+    /// The line that holds for `name`: its own, else that of `*`.
+    pub(super) fn find(&self, id: Id, name: &str) -> Option<&Setting<'a>> {
+        self.exactly(id, name, "").or_else(|| self.exactly(id, "*", ""))
+    }
+
+    /// Whether a line gives it a value.
+    pub(super) fn is_set(&self, id: Id, name: &str) -> bool {
+        self.find(id, name).is_some_and(|setting| setting.value != Value::Unset)
+    }
+
+    /// What holds for `name`, the built-in default included; [`Value::Unset`] when there is none.
+    pub(super) fn value(&self, id: Id, name: &str) -> Value {
+        match self.find(id, name) {
+            Some(setting) if setting.value != Value::Bad => setting.value.clone(),
+            _ => match id.key().default {
+                Builtin::Text(text) => id.key().unit.parse(text).unwrap_or(Value::Unset),
+                Builtin::Declared | Builtin::Follows(_) | Builtin::Unset(_) => Value::Unset,
+            },
+        }
+    }
+
+    /// [`Settings::value`] of a key whose value is a number, a duration, a size or a choice.
+    pub(super) fn number(&self, id: Id, name: &str) -> Option<u64> {
+        match self.value(id, name) {
+            Value::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The same, where it fits a `usize`, as the ranges of the table see to.
+    pub(super) fn small(&self, id: Id, name: &str) -> Option<u32> {
+        self.number(id, name).and_then(|number| u32::try_from(number).ok())
+    }
+
+    /// [`Settings::value`] of a key whose value is `no` or `yes`.
+    pub(super) fn yes(&self, id: Id, name: &str) -> bool {
+        self.number(id, name) == Some(1)
+    }
+
+    /// [`Settings::value`] of a key whose value is a text.
+    pub(super) fn text(&self, id: Id, name: &str) -> Option<String> {
+        match self.value(id, name) {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Where a message about this setting of `name` belongs: its line, that of `*`, or the end of the file.
+    pub(super) fn line(&self, id: Id, name: &str) -> u32 {
+        self.find(id, name).map_or(self.last_line, |setting| setting.line)
+    }
+
+    /// The named objects that lines of this kind speak of, each with its first line, in the order of those lines.
+    pub(super) fn named(&self, kind: Kind) -> Vec<(u32, &'a str)> {
+        let of_kind = self.sorted.iter().filter(|setting| setting.id.key().kind == kind && setting.name != "*");
+        in_order(of_kind.map(|setting| (setting.line, setting.name)).collect())
+    }
+}
+
+/// Each name once, at its first line, in the order of those lines.
+pub(super) fn in_order(mut mentions: Vec<(u32, &str)>) -> Vec<(u32, &str)> {
+    mentions.sort_by(|a, b| a.1.cmp(b.1).then(a.0.cmp(&b.0)));
+    mentions.dedup_by(|later, first| later.1 == first.1);
+    mentions.sort_by_key(|mention| mention.0);
+    mentions
+}
+
+fn place<'s>(setting: &'s Setting<'_>) -> (Id, &'s str, &'s str) {
+    (setting.id, setting.name, setting.header)
+}
+
+/// A value of this key; `none` unsets where the key can be unset.
+fn parse(key: &Key, text: &str) -> Result<Value, String> {
+    match (text, key.default, key.unit) {
+        ("none", Builtin::Unset(_), _) => Ok(Value::Unset),
+        ("none", _, unit) if !matches!(unit, Unit::Choice(_)) => {
+            Err(format!("`none`: this cannot be unset; expected {}", unit.expected()))
+        }
+        (_, _, unit) => unit.parse(text),
+    }
+}

@@ -1,0 +1,311 @@
+//! Whole files: what they give and every message they earn.
+
+use super::*;
+use crate::limits::{ListenerId, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES};
+
+pub(super) const BOARD: Machine = Machine {
+    memory_total: Some(58_404 * 1024),
+    cgroup: None,
+    address_space: None,
+    tcp_memory: Some(1254 * 4096),
+    descriptors: Some(4096),
+};
+
+/// A listener and a backend, on lines 1 and 2.
+const BASE: &str = "listen.web = 0.0.0.0:80\nbackend.a = 10.0.0.1:80\n";
+
+pub(super) fn read(text: &str) -> Config {
+    parse("f", text.as_bytes(), &BOARD).unwrap_or_else(|errors| panic!("{text}\n{errors}"))
+}
+
+/// The messages of a file that follows [`BASE`]; lines count from 3.
+fn errors(text: &str) -> Vec<String> {
+    let errors = parse("f", format!("{BASE}{text}").as_bytes(), &BOARD).map(drop).unwrap_err();
+    errors.to_string().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_whole_file_of_the_design() {
+    let config = read(
+        "listen.web = 0.0.0.0:80\nbackend.shop1 = 192.168.1.11:8080\nbackend.shop2 = 192.168.1.12:8080\n\
+         backend.*.maxconn = 20\npool.*.balance = leastconn\npool.*.cookie = SRV\npool.*.check.uri = /healthz\n",
+    );
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let [pool] = &config.pools[..] else { panic!("{:?}", config.pools) };
+    assert_eq!((pool.name.as_str(), pool.backends.len(), pool.retries), ("default", 2, 3));
+    assert_eq!(pool.balance, Algorithm::LeastConn);
+    assert_eq!(pool.cookie, Some(Cookie { name: "SRV".into(), attributes: "; path=/".into() }));
+    let check = pool.check.clone().unwrap();
+    assert_eq!(
+        (check.inter_ms, check.fastinter_ms, check.timeout_ms, check.rise, check.fall),
+        (2000, 2000, 2000, 2, 3)
+    );
+    let CheckKind::Http { method, uri, host, expect } = check.kind else { panic!("{check:?}") };
+    assert_eq!((method.as_str(), uri.as_str(), host), ("GET", "/healthz", None));
+    assert_eq!(expect, Expect::Status(vec![(200, 399)]));
+    let backend = &config.backends[1];
+    assert_eq!((backend.host.as_str(), backend.port, backend.maxconn, backend.weight), ("192.168.1.12", 8080, 20, 1));
+    assert_eq!(backend.cookie, "shop2");
+    assert_eq!(
+        (config.timeouts.client_ms, config.timeouts.http_request_ms, config.drain_timeout_ms),
+        (30_000, 10_000, 30_000)
+    );
+    assert_eq!((config.limits.header_size, config.limits.headers, config.limits.body), (8192, 64, None));
+    assert_eq!(config.limits.budget, Budget::plan(BOARD.default_memory(), None, &BOARD).unwrap());
+}
+
+#[test]
+fn explicit_beats_star_wherever_it_stands() {
+    let config = read(
+        "backend.a.maxconn = 5\nlisten.web = [::]:80\nlisten.old = 0.0.0.0:80\nbackend.a = a:1\nbackend.b = b:1\nbackend.c = c:1\n\
+         backend.*.maxconn = 20\nbackend.b.maxconn = 0\nbackend.*.pool = x\nbackend.c.pool = y\npool.*.cookie = S\npool.y.cookie = none\n\
+         listen.*.pool = x\nlisten.old.pool = y\nroute.*.header.x-a = 1\nroute.r.pool = x\nroute.s.header.x-a = none\nroute.s.path = /\nroute.s.pool = y\n",
+    );
+    assert_eq!(config.backends.iter().map(|backend| backend.maxconn).collect::<Vec<_>>(), [5, 0, 20]);
+    assert_eq!(
+        config.pools.iter().map(|pool| (pool.name.as_str(), pool.cookie.is_some())).collect::<Vec<_>>(),
+        [("x", true), ("y", false)]
+    );
+    assert_eq!(
+        config.listeners.iter().map(|l| (l.pool, l.only_v6)).collect::<Vec<_>>(),
+        [(PoolId(0), true), (PoolId(1), false)]
+    );
+    assert_eq!(config.routes.iter().map(|(route, _)| route.headers.len()).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(ListenerId::new(1).map(ListenerId::index), Some(1));
+}
+
+#[test]
+fn how_a_check_comes_about() {
+    for (text, expected) in [
+        ("", "none"),
+        ("pool.*.check.inter = 1s\n", "tcp"),
+        ("pool.*.check.fall = 1\npool.default.check.uri = /x\n", "http"),
+        ("pool.*.check.host = none\n", "none"),
+        ("pool.*.check.host = h\n", "http"),
+        ("pool.*.check.uri = /x\npool.default.check = none\n", "none"),
+        ("pool.*.check.uri = /x\npool.default.check = tcp\n", "tcp"),
+        ("pool.*.check = http\n", "http"),
+    ] {
+        let config = read(&format!("{BASE}{text}"));
+        let found = match config.pools[0].check.as_ref().map(|check| &check.kind) {
+            None => "none",
+            Some(CheckKind::Tcp) => "tcp",
+            Some(CheckKind::Http { .. }) => "http",
+        };
+        assert_eq!(found, expected, "{text}");
+    }
+}
+
+#[test]
+fn every_message() {
+    for (name, text, expected) in [
+        (
+            "unknown",
+            "timeout.clinet = 5s",
+            &["f:3: timeout.clinet: unknown key, the nearest known one is `timeout.client`"][..],
+        ),
+        (
+            "twice",
+            "log.level = info\nlog.level = warn\nlog.level = off",
+            &["f:4: log.level: given twice, first on line 3", "f:5: log.level: given twice, first on line 3"],
+        ),
+        ("declared twice", "backend.a = 10.0.0.2:80", &["f:3: backend.a: given twice, first on line 2"]),
+        (
+            "undeclared",
+            "backend.b.weight = 1\nlisten.x.pool = default",
+            &[
+                "f:3: backend.b.weight: no line declares `backend.b`: expected host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080",
+                "f:4: listen.x.pool: no line declares `listen.x`: expected address:port, such as 0.0.0.0:80 or [::]:80",
+            ],
+        ),
+        (
+            "star",
+            "backend.* = a:1",
+            &["f:3: backend.*: `*` stands for the attributes of every backend: name the backend, as in `backend.NAME`"],
+        ),
+        (
+            "bad star value nobody uses",
+            "pool.*.retries = 11\npool.default.retries = 1",
+            &["f:3: pool.*.retries: `11`: expected a whole number from 0 to 10"],
+        ),
+        (
+            "route to an empty pool",
+            "route.r.pool = nowhere",
+            &["f:3: route.r.pool: the pool `nowhere` has no backend: `backend.NAME.pool = nowhere` puts one there"],
+        ),
+        (
+            "route nowhere",
+            "route.r.path = /x",
+            &["f:3: route.r.pool: missing: say where the requests go, as in `route.r.pool = default`"],
+        ),
+        (
+            "no follow-up of a bad pool",
+            "backend.a.pool = X\nroute.r.pool = y",
+            &["f:3: backend.a.pool: `X`: expected the name of a pool: [a-z0-9][a-z0-9_-]{0,31}"],
+        ),
+        (
+            "unset",
+            "timeout.client = none",
+            &[
+                "f:3: timeout.client: `none`: this cannot be unset; expected a duration from 1ms to 24h, such as 250ms, 5s, 2m, 1h",
+            ],
+        ),
+        (
+            "zero",
+            "timeout.queue = 0s",
+            &["f:3: timeout.queue: `0s`: expected a duration from 1ms to 24h, such as 250ms, 5s, 2m, 1h"],
+        ),
+        (
+            "same address",
+            "listen.b = 0.0.0.0:80",
+            &["f:3: listen.b: `0.0.0.0:80` is the address of `listen.web` on line 1 already"],
+        ),
+        (
+            "covered address",
+            "listen.b = 127.0.0.1:80",
+            &["f:3: listen.b: `127.0.0.1:80` and `0.0.0.0:80` of `listen.web` on line 1 exclude each other"],
+        ),
+        (
+            "dual stack",
+            "listen.b = [::]:81\nlisten.c = 127.0.0.1:81",
+            &[
+                "f:3: listen.b: `[::]:81` takes IPv4 too, so it and `127.0.0.1:81` of `listen.c` exclude each other: write `0.0.0.0:81` there",
+            ],
+        ),
+        (
+            "planned values",
+            "listen.u = unix:/run/x\nbackend.u = unix:/run/y\nbackend.a.maxconn = auto:1..9\npool.default.balance = source\nlog.access = syslog:/dev/log\npool.default.cookie.mode = prefix",
+            &[
+                "f:3: listen.u: `unix:/run/x`: unix sockets are not supported yet; expected address:port, such as 0.0.0.0:80 or [::]:80",
+                "f:4: backend.u: `unix:/run/y`: unix sockets are not supported yet; expected host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080",
+                "f:5: backend.a.maxconn: `auto:1..9`: `auto:` is not supported yet; expected a whole number from 0 to 1000000",
+                "f:6: pool.default.balance: `source`: not supported; expected roundrobin or leastconn",
+                "f:7: log.access: `syslog:/dev/log`: not supported; expected off or stderr",
+                "f:8: pool.default.cookie.mode: `prefix`: not supported; expected insert",
+            ],
+        ),
+        (
+            "cookie value",
+            "backend.a.cookie = a;b",
+            &[
+                "f:3: backend.a.cookie: `a;b`: expected printable ASCII without blanks, quotes, commas, semicolons and backslashes",
+            ],
+        ),
+        (
+            "no follow-up of a bad limit",
+            "limits.memory = 1\nlimits.connections = 16000",
+            &["f:3: limits.memory: `1`: expected a size from 1m to 1g, such as 4096, 8k, 16m"],
+        ),
+        (
+            "header size",
+            "limits.header-size = 17k",
+            &["f:3: limits.header-size: `17k`: expected a size from 1k to 16k, such as 4096, 8k, 16m"],
+        ),
+        (
+            "host with a port",
+            "route.r.host = a:80\nroute.r.pool = default",
+            &[
+                "f:3: route.r.host: `a:80`: the port is ignored: leave it out; expected a list of hosts: example.com, *.example.com",
+            ],
+        ),
+        (
+            "sorted by line",
+            "nonsense\npool.default.retries = x\nlog.level = loud",
+            &[
+                "f:3: nonsense: no `=`: write `key = value`",
+                "f:4: pool.default.retries: `x`: expected a whole number from 0 to 10",
+                "f:5: log.level: `loud`: not supported; expected off, error, warn, info, debug or trace",
+            ],
+        ),
+    ] {
+        assert_eq!(errors(text), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_budget_that_does_not_fit() {
+    let excess = |memory, connections| Budget::plan(memory, connections, &BOARD).unwrap_err();
+    for (text, line, key, excess) in [
+        ("limits.memory = 4m\nlimits.connections = 9000", 4, "connections", excess(4 << 20, Some(9000))),
+        ("limits.connections = 16000", 3, "connections", excess(BOARD.default_memory(), Some(16_000))),
+        ("limits.memory = 1m", 3, "memory", excess(1 << 20, None)),
+    ] {
+        assert_eq!(errors(text), [format!("f:{line}: limits.{key}: {excess}")]);
+    }
+}
+
+#[test]
+fn a_file_without_a_listener() {
+    let text = |bytes: &[u8]| parse("f", bytes, &BOARD).unwrap_err().to_string();
+    let message = "listen.NAME: no listener: write a line such as `listen.web = 0.0.0.0:80`";
+    assert_eq!(text(b""), format!("f:1: {message}"));
+    assert_eq!(text(b"backend.a = a:1\n# end\n"), format!("f:2: {message}"));
+}
+
+#[test]
+fn too_many_of_everything() {
+    let many = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<String>();
+    for (most, word, line) in [
+        (
+            MAX_LISTENERS - 1,
+            "listen.n15",
+            &(|i: usize| format!("listen.n{i} = 0.0.0.0:{}\n", 100 + i)) as &dyn Fn(usize) -> String,
+        ),
+        (MAX_BACKENDS - 1, "backend.n255", &|i| format!("backend.n{i} = h:1\n")),
+        (MAX_ROUTES, "route.n64", &|i| format!("route.n{i}.pool = default\n")),
+        (MAX_POOLS - 1, "pool.n63", &|i| format!("pool.n{i}.retries = 1\n")),
+    ] {
+        read(&format!("{BASE}{}", many(most, line)));
+        let messages = errors(&many(most + 3, line));
+        let start = format!("f:{}: {word}: too many: at most", most + 3);
+        assert!(messages.len() == 1 && messages[0].starts_with(&start), "{messages:?}");
+    }
+}
+
+#[test]
+fn what_is_probably_not_meant() {
+    for (text, expected) in [
+        (
+            "listen.b = 0.0.0.0:81\nlisten.b.pool = nobody\n",
+            vec!["f:4: listen.b: the pool `nobody` has no backend: what no route takes is answered 503"],
+        ),
+        ("pool.defualt.retries = 1\n", vec!["f:3: pool.defualt: no listener and no route leads to this pool"]),
+        (
+            "route.a.pool = default\nroute.b.pool = default\n",
+            vec!["f:3: route.a: it has no condition and takes every request: no later route is ever tried"],
+        ),
+        (
+            "pool.default.cookie.secure = yes\n",
+            vec!["f:3: pool.default.cookie.secure: it does nothing without `pool.default.cookie`"],
+        ),
+        (
+            "pool.default.check = tcp\npool.default.check.uri = /\n",
+            vec!["f:4: pool.default.check.uri: it does nothing without `pool.default.check = http`"],
+        ),
+        ("pool.*.check.uri = /\npool.*.cookie.secure = yes\n", vec![]),
+    ] {
+        assert_eq!(read(&format!("{BASE}{text}")).warnings, expected, "{text}");
+    }
+}
+
+#[test]
+fn files_from_a_serial_console() {
+    let expected = read(BASE);
+    for bytes in [
+        &b"\xef\xbb\xbflisten.web = 0.0.0.0:80\r\nbackend.a = 10.0.0.1:80\r\n"[..],
+        b"listen.web=0.0.0.0:80  \r\n\r\n  backend.a\t=\t10.0.0.1:80\t ",
+        b"# c\nbackend.a = 10.0.0.1:80\n   # d\nlisten.web = 0.0.0.0:80",
+    ] {
+        assert_eq!(parse("f", bytes, &BOARD).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read() {
+    let text = |path: &str| load(Path::new(path), &BOARD).unwrap_err().to_string();
+    let missing = text("/nonexistent/beelance.conf");
+    assert!(missing.starts_with("/nonexistent/beelance.conf: cannot be read: "), "{missing}");
+    assert!(missing.ends_with("write it, or name another with -c FILE"), "{missing}");
+    assert!(text("/").ends_with("make it readable, or name another with -c FILE"));
+    assert!(text("/dev/zero").ends_with("this is no configuration; name another with -c FILE"));
+}

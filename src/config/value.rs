@@ -1,0 +1,387 @@
+//! The values a key can have: what may be written, in which range, and how it is printed again.
+//!
+//! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
+
+use super::Expect;
+use crate::http::route::{Cidr, HostPattern, PathPattern};
+use crate::limits::MAX_NAME;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+/// The unit of a key's value, with its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Milliseconds, 1 to those of [`MAX_DURATION_MS`].
+    Duration,
+    /// Bytes, in this inclusive range.
+    Size(u64, u64),
+    /// A whole number in this inclusive range.
+    Number(u64, u64),
+    /// One of these words; its place is the value.
+    Choice(&'static [&'static str]),
+    /// Where to listen.
+    Listen,
+    /// A backend's host and port.
+    Server,
+    /// The name of a pool.
+    Pool,
+    /// A token (RFC 9110): the name of a cookie, a method.
+    Token,
+    /// The value of a cookie: RFC 6265's cookie-octets.
+    CookieValue,
+    /// Attributes of Set-Cookie, separated by semicolons.
+    CookieAttributes,
+    /// A request target.
+    Target,
+    /// A Host value.
+    HostValue,
+    /// What a probe takes for health.
+    Expect,
+    /// Host patterns.
+    Hosts,
+    /// Path patterns.
+    Paths,
+    /// Methods.
+    Methods,
+    /// Values of a header field.
+    HeaderValues,
+    /// Blocks of addresses.
+    Sources,
+}
+
+/// The longest duration, in milliseconds: a day.
+pub const MAX_DURATION_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// A value, parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// `none`.
+    Unset,
+    /// Reported already; the built-in default stands in.
+    Bad,
+    Number(u64),
+    Text(String),
+    Address(SocketAddr),
+    Server(String, u16),
+    Expect(Expect),
+    Hosts(Vec<HostPattern>),
+    Paths(Vec<PathPattern>),
+    Texts(Vec<String>),
+    Sources(Vec<Cidr>),
+}
+
+impl Unit {
+    /// What may be written, for messages and documentation.
+    #[must_use]
+    pub fn expected(self) -> String {
+        let fixed = match self {
+            Self::Duration => {
+                return format!("a duration from 1ms to {}, such as 250ms, 5s, 2m, 1h", duration_text(MAX_DURATION_MS));
+            }
+            Self::Size(least, most) => {
+                return format!("a size from {} to {}, such as 4096, 8k, 16m", size_text(least), size_text(most));
+            }
+            Self::Number(least, most) => return format!("a whole number from {least} to {most}"),
+            Self::Choice([all @ .., last]) if !all.is_empty() => return format!("{} or {last}", all.join(", ")),
+            Self::Choice(words) => return words.concat(),
+            Self::Listen => "address:port, such as 0.0.0.0:80 or [::]:80",
+            Self::Server => "host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080",
+            Self::Pool => "the name of a pool: [a-z0-9][a-z0-9_-]{0,31}",
+            Self::Token => "a token: letters, digits and !#$%&'*+-.^_`|~",
+            Self::CookieValue => "printable ASCII without blanks, quotes, commas, semicolons and backslashes",
+            Self::CookieAttributes => "attributes of Set-Cookie such as SameSite=Lax, separated by semicolons",
+            Self::Target => "a path that starts with / and holds neither blanks nor control bytes",
+            Self::HostValue => "a host, with or without a port",
+            Self::Expect => "statuses (a list such as 200-299,404 within 100-599) or string:TEXT",
+            Self::Hosts => "a list of hosts: example.com, *.example.com",
+            Self::Paths => "a list of paths: /x (this path), /x/* (all below /x/), *.jpg (all that end so)",
+            Self::Methods => "a list of methods in upper case: GET, HEAD",
+            Self::HeaderValues => "a list of values",
+            Self::Sources => "a list of blocks of addresses: 10.0.0.0/8, 2001:db8::/32, 192.0.2.7",
+        };
+        fixed.to_owned()
+    }
+
+    /// Reads `text`, which is trimmed and not empty, or says why not.
+    pub(super) fn parse(self, text: &str) -> Result<Value, String> {
+        self.read(text).map_err(|why| {
+            let shown: String = text.chars().take(64).collect();
+            let why = if why.is_empty() { String::new() } else { format!(" {why};") };
+            format!("`{shown}`:{why} expected {}", self.expected())
+        })
+    }
+
+    /// As [`Unit::parse`]; the error adds to what is expected, or is empty.
+    fn read(self, text: &str) -> Result<Value, &'static str> {
+        let in_range = |value: Option<u64>, least, most| match value {
+            Some(value) if (least..=most).contains(&value) => Ok(Value::Number(value)),
+            _ => Err(""),
+        };
+        let text_if = |good: bool| if good { Ok(Value::Text(text.to_owned())) } else { Err("") };
+        match self {
+            Self::Duration => in_range(scaled(text, &DURATIONS), 1, MAX_DURATION_MS),
+            Self::Size(least, most) => in_range(scaled(text, &SIZES), least, most),
+            Self::Number(_, _) if text.starts_with("auto:") => Err("`auto:` is not supported yet"),
+            Self::Number(least, most) => in_range(scaled(text, &[("", 1)]), least, most),
+            Self::Choice(words) => match (0..).zip(words).find(|(_, word)| **word == text) {
+                Some((place, _)) => Ok(Value::Number(place)),
+                None => Err("not supported"),
+            },
+            Self::Listen | Self::Server if text.starts_with("unix:") => Err("unix sockets are not supported yet"),
+            Self::Listen => text.parse().map(Value::Address).map_err(|_| ""),
+            Self::Server => server(text).map(|(host, port)| Value::Server(host, port)),
+            Self::Pool => text_if(is_name(text)),
+            Self::Token => text_if(is_token(text)),
+            Self::CookieValue => text_if(text.bytes().all(is_cookie_octet)),
+            Self::CookieAttributes => cookie_attributes(text).map(Value::Text),
+            Self::Target => text_if(text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic())),
+            Self::HostValue => text_if(text.bytes().all(|byte| byte.is_ascii_graphic())),
+            Self::Expect => expect(text).map(Value::Expect).ok_or(""),
+            Self::Hosts => parse_all(text).map(Value::Hosts),
+            Self::Paths => parse_all(text).map(Value::Paths),
+            Self::Sources => parse_all(text).map(Value::Sources),
+            Self::Methods => {
+                let methods = items(text)?;
+                let good = |method: &str| is_token(method) && !method.bytes().any(|byte| byte.is_ascii_lowercase());
+                if methods.iter().all(|method| good(method)) { Ok(Value::Texts(methods)) } else { Err("") }
+            }
+            Self::HeaderValues => items(text).map(Value::Texts),
+        }
+    }
+}
+
+/// Suffixes of durations, the longest unit first, in milliseconds.
+const DURATIONS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+/// Suffixes of sizes, the largest first, in bytes.
+const SIZES: [(&str, u64); 4] = [("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10), ("", 1)];
+
+/// Digits and one of these suffixes.
+fn scaled(text: &str, suffixes: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, suffix) = text.split_at(digits);
+    let (_, scale) = suffixes.iter().find(|(known, _)| *known == suffix)?;
+    number.parse::<u64>().ok()?.checked_mul(*scale)
+}
+
+/// The shortest way to write `value` with one of these suffixes.
+fn in_largest(value: u64, suffixes: &[(&str, u64)]) -> String {
+    let fits = suffixes.iter().find(|(_, scale)| value != 0 && value.is_multiple_of(*scale));
+    let (suffix, scale) = fits.or(suffixes.last()).copied().unwrap_or(("", 1));
+    format!("{}{suffix}", value / scale)
+}
+
+/// `ms` milliseconds, as a file says it.
+#[must_use]
+pub fn duration_text(ms: u64) -> String {
+    in_largest(ms, &DURATIONS)
+}
+
+/// `bytes`, as a file says it.
+#[must_use]
+pub fn size_text(bytes: u64) -> String {
+    in_largest(bytes, &SIZES)
+}
+
+/// Whether `text` may name an object.
+pub(super) fn is_name(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+    text.len() <= MAX_NAME && !text.starts_with(['-', '_']) && !text.is_empty() && text.bytes().all(legal)
+}
+
+/// Whether `text` is a token of RFC 9110.
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+fn is_cookie_octet(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
+}
+
+/// The items of a list.
+fn items(text: &str) -> Result<Vec<String>, &'static str> {
+    let items: Vec<String> = text.split(',').map(|item| item.trim_ascii().to_owned()).collect();
+    if items.iter().any(String::is_empty) { Err("an empty item") } else { Ok(items) }
+}
+
+fn parse_all<T: FromStr<Err = &'static str>>(text: &str) -> Result<Vec<T>, &'static str> {
+    items(text)?.iter().map(|item| item.parse()).collect()
+}
+
+/// `host:port`, with the host's brackets removed.
+fn server(text: &str) -> Result<(String, u16), &'static str> {
+    let (host, port) = text.rsplit_once(':').ok_or("no port")?;
+    let port = match scaled(port, &[("", 1)]).and_then(|port| u16::try_from(port).ok()) {
+        Some(port) if port > 0 => port,
+        _ => return Err("the port is a number from 1 to 65535"),
+    };
+    if let Some(inner) = host.strip_prefix('[') {
+        let address = inner.strip_suffix(']').and_then(|inner| inner.parse::<Ipv6Addr>().ok());
+        return address.map(|address| (address.to_string(), port)).ok_or("not an IPv6 address in brackets");
+    }
+    if host.contains(':') {
+        return Err("an IPv6 address stands in brackets");
+    }
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    if name.len() > 253 || !name.split('.').all(label) {
+        return Err("not a host name");
+    }
+    // A name whose last label is a number can only be meant as an address.
+    let number = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
+    if number && host.parse::<IpAddr>().is_err() {
+        return Err("not an IPv4 address");
+    }
+    Ok((host.to_owned(), port))
+}
+
+/// Attributes joined by `; `, as Set-Cookie carries them.
+fn cookie_attributes(text: &str) -> Result<String, &'static str> {
+    let attributes: Vec<&str> = text.split(';').map(str::trim_ascii).collect();
+    let good = |attribute: &&str| {
+        let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+        is_token(name) && *attribute != "none" && value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    };
+    if attributes.iter().all(good) { Ok(attributes.join("; ")) } else { Err("") }
+}
+
+fn expect(text: &str) -> Option<Expect> {
+    if let Some(text) = text.strip_prefix("string:") {
+        return (!text.is_empty()).then(|| Expect::Text(text.to_owned()));
+    }
+    let status = |text: &str| {
+        let status = scaled(text.trim_ascii(), &[("", 1)]).and_then(|status| u16::try_from(status).ok())?;
+        (100..=599).contains(&status).then_some(status)
+    };
+    let range = |item: &str| {
+        let (first, last) = item.split_once('-').unwrap_or((item, item));
+        let (first, last) = (status(first)?, status(last)?);
+        (first <= last).then_some((first, last))
+    };
+    text.split(',').map(range).collect::<Option<Vec<_>>>().map(Expect::Status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(items: &[&str]) -> Value {
+        Value::Texts(items.iter().map(|&item| item.to_owned()).collect())
+    }
+
+    #[test]
+    fn what_is_taken() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let server = |host: &str, port| Value::Server(host.to_owned(), port);
+        for (unit, written, expected) in [
+            (Unit::Duration, "250ms", Value::Number(250)),
+            (Unit::Duration, "24h", Value::Number(MAX_DURATION_MS)),
+            (Unit::Size(1, 1 << 30), "4k", Value::Number(4096)),
+            (Unit::Size(1, 1 << 30), "1g", Value::Number(1 << 30)),
+            (Unit::Size(0, 9), "0", Value::Number(0)),
+            (Unit::Number(0, 256), "256", Value::Number(256)),
+            (Unit::Choice(&["no", "yes"]), "yes", Value::Number(1)),
+            (Unit::Listen, "[::]:0", Value::Address("[::]:0".parse().unwrap())),
+            (Unit::Server, "192.168.1.11:8080", server("192.168.1.11", 8080)),
+            (Unit::Server, "[2001:DB8::1]:1", server("2001:db8::1", 1)),
+            (Unit::Server, "app_1.example.:65535", server("app_1.example.", 65535)),
+            (Unit::Token, "JSESSION-ID", text("JSESSION-ID")),
+            (Unit::CookieValue, "s1/a=b:c", text("s1/a=b:c")),
+            (Unit::CookieAttributes, "SameSite=Lax ;  Max-Age=5", text("SameSite=Lax; Max-Age=5")),
+            (Unit::Target, "/a?b=c#d", text("/a?b=c#d")),
+            (Unit::Expect, "200-399, 404", Value::Expect(Expect::Status(vec![(200, 399), (404, 404)]))),
+            (Unit::Expect, "string:all, fine", Value::Expect(Expect::Text("all, fine".to_owned()))),
+            (Unit::Methods, "GET,HEAD", texts(&["GET", "HEAD"])),
+            (Unit::HeaderValues, "a b , c", texts(&["a b", "c"])),
+        ] {
+            assert_eq!(unit.parse(written), Ok(expected), "{unit:?} {written}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let cases: [(Unit, &[&str]); 16] = [
+            (
+                Unit::Duration,
+                &[
+                    "0s",
+                    "0ms",
+                    "5",
+                    "1.5s",
+                    "-1s",
+                    "+1s",
+                    "5 s",
+                    "25h",
+                    "s",
+                    "99999999999999999999s",
+                    "9999999999999999h",
+                    "5S",
+                ],
+            ),
+            (
+                Unit::Size(1 << 10, 16 << 10),
+                &["1", "1023", "17k", "4K", "4kb", "k", "-4k", "16777216g", "99999999999g"],
+            ),
+            (Unit::Number(0, 10), &["11", "-1", "+1", "1.0", "a", "auto:1..5", "99999999999999999999"]),
+            (Unit::Choice(&["no", "yes"]), &["true", "Yes", "1"]),
+            (Unit::Listen, &["80", ":80", "*:80", "localhost:80", "::1:80", "1.2.3.4", "1.2.3.4:65536", "unix:/x"]),
+            (
+                Unit::Server,
+                &[
+                    "a",
+                    ":80",
+                    "a:0",
+                    "a:65536",
+                    "a:",
+                    "a:+1",
+                    "::1:80",
+                    "[::1]",
+                    "[a]:1",
+                    "192.168.1.300:80",
+                    "1.2.3:80",
+                    "a..b:1",
+                    "-a:1",
+                    "a b:1",
+                    "é:1",
+                    "http://a:1",
+                    "unix:/x",
+                    "256:1",
+                    ".:1",
+                ],
+            ),
+            (Unit::Pool, &["", "-a", "_a", "A", "a.b", "*", "aaaaaaaaaabbbbbbbbbbccccccccccddd"]),
+            (Unit::Token, &["a b", "a;b", "a=b", "é", "a,b"]),
+            (Unit::CookieValue, &["a;b", "a,b", "a b", "\"a\"", "a\\b", "é"]),
+            (Unit::CookieAttributes, &["a;", ";", "a b", "=x", "a=\u{7f}", "none", "a;none", "a=é"]),
+            (Unit::Target, &["x", "/a b", "/\u{1}", "/é", "*"]),
+            (Unit::HostValue, &["a b", "a\tb"]),
+            (Unit::Expect, &["99", "600", "300-200", "200-", "-200", "string:", "ok", "200,", "+200"]),
+            (Unit::Methods, &["get", "G T", "GET,", ","]),
+            (Unit::HeaderValues, &[",", "a,,b"]),
+            (Unit::Sources, &["10.0.0.0/33", "a", "10.0.0.0/8,"]),
+        ];
+        for (unit, texts) in cases {
+            for text in texts {
+                let refused = unit.parse(text).expect_err(text);
+                assert!(refused.ends_with(&unit.expected()), "{unit:?} {text}: {refused}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_printed_as_they_are_read() {
+        for (ms, text) in
+            [(1, "1ms"), (1_000, "1s"), (1_500, "1500ms"), (60_000, "1m"), (5_400_000, "90m"), (86_400_000, "24h")]
+        {
+            assert_eq!(duration_text(ms), text);
+            assert_eq!(Unit::Duration.parse(text), Ok(Value::Number(ms)));
+        }
+        for (bytes, text) in [(0, "0"), (1_000, "1000"), (8_192, "8k"), (48 << 20, "48m"), (3 << 30, "3g")] {
+            assert_eq!(size_text(bytes), text);
+            assert_eq!(Unit::Size(0, u64::MAX).parse(text), Ok(Value::Number(bytes)));
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What is legal and probably not meant.
+//!
+//! Owns the warnings of `check` and `run`. Refuses to change anything.
+
+use super::keys::{Id, Kind};
+use super::resolve::Resolver;
+use super::{Check, CheckKind, Listener, Pool};
+use crate::http::route::Route;
+use crate::limits::PoolId;
+
+impl Resolver<'_, '_> {
+    /// Looks for all of it.
+    pub(super) fn warn(&mut self, listeners: &[Listener], routes: &[(Route, PoolId)], pools: &[Pool]) {
+        let settings = self.settings;
+        for listener in listeners {
+            if let Some(pool) = pools.get(listener.pool.index()).filter(|pool| pool.backends.is_empty()) {
+                let line = settings
+                    .find(Id::ListenPool, &listener.name)
+                    .map_or_else(|| settings.line(Id::Listen, &listener.name), |s| s.line);
+                let reason = format!("the pool `{}` has no backend: what no route takes is answered 503", pool.name);
+                self.warnings.push((line, format!("listen.{}", listener.name), reason));
+            }
+        }
+        for (index, (pool, (line, _))) in pools.iter().zip(&self.pools).enumerate() {
+            let leads_here = |id: PoolId| id.index() == index;
+            if !listeners.iter().any(|l| leads_here(l.pool)) && !routes.iter().any(|(_, id)| leads_here(*id)) {
+                let reason = "no listener and no route leads to this pool".to_owned();
+                self.warnings.push((*line, format!("pool.{}", pool.name), reason));
+            }
+        }
+        if let Some(index) =
+            routes.iter().position(|(route, _)| route.is_unconditional()).filter(|i| i + 1 < routes.len())
+        {
+            let name = routes.get(index).map(|(route, _)| route.name.as_str()).unwrap_or_default();
+            let line = settings.named(Kind::Route).get(index).map_or(settings.last_line, |(line, _)| *line);
+            let reason = "it has no condition and takes every request: no later route is ever tried".to_owned();
+            self.warnings.push((line, format!("route.{name}"), reason));
+        }
+        for setting in settings.all().iter().filter(|setting| setting.id.key().kind == Kind::Pool) {
+            let Some(pool) = pools.iter().find(|pool| pool.name == setting.name) else { continue };
+            let http = matches!(pool.check, Some(Check { kind: CheckKind::Http { .. }, .. }));
+            let needs = match setting.id {
+                Id::CookieMode | Id::CookieHttponly | Id::CookieSecure | Id::CookieAttr if pool.cookie.is_none() => {
+                    "cookie"
+                }
+                Id::CheckMethod | Id::CheckUri | Id::CheckHost | Id::CheckExpect if !http => "check = http",
+                Id::CheckInter | Id::CheckFastinter | Id::CheckDowninter if pool.check.is_none() => "check",
+                Id::CheckTimeout | Id::CheckRise | Id::CheckFall if pool.check.is_none() => "check",
+                _ => continue,
+            };
+            let reason = format!("it does nothing without `pool.{}.{needs}`", pool.name);
+            self.warnings.push((setting.line, setting.written.to_owned(), reason));
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The one error type of a request: whose fault it is, which status it gets, how the log calls it.
+//!
+//! The termination states are HAProxy's (configuration manual, section 8.5): the first letter says who ended the
+//! exchange, the second in which phase it was.
+
+use crate::http::request::Refusal;
+
+/// What ended an exchange before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The client closed or reset its connection.
+    ClientGone,
+    /// The client neither sent nor took a byte in time.
+    ClientSilent,
+    /// The request breaks a rule or passes a limit.
+    Refused(Refusal),
+    /// No slot became free in time.
+    QueueTimeout,
+    /// The queue of the backend the request is bound to is full.
+    QueueFull,
+    /// No backend of the pool is up.
+    NoBackend,
+    /// No attempt to connect succeeded.
+    ConnectFailed,
+    /// The last attempt to connect was not decided in time.
+    ConnectTimeout,
+    /// The backend closed or reset the connection before its response was complete.
+    BackendGone,
+    /// The backend neither sent nor took a byte in time.
+    BackendSilent,
+    /// The backend's response breaks a rule or passes a limit.
+    BackendMalformed(&'static str),
+    /// A fixed table of ours is full.
+    Exhausted,
+}
+
+/// Where an exchange is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// The request's head is on its way in.
+    #[default]
+    Request,
+    /// Waiting for a slot.
+    Queue,
+    /// Connecting to a backend.
+    Connect,
+    /// Waiting for the response's head.
+    Headers,
+    /// The response's body is on its way.
+    Data,
+}
+
+impl Phase {
+    /// The second letter of the termination state.
+    #[must_use]
+    pub fn letter(self) -> char {
+        match self {
+            Self::Request => 'R',
+            Self::Queue => 'Q',
+            Self::Connect => 'C',
+            Self::Headers => 'H',
+            Self::Data => 'D',
+        }
+    }
+}
+
+impl Fault {
+    /// The first letter of the termination state.
+    #[must_use]
+    pub fn letter(self) -> char {
+        match self {
+            Self::ClientGone => 'C',
+            Self::ClientSilent => 'c',
+            Self::Refused(_) | Self::BackendMalformed(_) => 'P',
+            Self::QueueTimeout | Self::ConnectTimeout | Self::BackendSilent => 's',
+            Self::QueueFull | Self::NoBackend | Self::ConnectFailed | Self::BackendGone => 'S',
+            Self::Exhausted => 'R',
+        }
+    }
+
+    /// The status the client gets, or would get if it were still there.
+    #[must_use]
+    pub fn status(self, phase: Phase) -> u16 {
+        match self {
+            Self::Refused(refusal) => refusal.status,
+            Self::ClientSilent => 408,
+            Self::ClientGone => match phase {
+                Phase::Queue | Phase::Connect => 503,
+                Phase::Request | Phase::Headers | Phase::Data => 400,
+            },
+            Self::QueueTimeout
+            | Self::QueueFull
+            | Self::NoBackend
+            | Self::ConnectFailed
+            | Self::ConnectTimeout
+            | Self::Exhausted => 503,
+            Self::BackendGone | Self::BackendMalformed(_) => 502,
+            Self::BackendSilent => 504,
+        }
+    }
+
+    /// Whether the client's connection can carry a reply.
+    #[must_use]
+    pub fn leaves_client(self) -> bool {
+        match self {
+            Self::ClientGone => false,
+            Self::ClientSilent
+            | Self::Refused(_)
+            | Self::QueueTimeout
+            | Self::QueueFull
+            | Self::NoBackend
+            | Self::ConnectFailed
+            | Self::ConnectTimeout
+            | Self::BackendGone
+            | Self::BackendSilent
+            | Self::BackendMalformed(_)
+            | Self::Exhausted => true,
+        }
+    }
+
+    /// Whether the client's next request can still be told from the rest of this one, when its body was read.
+    #[must_use]
+    pub fn keeps_framing(self) -> bool {
+        match self {
+            Self::ClientGone | Self::ClientSilent | Self::Refused(_) => false,
+            Self::QueueTimeout
+            | Self::QueueFull
+            | Self::NoBackend
+            | Self::ConnectFailed
+            | Self::ConnectTimeout
+            | Self::BackendGone
+            | Self::BackendSilent
+            | Self::BackendMalformed(_)
+            | Self::Exhausted => true,
+        }
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_as_haproxy_writes_them() {
+        let refused = Fault::Refused(Refusal { status: 431, reason: "" });
+        let cases = [
+            (Fault::ClientGone, Phase::Request, "CR", 400),
+            (Fault::ClientSilent, Phase::Request, "cR", 408),
+            (refused, Phase::Request, "PR", 431),
+            (Fault::ClientGone, Phase::Queue, "CQ", 503),
+            (Fault::QueueTimeout, Phase::Queue, "sQ", 503),
+            (Fault::QueueFull, Phase::Queue, "SQ", 503),
+            (Fault::NoBackend, Phase::Connect, "SC", 503),
+            (Fault::ConnectFailed, Phase::Connect, "SC", 503),
+            (Fault::ConnectTimeout, Phase::Connect, "sC", 503),
+            (Fault::ClientGone, Phase::Connect, "CC", 503),
+            (Fault::Exhausted, Phase::Connect, "RC", 503),
+            (Fault::ClientGone, Phase::Headers, "CH", 400),
+            (Fault::BackendGone, Phase::Headers, "SH", 502),
+            (Fault::BackendSilent, Phase::Headers, "sH", 504),
+            (Fault::BackendMalformed(""), Phase::Headers, "PH", 502),
+            (Fault::ClientGone, Phase::Data, "CD", 400),
+            (Fault::ClientSilent, Phase::Data, "cD", 408),
+            (Fault::BackendGone, Phase::Data, "SD", 502),
+            (Fault::BackendSilent, Phase::Data, "sD", 504),
+        ];
+        for (fault, phase, state, status) in cases {
+            assert_eq!(format!("{}{}", fault.letter(), phase.letter()), state);
+            assert_eq!(fault.status(phase), status, "{state}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What an operator touches.
+
+pub mod machine;
