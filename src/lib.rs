@@ -9,4 +9,5 @@ pub mod http;
 pub mod balance;
 pub mod config;
 pub mod runtime;
+pub mod proxy;
 pub mod operate;

@@ -63,13 +63,19 @@ const SOCKET_BUFFER_BYTES: u64 = 8 * 1024;
 /// Descriptors beside the connections': listeners, probes, epoll, logs.
 const SPARE_DESCRIPTORS: u64 = 64 + MAX_LISTENERS as u64;
 
+/// Entries of the reactor's table beside the connections': one for each listener.
+pub const SPARE_SOURCES: usize = MAX_LISTENERS;
+
 /// A client connection and the backend connection it may use.
 pub const SOCKETS_PER_CONNECTION: usize = 2;
 
 const _: () = assert!(MAX_BACKENDS <= 1 << u8::BITS, "BackendId is one byte");
 const _: () = assert!(MAX_POOLS <= 1 << u8::BITS, "PoolId is one byte");
 const _: () = assert!(MAX_LISTENERS <= 1 << u8::BITS, "ListenerId is one byte");
-const _: () = assert!(MAX_CONNECTIONS * SOCKETS_PER_CONNECTION < u16::MAX as usize, "table indices are two bytes");
+const _: () = assert!(
+    MAX_CONNECTIONS * SOCKETS_PER_CONNECTION + SPARE_SOURCES < u16::MAX as usize,
+    "table indices are two bytes"
+);
 const _: () = assert!(LARGE_BUFFER <= u16::MAX as usize, "offsets into a buffer are two bytes");
 const _: () = assert!(LOG_LINE * 4 <= LOG_BUFFER, "a line always fits once older ones are written");
 

@@ -1,2 +1,70 @@
-//! Arguments to one of `run`, `check`, `demo`.
-fn main() {}
+//! Arguments to one of `run` and `check`.
+
+use beelance::operate;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+beelance, an HTTP/1.1 load balancer for small boards
+
+  beelance run   [-c FILE]    run; FILE defaults to /etc/beelance.conf
+  beelance check [-c FILE]    validate; print the effective configuration and the memory budget
+  beelance --help | --version
+
+Exit codes: 0 fine, 1 the configuration is wrong, 2 wrong usage, 3 the system refused something.
+";
+
+enum Command {
+    Run(PathBuf),
+    Check(PathBuf),
+    Print(String),
+}
+
+fn main() -> ExitCode {
+    let command = match parse() {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("beelance: {error}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let result = match command {
+        Command::Run(path) => operate::run(&path),
+        Command::Check(path) => operate::check(&path).map(|()| 0),
+        Command::Print(text) => {
+            print!("{text}");
+            Ok(0)
+        }
+    };
+    result.map_or_else(
+        |failure| {
+            eprintln!("{}", failure.text());
+            ExitCode::from(failure.code())
+        },
+        ExitCode::from,
+    )
+}
+
+fn parse() -> Result<Command, lexopt::Error> {
+    use lexopt::prelude::*;
+    let mut parser = lexopt::Parser::from_env();
+    let mut word = None;
+    let mut file = PathBuf::from("/etc/beelance.conf");
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Print(USAGE.into())),
+            Short('V') | Long("version") => {
+                return Ok(Command::Print(format!("beelance {}\n", env!("CARGO_PKG_VERSION"))));
+            }
+            Short('c') if word.is_some() => file = parser.value()?.into(),
+            Value(value) if word.is_none() => word = Some(value.string()?),
+            argument => return Err(argument.unexpected()),
+        }
+    }
+    match word.as_deref() {
+        Some("run") => Ok(Command::Run(file)),
+        Some("check") => Ok(Command::Check(file)),
+        Some(other) => Err(format!("unknown command `{other}`").into()),
+        None => Err("a command is missing".into()),
+    }
+}

@@ -68,7 +68,11 @@ fn affinity_finds_the_backend_of_a_cookie() {
     assert_eq!(of(&balancer, None), Affinity::None);
     assert_eq!(of(&balancer, Some(b"x")), Affinity::Invalid);
     assert_eq!(of(&balancer, Some(b"b1")), Affinity::Valid(BackendId(1)));
-    assert_eq!(balancer.place(0, POOL, Some(BackendId(1)), None, true), Placement::Go(BackendId(1)), "weight 0 keeps its users");
+    assert_eq!(
+        balancer.place(0, POOL, Some(BackendId(1)), None, true),
+        Placement::Go(BackendId(1)),
+        "weight 0 keeps its users"
+    );
     balancer.set_up(BackendId(1), false, |_| ());
     assert_eq!(of(&balancer, Some(b"b1")), Affinity::Down);
 }

@@ -15,7 +15,9 @@ const MAX_TRAILERS: u16 = 8192;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// In the digits of a size.
-    Size { digits: u8 },
+    Size {
+        digits: u8,
+    },
     /// Blanks behind the size: only an extension or the line's end may follow.
     Blank,
     /// In an extension.
@@ -96,7 +98,9 @@ impl ChunkDecoder {
                 State::Size { digits: digits + 1 }
             }
             (State::Size { digits: 1.. } | State::Blank, b'\r') | (State::Extension, b'\r') => State::SizeLf,
-            (State::Size { digits: 1.. } | State::Blank, b' ' | b'\t') => self.drop_byte(MAX_EXTENSION, State::Blank)?,
+            (State::Size { digits: 1.. } | State::Blank, b' ' | b'\t') => {
+                self.drop_byte(MAX_EXTENSION, State::Blank)?
+            }
             (State::Size { digits: 1.. } | State::Blank, b';') => self.drop_byte(MAX_EXTENSION, State::Extension)?,
             (State::Size { .. } | State::Blank, _) => return Err(Malformed("bad chunk size")),
             (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => self.drop_byte(MAX_EXTENSION, State::Extension)?,
@@ -171,9 +175,25 @@ mod tests {
     #[test]
     fn bad() {
         let cases = [
-            "\r\n", "g\r\n", "+5\r\nhello", "-1\r\n", "0x5\r\nhello", " 5\r\nhello", "5\nhello", "5\rhello", "5\r\nhello\n",
-            "5\r\nhelloX", "11111111111111111\r\n", "5 x\r\nhello", "5;\n", "0\r\n x\r\n\r\n", "0\r\nx\n\r\n", "0\r\n\n",
-            "0\r\n:x\r\n\r\n", "5;\0\r\n", "0\r\nX: \0\r\n\r\n",
+            "\r\n",
+            "g\r\n",
+            "+5\r\nhello",
+            "-1\r\n",
+            "0x5\r\nhello",
+            " 5\r\nhello",
+            "5\nhello",
+            "5\rhello",
+            "5\r\nhello\n",
+            "5\r\nhelloX",
+            "11111111111111111\r\n",
+            "5 x\r\nhello",
+            "5;\n",
+            "0\r\n x\r\n\r\n",
+            "0\r\nx\n\r\n",
+            "0\r\n\n",
+            "0\r\n:x\r\n\r\n",
+            "5;\0\r\n",
+            "0\r\nX: \0\r\n\r\n",
         ];
         for bytes in cases {
             for step in [1, 100] {

@@ -25,7 +25,8 @@ pub fn take<'b>(
         let mut start = 0;
         let mut taken_last = None;
         while start < field.value.len() {
-            let end = field.value[start..].iter().position(|&byte| byte == b';').map_or(field.value.len(), |at| start + at);
+            let end =
+                field.value[start..].iter().position(|&byte| byte == b';').map_or(field.value.len(), |at| start + at);
             let pair = field.value[start..end].trim_ascii();
             let next = next_pair(field.value, end);
             match value_of(pair, name) {

@@ -131,9 +131,8 @@ pub fn content_length(before: Option<u64>, value: &[u8]) -> Result<u64, &'static
         if element.is_empty() || !element.iter().all(u8::is_ascii_digit) {
             return Err("Content-Length is not a number");
         }
-        let number = element.iter().try_fold(0u64, |number, digit| {
-            number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        });
+        let number =
+            element.iter().try_fold(0u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
         let number = number.ok_or("Content-Length is beyond 64 bits")?;
         if length.is_some_and(|length| length != number) {
             return Err("two different Content-Length values");

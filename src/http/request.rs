@@ -3,7 +3,9 @@
 //! Refuses what two readers could read differently; the reason goes into the reply's status and the log.
 
 use super::body::Framing;
-use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, content_length, elements, line, offset};
+use super::fields::{
+    ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, content_length, elements, line, offset,
+};
 use httparse::Header;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -190,9 +192,8 @@ impl<'b> RequestHead<'b, '_> {
         };
         for (index, field) in self.fields.iter().enumerate() {
             let known = Known::of(field.name);
-            let nominated = options.names_any()
-                && known.is_none_or(Known::may_be_nominated)
-                && options.nominate(field.name);
+            let nominated =
+                options.names_any() && known.is_none_or(Known::may_be_nominated) && options.nominate(field.name);
             if nominated || (self.rewrites_length && known == Some(Known::ContentLength)) {
                 self.cuts.add(line(bytes, self.fields, index))?;
             }
@@ -278,9 +279,9 @@ impl Rewrite {
 /// The length of `http://` or `https://` at the start of an absolute target.
 fn absolute(target: &[u8]) -> Option<usize> {
     ["http://", "https://"].into_iter().map(str::len).find(|&length| {
-        target.get(..length).is_some_and(|start| {
-            start.eq_ignore_ascii_case(b"http://") || start.eq_ignore_ascii_case(b"https://")
-        })
+        target
+            .get(..length)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"http://") || start.eq_ignore_ascii_case(b"https://"))
     })
 }
 

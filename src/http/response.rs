@@ -105,7 +105,8 @@ impl ResponseHead {
                 Some(Known::SetCookie) if affinity.is_some_and(|name| cookie::sets(field.value, name)) => {
                     self.cuts.add(line(bytes, fields, index))?;
                 }
-                Some(Known::Cookie | Known::Expect | Known::Host | Known::SetCookie | Known::ForwardedProto) | None => {}
+                Some(Known::Cookie | Known::Expect | Known::Host | Known::SetCookie | Known::ForwardedProto) | None => {
+                }
             }
         }
         self.framing = match (length, chunked) {

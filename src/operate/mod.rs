@@ -1,3 +1,12 @@
-//! What an operator touches.
+//! What an operator touches: starting and stopping, probes, the access log, what the machine has.
+//!
+//! Stands on top of everything. The control plane runs here, as ordinary tasks on `async-io`; the data path never does.
 
+pub mod access_log;
 pub mod machine;
+mod probe;
+mod run;
+mod signals;
+mod time;
+
+pub use run::{Failure, Running, check, run, start};

@@ -29,12 +29,7 @@ impl Clock {
     #[must_use]
     #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     pub fn new() -> Self {
-        Self {
-            start: Instant::now(),
-            now_ms: Cell::new(0),
-            wall_ms: Cell::new(wall()),
-            wall_read_ms: Cell::new(0),
-        }
+        Self { start: Instant::now(), now_ms: Cell::new(0), wall_ms: Cell::new(wall()), wall_read_ms: Cell::new(0) }
     }
 
     /// Reads the monotonic clock.

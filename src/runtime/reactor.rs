@@ -118,9 +118,8 @@ impl Reactor {
             EpollTimeout::ZERO
         } else {
             let wait_ms = self.deadlines.borrow().wait_ms(self.now_ms());
-            wait_ms.map_or(EpollTimeout::NONE, |ms| {
-                EpollTimeout::try_from(ms.min(3_600_000)).unwrap_or(EpollTimeout::MAX)
-            })
+            wait_ms
+                .map_or(EpollTimeout::NONE, |ms| EpollTimeout::try_from(ms.min(3_600_000)).unwrap_or(EpollTimeout::MAX))
         };
         let mut events = self.events.borrow_mut();
         let count = match self.epoll.wait(&mut events, timeout) {

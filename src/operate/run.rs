@@ -1,0 +1,171 @@
+//! `beelance run` and `beelance check`: from a file to a loop that serves.
+
+use super::access_log::AccessLog;
+use super::{machine, probe, signals};
+use crate::config::{self, Config};
+use crate::limits::{ListenerId, SPARE_SOURCES};
+use crate::proxy::{self, Journal, Proxy, SPARE_SEATS};
+use crate::runtime::{Listener, Loop, Reactor};
+use std::io::{self, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::time::Duration;
+
+/// Why a command ended early. Its number is the exit code.
+#[derive(Debug)]
+pub enum Failure {
+    /// The configuration is wrong or unreadable: 1.
+    Config(String),
+    /// The system refused something: 3.
+    System(String),
+}
+
+impl Failure {
+    /// The exit code.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Config(_) => 1,
+            Self::System(_) => 3,
+        }
+    }
+
+    /// What to tell the user.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Config(text) | Self::System(text) => text,
+        }
+    }
+
+    fn system(what: &str) -> impl Fn(io::Error) -> Self {
+        move |error| Self::System(format!("beelance: {what}: {error}"))
+    }
+}
+
+/// Reads the file at `path`, and says what is odd about it on standard error.
+fn load(path: &Path) -> Result<Config, Failure> {
+    let config = config::load(path, &machine::read()).map_err(|errors| Failure::Config(errors.to_string()))?;
+    for warning in &config.warnings {
+        eprintln!("{warning}");
+    }
+    Ok(config)
+}
+
+/// `beelance check`: prints the effective configuration and the memory budget.
+///
+/// # Errors
+/// [`Failure::Config`].
+pub fn check(path: &Path) -> Result<(), Failure> {
+    let config = load(path)?;
+    // A reader that has seen enough closes the pipe: that is no failure of the check.
+    let _ = write!(io::stdout(), "{}\n{}\n", config::effective(&config), config.limits.budget);
+    Ok(())
+}
+
+/// `beelance run`: serves until a signal ends it; the exit code.
+///
+/// # Errors
+/// [`Failure`] before it serves.
+pub fn run(path: &Path) -> Result<u8, Failure> {
+    start(load(path)?, |_| ())?.serve()
+}
+
+/// A balancer that listens, and is about to serve.
+pub struct Running {
+    event_loop: &'static Loop,
+    access_log: Option<&'static AccessLog>,
+}
+
+impl Running {
+    /// Serves until a signal ends it; the exit code.
+    ///
+    /// # Errors
+    /// [`Failure::System`] when the loop fails.
+    pub fn serve(self) -> Result<u8, Failure> {
+        let after_turn = || self.access_log.iter().for_each(|log| log.flush());
+        let code = self.event_loop.run(after_turn).map_err(Failure::system("epoll"))?;
+        Ok(u8::try_from(code).unwrap_or(0))
+    }
+}
+
+/// Starts a balancer: everything up to the loop. `also` may add tasks of its own.
+///
+/// # Errors
+/// [`Failure::System`]: a port in use, no permission.
+pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Running, Failure> {
+    let config: &'static Config = Box::leak(Box::new(config));
+    // It fails only when a logger is there already, as in a test.
+    let _ = simple_logger::SimpleLogger::new().with_level(config.log_level).init();
+    if let Err(error) = machine::raise_descriptors() {
+        log::warn!("the limit of file descriptors stays as it is: {error}");
+    }
+    let signals = signals::block().map_err(Failure::system("signals"))?;
+    let addresses: Vec<_> = config.backends.iter().map(resolve).collect();
+    let budget = &config.limits.budget;
+    let reactor = Reactor::new(budget.sockets() + SPARE_SOURCES, budget.connections + SPARE_SEATS);
+    let reactor: &'static Reactor = Box::leak(Box::new(reactor.map_err(Failure::system("epoll"))?));
+    let event_loop: &'static Loop = Box::leak(Box::new(Loop::new(reactor)));
+    let access_log: Option<&'static AccessLog> = match config.access_log {
+        config::AccessLog::Off => None,
+        config::AccessLog::Stderr => {
+            let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+            let host = host.unwrap_or_else(|| "localhost".into());
+            Some(Box::leak(Box::new(AccessLog::new(&host, std::process::id()))))
+        }
+    };
+    let journal = access_log.map(|log| log as &'static dyn Journal);
+    let proxy: &'static Proxy = Box::leak(Box::new(Proxy::new(config, event_loop, &addresses, journal)));
+
+    let mut listeners = Vec::new();
+    for (index, listener) in config.listeners.iter().enumerate() {
+        let bound = Listener::bind(reactor, &listener.address, listener.only_v6).map_err(|error| {
+            let hint = match error.kind() {
+                io::ErrorKind::AddrInUse => ": another process listens there; stop it, or change the port",
+                io::ErrorKind::PermissionDenied => ": a port below 1024 needs root or CAP_NET_BIND_SERVICE",
+                io::ErrorKind::AddrNotAvailable => ": the address is not one of this machine's",
+                _ => "",
+            };
+            Failure::System(format!("beelance: listen.{}: {}: {error}{hint}", listener.name, listener.address))
+        })?;
+        listeners.push((ListenerId::new(index), bound));
+    }
+    let mut stdout = io::stdout().lock();
+    for (listener, (id, bound)) in config.listeners.iter().zip(listeners) {
+        let _ = writeln!(stdout, "listening on {} ({})", bound.address(), listener.name);
+        if let Some(id) = id {
+            event_loop.executor.spawn(proxy::accept(proxy, bound, id)).detach();
+        }
+    }
+    let _ = stdout.flush();
+    event_loop.executor.spawn(proxy::purge_idle(proxy)).detach();
+    event_loop.executor.spawn(signals::watch(signals, event_loop, proxy)).detach();
+    start_probes(event_loop, proxy);
+    also(proxy);
+    Ok(Running { event_loop, access_log })
+}
+
+/// Starts the probes, spread evenly over an interval.
+fn start_probes(event_loop: &'static Loop, proxy: &'static Proxy) {
+    let config = proxy.config;
+    for pool in &config.pools {
+        let Some(check) = &pool.check else { continue };
+        let count = u64::try_from(pool.backends.len()).unwrap_or(1).max(1);
+        let gap_ms = check.inter_ms / count;
+        for (&id, at) in pool.backends.iter().zip(0u64..) {
+            let wait = Duration::from_millis(gap_ms * at);
+            event_loop.executor.spawn(probe::watch(proxy, id, check, wait)).detach();
+        }
+    }
+}
+
+/// Where a backend is; `None`, and a line about it, when its name does not resolve now.
+fn resolve(backend: &config::Backend) -> Option<SocketAddr> {
+    let result = (backend.host.as_str(), backend.port).to_socket_addrs();
+    match result.map(|mut addresses| addresses.next()) {
+        Ok(Some(address)) => return Some(address),
+        Ok(None) => log::warn!("backend.{}: {}: no address: it stays DOWN", backend.name, backend.host),
+        Err(error) => log::warn!("backend.{}: {}: {error}: it stays DOWN", backend.name, backend.host),
+    }
+    None
+}

@@ -1,0 +1,59 @@
+//! Signals: the first one that stops lets the exchanges finish, the second does not.
+
+use crate::proxy::Proxy;
+use crate::runtime::{Loop, Seat};
+use async_io::Async;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::io;
+
+const STOPPING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1];
+const OTHERS: [Signal; 2] = [Signal::SIGHUP, Signal::SIGUSR2];
+
+/// Blocks the signals that [`watch`] reads. Must come before any other thread exists, so that it inherits the mask.
+///
+/// # Errors
+/// The system's.
+pub(super) fn block() -> io::Result<SignalFd> {
+    let mut mask = SigSet::empty();
+    STOPPING.into_iter().chain(OTHERS).for_each(|signal| mask.add(signal));
+    mask.thread_block()?;
+    Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
+}
+
+/// Reads signals until one ends the process's loop.
+pub(super) async fn watch(signals: SignalFd, event_loop: &'static Loop, proxy: &'static Proxy) {
+    let signals = match Async::new_nonblocking(signals) {
+        Ok(signals) => signals,
+        Err(error) => return log::error!("signals: {error}"),
+    };
+    loop {
+        let read = signals.read_with(|signals| signals.read_signal()?.ok_or(io::ErrorKind::WouldBlock.into())).await;
+        let Ok(info) = read else { return log::error!("signals: cannot be read") };
+        match i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok()) {
+            Some(signal) if STOPPING.contains(&signal) && proxy.is_stopping() => {
+                log::warn!("{signal} again: ending with {} connections open", proxy.connections());
+                return event_loop.end(0);
+            }
+            Some(signal) if STOPPING.contains(&signal) => {
+                log::info!("{signal}: finishing {} connections", proxy.connections());
+                proxy.stop();
+                event_loop.executor.spawn(drain(event_loop, proxy)).detach();
+            }
+            Some(signal) => log::warn!("{signal} does nothing yet: to change the configuration, restart"),
+            None => {}
+        }
+    }
+}
+
+/// Ends the loop when the last connection has ended, or `drain-timeout` has passed.
+async fn drain(event_loop: &'static Loop, proxy: &'static Proxy) {
+    let Some(seat) = Seat::take(proxy.reactor) else { return event_loop.end(0) };
+    proxy.watch_connections(seat.index());
+    let deadline_ms = proxy.reactor.now_ms() + proxy.config.drain_timeout_ms;
+    let empty = || (proxy.connections() == 0).then_some(());
+    if seat.until(deadline_ms, empty).await.is_err() {
+        log::warn!("drain-timeout: ending with {} connections open", proxy.connections());
+    }
+    event_loop.end(0);
+}

@@ -1,0 +1,89 @@
+//! Accepting: one task per listener, connections in batches, and no further than there is room.
+
+use super::connection::serve;
+use super::{Counted, Proxy};
+use crate::limits::{ACCEPT_REST_MS, ACCEPTS_PER_TURN, ListenerId};
+use crate::runtime::{Listener, NEVER, Seat};
+
+/// Accepts on `listener` until the proxy stops; then the socket closes.
+pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
+    let Some(seat) = Seat::take(proxy.reactor) else { return };
+    listener.set_owner(seat.index());
+    proxy.watch_connections(seat.index());
+    while !proxy.is_stopping() {
+        if proxy.connections() >= proxy.config.limits.budget.connections {
+            // What comes meanwhile waits in the kernel's backlog.
+            rest(proxy, &seat, &listener, NEVER, || proxy.connections() < proxy.config.limits.budget.connections).await;
+            continue;
+        }
+        let ready = || (proxy.is_stopping() || listener.acceptable()).then_some(());
+        let _ = seat.until(NEVER, ready).await;
+        if let Err(error) = accept_some(proxy, &listener, id) {
+            log::warn!("listener {}: accept: {error}", proxy.config.listeners[id.index()].name);
+            let connections = proxy.connections();
+            let deadline_ms = proxy.reactor.now_ms() + ACCEPT_REST_MS;
+            rest(proxy, &seat, &listener, deadline_ms, || proxy.connections() < connections).await;
+        }
+        futures_lite::future::yield_now().await;
+    }
+}
+
+/// Takes the listener out of the loop's sight until `ready`, the deadline, or the stop.
+async fn rest(proxy: &Proxy, seat: &Seat, listener: &Listener, deadline_ms: u64, ready: impl Fn() -> bool) {
+    listener.listen(false);
+    let _ = seat.until(deadline_ms, || (proxy.is_stopping() || ready()).then_some(())).await;
+    listener.listen(true);
+}
+
+/// Accepts what is there, a batch at most.
+///
+/// # Errors
+/// When the system has no descriptor or no memory left.
+fn accept_some(proxy: &'static Proxy, listener: &Listener, id: ListenerId) -> std::io::Result<()> {
+    for _ in 0..ACCEPTS_PER_TURN {
+        if proxy.connections() >= proxy.config.limits.budget.connections {
+            break;
+        }
+        let (client, peer) = match listener.accept() {
+            Ok(Some(accepted)) => accepted,
+            Ok(None) => break,
+            Err(error) if is_exhaustion(&error) => {
+                if !proxy.idle.borrow_mut().close_one() {
+                    return Err(error);
+                }
+                continue;
+            }
+            // The client is gone already, or the network said something about it.
+            Err(_) => continue,
+        };
+        let ended = Ended {
+            proxy,
+            _all: Counted::new(&proxy.connections),
+            _here: Counted::new(&proxy.listener_connections[id.index()]),
+        };
+        let task = async move {
+            let ended = ended;
+            serve(ended.proxy, client, peer, id).await;
+        };
+        proxy.event_loop.executor.spawn(task).detach();
+    }
+    Ok(())
+}
+
+/// Counts a connection, and tells who wants to know when it ends.
+struct Ended {
+    proxy: &'static Proxy,
+    _all: Counted<'static>,
+    _here: Counted<'static>,
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.proxy.connection_ended();
+    }
+}
+
+fn is_exhaustion(error: &std::io::Error) -> bool {
+    use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
+}

@@ -1,0 +1,164 @@
+//! From a complete head to a decision: parse, route, find the affinity, rewrite in place.
+
+use super::Proxy;
+use super::exchange::Exchange;
+use super::flow::Broken;
+use crate::balance::Affinity;
+use crate::fault::Fault;
+use crate::http::body::Framing;
+use crate::http::fields::Known;
+use crate::http::request::{self, MAX_HOST, Method, Refusal, RequestHead, Version};
+use crate::http::route::Facts;
+use crate::http::{cookie, fields};
+use crate::limits::{ListenerId, MAX_HEADERS, PoolId};
+use std::fmt::Write;
+use std::mem::MaybeUninit;
+use std::net::{IpAddr, SocketAddr};
+
+/// What a request asks for, free of its bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ask {
+    /// The pool that serves it.
+    pub pool: PoolId,
+    /// Where its affinity cookie leads.
+    pub affinity: Affinity,
+    /// What its method means.
+    pub method: Method,
+    /// The client's version.
+    pub version: Version,
+    /// Whether the client wants the connection kept.
+    pub keep_alive: bool,
+}
+
+/// Understands the head of `length` bytes at the front of the request's buffer, and makes the request's first batch.
+///
+/// # Errors
+/// [`Fault::Refused`].
+pub(super) fn understand(
+    proxy: &'static Proxy,
+    exchange: &mut Exchange,
+    length: usize,
+    listener: ListenerId,
+    client: SocketAddr,
+) -> Result<Ask, Fault> {
+    let config = proxy.config;
+    let flow = &mut exchange.request;
+    let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
+    let head = &buffer.filled()[..length];
+    let mut table = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut parsed = request::parse(head, &mut table[..config.limits.headers])?;
+    let pool_id = route(proxy, &parsed, listener, client.ip());
+    let pool = &config.pools[pool_id.index()];
+
+    let mut affinity = Affinity::Unused;
+    if let Some(cookie) = &pool.cookie {
+        let value = cookie::take(head, parsed.fields, &cookie.name, &mut parsed.cuts).map_err(Refusal::from)?;
+        affinity = Affinity::of(&proxy.balancer.borrow(), pool_id, value);
+    }
+    if pool.forwardfor {
+        for (index, field) in parsed.fields.iter().enumerate() {
+            if Known::of(field.name) == Some(Known::ForwardedProto) {
+                parsed.cuts.add(fields::line(head, parsed.fields, index)).map_err(Refusal::from)?;
+            }
+        }
+    }
+    let limit = config.limits.body.unwrap_or(u64::MAX);
+    if matches!(parsed.framing, Framing::Length(length) if length > limit) {
+        return Err(TOO_LONG);
+    }
+
+    let host: heapless::String<MAX_HOST> = new_host(proxy, &parsed, listener);
+    let ask =
+        Ask { pool: pool_id, affinity, method: parsed.kind, version: parsed.version, keep_alive: parsed.keep_alive };
+    let (framing, rewrites_length) = (parsed.framing, parsed.rewrites_length);
+    let rewritten = parsed.into_rewrite().apply(&mut buffer.filled_mut()[..length]);
+    flow.allow(limit);
+    let started = flow.start(length, rewritten, framing, framing == Framing::Chunked, |out| {
+        if !host.is_empty() {
+            write!(out, "Host: {host}\r\n")?;
+        }
+        if pool.forwardfor {
+            write_forwarded(out, client.ip())?;
+        }
+        match framing {
+            Framing::Chunked => out.write_str("Transfer-Encoding: chunked\r\n"),
+            Framing::Length(length) if rewrites_length => write!(out, "Content-Length: {length}\r\n"),
+            Framing::None if rewrites_length => out.write_str("Content-Length: 0\r\n"),
+            Framing::Length(_) | Framing::None | Framing::UntilClose => Ok(()),
+        }
+    });
+    started.map_err(refused)?;
+    Ok(ask)
+}
+
+/// The Host to write anew: the authority of an absolute target, or for a client of HTTP/1.0 that named none, the
+/// address it came to (RFC 9110 section 7.2, RFC 9112 section 3.3). Empty when Host stays as it is.
+fn new_host(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId) -> heapless::String<MAX_HOST> {
+    let mut host = heapless::String::new();
+    // Both fit: the parser bounds an authority, an address is shorter.
+    let _ = match head.host {
+        Some(authority) if head.rewrites_host => host.push_str(std::str::from_utf8(authority).unwrap_or_default()),
+        Some(_) => Ok(()),
+        None => write!(host, "{}", proxy.config.listeners[listener.index()].address).map_err(|_| Default::default()),
+    };
+    host
+}
+
+/// The whole request's fault when its body's first bytes are no body.
+pub(super) fn refused(broken: Broken) -> Fault {
+    match broken {
+        Broken::Malformed(reason) => Fault::Refused(Refusal { status: 400, reason }),
+        Broken::TooLong => TOO_LONG,
+        Broken::Source => Fault::ClientGone,
+        Broken::Sink => Fault::BackendGone,
+        Broken::NoBuffer => Fault::Exhausted,
+    }
+}
+
+const TOO_LONG: Fault = Fault::Refused(Refusal { status: 413, reason: "the body is longer than limits.body" });
+
+/// The pool of the first route whose conditions hold, else the listener's.
+fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source: IpAddr) -> PoolId {
+    let config = proxy.config;
+    let facts =
+        Facts { method: head.method.as_bytes(), host: head.host, path: head.path, headers: head.fields, source };
+    let matching = config.routes.iter().find(|(route, _)| route.matches(&facts));
+    matching.map_or(config.listeners[listener.index()].pool, |&(_, pool)| pool)
+}
+
+/// X-Forwarded-For, a line of its own behind any that are there, and X-Forwarded-Proto.
+fn write_forwarded(out: &mut impl Write, client: IpAddr) -> std::fmt::Result {
+    out.write_str("X-Forwarded-For: ")?;
+    match client {
+        // A third of the instructions that the standard formatting takes.
+        IpAddr::V4(address) => {
+            for (index, octet) in address.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.write_char('.')?;
+                }
+                for digit in [octet / 100, octet / 10 % 10] {
+                    if digit > 0 || (digit == 0 && octet >= 100) {
+                        out.write_char(char::from(b'0' + digit))?;
+                    }
+                }
+                out.write_char(char::from(b'0' + octet % 10))?;
+            }
+        }
+        IpAddr::V6(address) => write!(out, "{address}")?,
+    }
+    out.write_str("\r\nX-Forwarded-Proto: http\r\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forwarded_addresses() {
+        for address in ["0.0.0.0", "1.22.103.255", "10.100.9.200", "2001:db8::1"] {
+            let mut out = String::new();
+            write_forwarded(&mut out, address.parse().unwrap()).unwrap();
+            assert_eq!(out, format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: http\r\n"));
+        }
+    }
+}

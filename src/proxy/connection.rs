@@ -1,0 +1,256 @@
+//! The story of a client's connection, top to bottom: wait for a request, read its head, understand it, obtain a
+//! backend, exchange, reply if that failed, log, again.
+
+use super::ask::{self, Ask};
+use super::exchange::Exchange;
+use super::obtain::Held;
+use super::record::Record;
+use super::{Counted, Proxy, reply};
+use crate::fault::Fault;
+use crate::http::reply::{After, Reply};
+use crate::http::request::{Method, Refusal, Version};
+use crate::http::scan::{HeadScan, Scanned, leading_empty_lines};
+use crate::limits::ListenerId;
+use crate::runtime::{Buffer, Received, Seat, Stream};
+use std::net::SocketAddr;
+
+/// A client's connection.
+pub(super) struct Connection {
+    pub proxy: &'static Proxy,
+    pub seat: Seat,
+    pub client: Stream,
+    peer: SocketAddr,
+    listener: ListenerId,
+    /// What the client sent behind its last request: the start of the next one.
+    rest: Option<Buffer>,
+    /// No request was read yet.
+    fresh: bool,
+}
+
+/// What happens to the connection after an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    Keep,
+    Close,
+    /// Close, but let the client read its reply first.
+    Linger,
+}
+
+/// Serves one client until it leaves, is silent, or breaks a rule.
+pub(super) async fn serve(proxy: &'static Proxy, client: Stream, peer: SocketAddr, listener: ListenerId) {
+    // There is a seat for every connection that is admitted.
+    let Some(seat) = Seat::take(proxy.reactor) else { return };
+    client.set_owner(seat.index());
+    let mut connection = Connection { proxy, seat, client, peer, listener, rest: None, fresh: true };
+    loop {
+        let Some(buffer) = connection.first_bytes().await else { return };
+        match connection.serve_request(buffer).await {
+            Next::Keep => {}
+            Next::Close => return,
+            Next::Linger => return reply::linger(proxy, &connection.seat, &connection.client).await,
+        }
+    }
+}
+
+impl Connection {
+    /// Waits for the first bytes of a request; `None` when the connection is to be closed without a word. An idle
+    /// connection holds no buffer.
+    async fn first_bytes(&mut self) -> Option<Buffer> {
+        if let Some(rest) = self.rest.take() {
+            return Some(rest);
+        }
+        let (proxy, client) = (self.proxy, &self.client);
+        let timeouts = &proxy.config.timeouts;
+        let idle_ms = if self.fresh { timeouts.http_request_ms } else { timeouts.http_keep_alive_ms };
+        let deadline_ms = proxy.reactor.now_ms() + idle_ms;
+        loop {
+            let wait = self.seat.until(deadline_ms, || match client.readable() {
+                true => Some(true),
+                false => proxy.is_stopping().then_some(false),
+            });
+            if wait.await != Ok(true) {
+                return None;
+            }
+            let mut buffer = proxy.buffers.small()?;
+            match client.receive(buffer.space()) {
+                Ok(Received::Bytes(count)) => {
+                    buffer.fill(count);
+                    return Some(buffer);
+                }
+                Ok(Received::End) | Err(_) => return None,
+                Ok(Received::Dry) => {}
+            }
+        }
+    }
+
+    /// One request, from its first bytes to its line in the log.
+    async fn serve_request(&mut self, buffer: Buffer) -> Next {
+        self.fresh = false;
+        let proxy = self.proxy;
+        let record = Record::new(self.peer, self.listener, proxy.reactor.now_ms());
+        let mut exchange = proxy.take_exchange(record);
+        exchange.request.buffer = Some(buffer);
+        let mut asked = None;
+        let result = self.exchange(&mut exchange, &mut asked).await;
+        let next = match result {
+            Ok(()) if exchange.keeps_client && exchange.request.is_done() => Next::Keep,
+            Ok(()) if exchange.request.is_complete() => Next::Close,
+            Ok(()) => Next::Linger,
+            Err(fault) => self.fail(&mut exchange, asked.as_ref(), fault).await,
+        };
+        exchange.record.bytes += exchange.response.total;
+        if let Some(journal) = proxy.journal
+            && exchange.record.status != 0
+        {
+            journal.write(proxy, &exchange.record, &exchange.line);
+        }
+        if next == Next::Keep {
+            self.rest = exchange.request.take_rest();
+        }
+        proxy.put_exchange(exchange);
+        next
+    }
+
+    /// The way of a request that goes well.
+    async fn exchange(&self, exchange: &mut Exchange, asked: &mut Option<Ask>) -> Result<(), Fault> {
+        let proxy = self.proxy;
+        let length = self.read_head(exchange).await?;
+        exchange.record.headed_ms = Some(proxy.reactor.now_ms());
+        proxy.requests.set(proxy.requests.get() + 1);
+        let ask = *asked.insert(ask::understand(proxy, exchange, length, self.listener, self.peer)?);
+        exchange.record.pool = Some(ask.pool);
+        exchange.record.client_cookie = ask.affinity.letter();
+        if proxy.config.pools[ask.pool.index()].cookie.is_some() {
+            exchange.record.server_cookie = 'N';
+        }
+        let _counted = Counted::new(&proxy.pool_exchanges[ask.pool.index()]);
+        let mut held = Some(self.obtain(exchange, &ask, None).await?);
+        match self.transfer(exchange, &ask, &mut held).await {
+            // The backend closed the idle connection just as it was taken: that says nothing about the backend.
+            Err(Fault::BackendGone) if exchange.may_try_again(&ask, held.as_ref()) => {
+                let slot = held.take().map(|stale| stale.slot);
+                exchange.try_again();
+                held = Some(self.obtain(exchange, &ask, slot).await?);
+                self.transfer(exchange, &ask, &mut held).await
+            }
+            result => result,
+        }
+    }
+
+    /// Receives until the request's head is complete; its length.
+    async fn read_head(&self, exchange: &mut Exchange) -> Result<usize, Fault> {
+        let proxy = self.proxy;
+        let limits = &proxy.config.limits;
+        let deadline_ms = exchange.record.began_ms + proxy.config.timeouts.http_request_ms;
+        let mut scan = HeadScan::default();
+        let mut begun = false;
+        let flow = &mut exchange.request;
+        loop {
+            let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
+            if !begun {
+                buffer.consume(leading_empty_lines(buffer.filled()));
+                begun = buffer.len() >= 2;
+            }
+            let scanned = if begun { scan.scan(buffer.filled()) } else { Scanned::Incomplete };
+            let length = match scanned {
+                Scanned::Complete(length) => length,
+                Scanned::Incomplete => buffer.len(),
+                Scanned::BareLf => return Err(refusal(400, "a line ends without CR")),
+            };
+            if begun && proxy.journal.is_some() {
+                note_line(&mut exchange.line, buffer.filled());
+            }
+            if length > limits.header_size || (scanned == Scanned::Incomplete && length == limits.header_size) {
+                let whole_line = buffer.filled().contains(&b'\n');
+                return Err(if whole_line {
+                    refusal(431, "the head is too long")
+                } else {
+                    refusal(414, "the target is too long")
+                });
+            }
+            if let Scanned::Complete(length) = scanned {
+                buffer.compact();
+                return Ok(length);
+            }
+            if buffer.space().is_empty() {
+                buffer.compact();
+                if buffer.space().is_empty() {
+                    let Some(mut large) = proxy.buffers.large() else { return Err(Fault::Exhausted) };
+                    buffer.move_to(&mut large);
+                    *buffer = large;
+                }
+            }
+            match self.client.receive(buffer.space()) {
+                Ok(Received::Bytes(count)) => buffer.fill(count),
+                Ok(Received::End) | Err(_) => return Err(Fault::ClientGone),
+                Ok(Received::Dry) => {
+                    if self.seat.until(deadline_ms, || self.client.readable().then_some(())).await.is_err() {
+                        return Err(Fault::ClientSilent);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends an exchange that failed: with a reply if the client can still make sense of one.
+    async fn fail(&self, exchange: &mut Exchange, ask: Option<&Ask>, fault: Fault) -> Next {
+        let phase = exchange.record.phase;
+        log::debug!("{}: {fault:?} in {phase:?}", self.peer);
+        exchange.record.fault = Some(fault);
+        if !exchange.is_answered() {
+            exchange.record.status = fault.status(phase);
+        }
+        if !exchange.can_reply() || !fault.leaves_client() {
+            return Next::Close;
+        }
+        let keep = fault.keeps_framing()
+            && exchange.request.is_complete()
+            && !self.proxy.is_stopping()
+            && ask.is_some_and(|ask| ask.keep_alive);
+        let after = match (keep, ask.map(|ask| ask.version)) {
+            (true, Some(Version::Http10)) => After::SayKeep,
+            (true, _) => After::Keep,
+            (false, _) => After::Close,
+        };
+        let head_only = ask.is_some_and(|ask| ask.method == Method::Head);
+        let reply = Reply::new(exchange.record.status, after, head_only);
+        let sent = reply::send(self.proxy, &self.seat, &self.client, &reply).await;
+        exchange.record.bytes += sent as u64;
+        match sent == reply.bytes().len() {
+            true if keep => Next::Keep,
+            true => Next::Linger,
+            false => Next::Close,
+        }
+    }
+
+    /// Whether the client closed its connection: nobody waits for the response. Only when all of the request is here
+    /// does the end of what it sends mean that.
+    pub(super) fn client_left(&self, exchange: &Exchange) -> bool {
+        self.client.broken() || (exchange.request.is_complete() && self.client.hung_up())
+    }
+}
+
+fn refusal(status: u16, reason: &'static str) -> Fault {
+    Fault::Refused(Refusal { status, reason })
+}
+
+/// Copies the request line, cut to what the log takes, once it is there.
+fn note_line(line: &mut heapless::Vec<u8, { crate::limits::LOG_LINE }>, bytes: &[u8]) {
+    let Some(end) = bytes.iter().position(|&byte| byte == b'\r' || byte == b'\n') else { return };
+    if line.is_empty() {
+        let _ = line.extend_from_slice(&bytes[..end.min(line.capacity())]);
+    }
+}
+
+impl Exchange {
+    /// Whether the request can go again, to a fresh connection, after a reused one gave nothing back.
+    fn may_try_again(&self, ask: &Ask, held: Option<&Held>) -> bool {
+        held.is_some_and(|held| held.reused) && self.is_replayable(ask) && self.response.moved == 0
+    }
+
+    fn try_again(&mut self) {
+        self.request.rewind();
+        self.hear_again();
+        self.record.retries += 1;
+    }
+}

@@ -1,0 +1,338 @@
+//! One request and its response: both directions at once, between a client and the backend that was obtained.
+//!
+//! Both directions are pumped without waiting; then the task waits once, for whichever side holds things up. The
+//! backend and its slot are given back as soon as the response is received, not when the client has taken it.
+//!
+//! ```text
+//!   Head --1xx--> Interim --sent--> Head
+//!   Head --final--> Body --sent--> done
+//! ```
+
+use super::ask::{Ask, refused};
+use super::connection::Connection;
+use super::flow::{Broken, Flow, MAX_ADDED, Pumped};
+use super::obtain::Held;
+use super::record::Record;
+use crate::config::Reuse;
+use crate::fault::{Fault, Phase};
+use crate::http::body::{Framing, Malformed};
+use crate::http::request::{Method, Version};
+use crate::http::response;
+use crate::http::scan::{HeadScan, Scanned};
+use crate::limits::{LOG_LINE, MAX_HEADERS};
+use crate::runtime::{Received, Stream};
+use std::fmt::Write;
+use std::mem::MaybeUninit;
+
+/// Where the response is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Its head is on its way in.
+    Head,
+    /// A 1xx is on its way out.
+    Interim,
+    /// The head is understood, the body is on its way.
+    Body,
+}
+
+/// A request on its way. Taken from a shelf when the first byte of a request comes, put back when it is logged.
+pub(super) struct Exchange {
+    pub record: Record,
+    /// The request line as it came, for the log.
+    pub line: heapless::Vec<u8, LOG_LINE>,
+    pub request: Flow,
+    pub response: Flow,
+    stage: Stage,
+    scan: HeadScan,
+    /// Whether the client's connection may stay when the exchange is over.
+    pub keeps_client: bool,
+    keeps_backend: bool,
+    /// The backend takes no more of the request.
+    deaf: bool,
+}
+
+impl Exchange {
+    pub(super) fn new(record: Record) -> Self {
+        Self {
+            record,
+            line: heapless::Vec::new(),
+            request: Flow::new(),
+            response: Flow::new(),
+            stage: Stage::Head,
+            scan: HeadScan::default(),
+            keeps_client: false,
+            keeps_backend: false,
+            deaf: false,
+        }
+    }
+
+    pub(super) fn reset(&mut self, record: Record) {
+        self.record = record;
+        self.line.clear();
+        self.request.reset();
+        self.response.reset();
+        self.stage = Stage::Head;
+        self.scan = HeadScan::default();
+        (self.keeps_client, self.keeps_backend, self.deaf) = (false, false, false);
+    }
+
+    /// Whether the request may be sent again: doing it twice is doing it once, and all of it is in the buffer.
+    pub(super) fn is_replayable(&self, ask: &Ask) -> bool {
+        ask.method.is_idempotent() && self.request.is_complete()
+    }
+
+    /// Whether the client was sent nothing that a reply of our own could contradict.
+    pub(super) fn can_reply(&self) -> bool {
+        self.stage == Stage::Head
+    }
+
+    /// Whether the final response's head is understood.
+    pub(super) fn is_answered(&self) -> bool {
+        self.stage == Stage::Body
+    }
+
+    /// Forgets what a connection that gave nothing back did.
+    pub(super) fn hear_again(&mut self) {
+        self.deaf = false;
+        self.response.reset();
+        self.scan = HeadScan::default();
+    }
+
+    fn moved(&self) -> u64 {
+        self.request.moved + self.response.moved
+    }
+}
+
+impl Connection {
+    /// Sends the request and passes the response on.
+    ///
+    /// # Errors
+    /// [`Fault`]. [`Fault::BackendGone`] before any byte of a response leaves `held` in place, so that the request can be
+    /// tried again.
+    pub(super) async fn transfer(
+        &self,
+        exchange: &mut Exchange,
+        ask: &Ask,
+        held: &mut Option<Held>,
+    ) -> Result<(), Fault> {
+        let proxy = self.proxy;
+        exchange.record.phase = Phase::Headers;
+        let mut moved = exchange.moved();
+        let mut moved_ms = proxy.reactor.now_ms();
+        loop {
+            let up = self.pump_request(exchange, ask, held.as_ref())?;
+            let down = self.pump_response(exchange, ask, held)?;
+            if exchange.stage == Stage::Body && exchange.response.is_done() {
+                return Ok(());
+            }
+            if up == Pumped::Yield || down == Pumped::Yield {
+                futures_lite::future::yield_now().await;
+                continue;
+            }
+            if exchange.moved() != moved {
+                moved = exchange.moved();
+                moved_ms = proxy.reactor.now_ms();
+            }
+            let answering = exchange.stage == Stage::Body;
+            if self.client.broken() || (!answering && self.client_left(exchange)) {
+                return Err(Fault::ClientGone);
+            }
+            // While the client is still sending, the backend owes nothing yet.
+            let on_client = up == Pumped::WaitSource || down == Pumped::WaitSink;
+            let on_backend =
+                up == Pumped::WaitSink || (down == Pumped::WaitSource && (up == Pumped::Done || answering));
+            let timeouts = &proxy.config.timeouts;
+            let client_ms = if on_client { timeouts.client_ms } else { u64::MAX };
+            let server_ms = if on_backend { timeouts.server_ms } else { u64::MAX };
+            if self.seat.pause(moved_ms + client_ms.min(server_ms)).await.is_err() {
+                return Err(if client_ms < server_ms { Fault::ClientSilent } else { Fault::BackendSilent });
+            }
+        }
+    }
+
+    fn pump_request(&self, exchange: &mut Exchange, ask: &Ask, held: Option<&Held>) -> Result<Pumped, Fault> {
+        let Some(held) = held.filter(|_| !exchange.deaf && !exchange.request.is_done()) else {
+            return Ok(Pumped::Done);
+        };
+        match exchange.request.pump(&self.client, &held.stream, self.proxy.buffers) {
+            Ok(Pumped::Done) => {
+                if !exchange.is_replayable(ask) {
+                    exchange.request.shrink();
+                }
+                Ok(Pumped::Done)
+            }
+            Ok(pumped) => Ok(pumped),
+            Err(Broken::Sink) => {
+                // It may have answered before it closed: the response decides.
+                exchange.deaf = true;
+                Ok(Pumped::Done)
+            }
+            Err(broken) => Err(refused(broken)),
+        }
+    }
+
+    fn pump_response(&self, exchange: &mut Exchange, ask: &Ask, held: &mut Option<Held>) -> Result<Pumped, Fault> {
+        loop {
+            match exchange.stage {
+                Stage::Head => {
+                    let Some(backend) = held.as_ref() else { return Err(Fault::BackendGone) };
+                    let Some(length) = self.receive_head(exchange, &backend.stream)? else {
+                        return Ok(Pumped::WaitSource);
+                    };
+                    self.answer(exchange, ask, length, backend)?;
+                }
+                Stage::Interim => {
+                    if !exchange.response.send(&self.client).map_err(|_| Fault::ClientGone)? {
+                        return Ok(Pumped::WaitSink);
+                    }
+                    // What follows it is the next head.
+                    exchange.response.buffer = exchange.response.take_rest();
+                    exchange.scan = HeadScan::default();
+                    exchange.stage = Stage::Head;
+                }
+                Stage::Body => {
+                    if exchange.response.is_complete() {
+                        self.give_back(exchange, held);
+                        let sent = exchange.response.send(&self.client).map_err(|_| Fault::ClientGone)?;
+                        return Ok(if sent { Pumped::Done } else { Pumped::WaitSink });
+                    }
+                    let Some(backend) = held.as_ref() else { return Err(Fault::BackendGone) };
+                    let pumped = exchange.response.pump(&backend.stream, &self.client, self.proxy.buffers);
+                    match pumped.map_err(broken_response)? {
+                        // The last bytes are here and the client takes no more: the loop gives the backend back.
+                        Pumped::Done | Pumped::WaitSink if exchange.response.is_complete() => {}
+                        pumped => return Ok(pumped),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Receives until a head is complete; its length, or `None` when the backend has nothing more at the moment.
+    fn receive_head(&self, exchange: &mut Exchange, backend: &Stream) -> Result<Option<usize>, Fault> {
+        let flow = &mut exchange.response;
+        loop {
+            if let Some(buffer) = &flow.buffer {
+                match exchange.scan.scan(buffer.filled()) {
+                    Scanned::Complete(length) => return Ok(Some(length)),
+                    Scanned::BareLf => return Err(Fault::BackendMalformed("bare LF in the head")),
+                    Scanned::Incomplete => {}
+                }
+            }
+            if !backend.readable() {
+                return Ok(None);
+            }
+            if flow.buffer.is_none() {
+                flow.buffer = self.proxy.buffers.large().or_else(|| self.proxy.buffers.small());
+            }
+            let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
+            if buffer.space().is_empty() {
+                buffer.compact();
+                if buffer.space().is_empty() {
+                    let large = self.proxy.buffers.large().filter(|large| large.capacity() > buffer.capacity());
+                    let Some(mut large) = large else { return Err(Fault::BackendMalformed("the head is too long")) };
+                    buffer.move_to(&mut large);
+                    *buffer = large;
+                }
+            }
+            match backend.receive(buffer.space()) {
+                Ok(Received::Bytes(count)) => {
+                    buffer.fill(count);
+                    flow.moved += count as u64;
+                }
+                Ok(Received::End) | Err(_) => return Err(Fault::BackendGone),
+                Ok(Received::Dry) => {
+                    if buffer.is_empty() {
+                        flow.buffer = None;
+                    }
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Understands a head of `length` bytes, and makes the response's first batch.
+    fn answer(&self, exchange: &mut Exchange, ask: &Ask, length: usize, held: &Held) -> Result<(), Fault> {
+        let proxy = self.proxy;
+        let pool = &proxy.config.pools[ask.pool.index()];
+        let flow = &mut exchange.response;
+        let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
+        buffer.compact();
+        let mut table = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        let affinity = pool.cookie.as_ref().map(|cookie| cookie.name.as_str());
+        let head = response::parse(&buffer.filled()[..length], &mut table, ask.method, affinity);
+        let head = head.map_err(|Malformed(reason)| Fault::BackendMalformed(reason))?;
+        let (status, framing, rewrites_length) = (head.status, head.framing, head.rewrites_length);
+        if status == 101 {
+            return Err(Fault::BackendMalformed("101 that nobody asked for"));
+        }
+        let interim = head.is_interim();
+        exchange.keeps_backend = head.keep_alive && pool.reuse != Reuse::Never;
+        let rewritten = head.apply(&mut buffer.filled_mut()[..length]);
+        if interim {
+            if ask.version == Version::Http10 {
+                buffer.consume(length);
+                exchange.scan = HeadScan::default();
+                return Ok(());
+            }
+            flow.start(length, rewritten, Framing::None, false, |_| Ok(())).map_err(broken_response)?;
+            exchange.stage = Stage::Interim;
+            return Ok(());
+        }
+
+        let record = &mut exchange.record;
+        record.status = status;
+        record.answered_ms = Some(proxy.reactor.now_ms());
+        record.phase = Phase::Data;
+        let set_cookie = match ask.affinity.backend() {
+            _ if pool.cookie.is_none() => "",
+            Some(id) if id == held.slot.backend => "",
+            _ => {
+                record.server_cookie = 'I';
+                &proxy.set_cookies[held.slot.backend.index()]
+            }
+        };
+        let delimited = !matches!(framing, Framing::Chunked | Framing::UntilClose);
+        let rechunk = !delimited && ask.version == Version::Http11;
+        exchange.keeps_client =
+            ask.keep_alive && (delimited || rechunk) && exchange.request.is_complete() && !proxy.is_stopping();
+        let close = !exchange.keeps_client;
+        let started = flow.start(length, rewritten, framing, rechunk, |out: &mut heapless::Vec<u8, MAX_ADDED>| {
+            out.write_str(set_cookie)?;
+            if rechunk {
+                out.write_str("Transfer-Encoding: chunked\r\n")?;
+            } else if rewrites_length && let Framing::Length(length) = framing {
+                write!(out, "Content-Length: {length}\r\n")?;
+            } else if rewrites_length && ask.method != Method::Head && framing == Framing::None {
+                out.write_str("Content-Length: 0\r\n")?;
+            }
+            match (close, ask.version) {
+                (true, _) => out.write_str("Connection: close\r\n"),
+                (false, Version::Http10) => out.write_str("Connection: keep-alive\r\n"),
+                (false, Version::Http11) => Ok(()),
+            }
+        });
+        exchange.stage = Stage::Body;
+        started.map_err(broken_response)
+    }
+
+    /// Gives the backend's connection and slot back, the connection for reuse if both messages ended cleanly.
+    fn give_back(&self, exchange: &Exchange, held: &mut Option<Held>) {
+        let Some(Held { slot, stream, .. }) = held.take() else { return };
+        let clean = exchange.keeps_backend && exchange.request.is_done() && !exchange.response.has_more();
+        if clean && !exchange.deaf && !self.proxy.is_stopping() {
+            self.proxy.idle.borrow_mut().put(slot.backend, stream);
+        }
+    }
+}
+
+/// The response's fault.
+fn broken_response(broken: Broken) -> Fault {
+    match broken {
+        Broken::Source => Fault::BackendGone,
+        Broken::Sink => Fault::ClientGone,
+        Broken::Malformed(reason) => Fault::BackendMalformed(reason),
+        Broken::TooLong => Fault::BackendMalformed("the body is too long"),
+        Broken::NoBuffer => Fault::Exhausted,
+    }
+}

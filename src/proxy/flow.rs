@@ -1,0 +1,304 @@
+//! One direction of an exchange: bytes in from one socket, out to the other, through one buffer.
+//!
+//! What goes out next is a batch: the rewritten head (once), what is added behind it, a run of payload, a tail of
+//! framing. It leaves in one `writev`, and stays in the buffer until the next receive, so that a request can be sent
+//! again. Nothing is received before the batch is out: that is the backpressure.
+//!
+//! ```text
+//!   receive --> raw --decode--> payload --+
+//!                               head -----+--> batch --send--> sink
+//!                               added ----+
+//! ```
+
+use crate::http::body::{BodyDecoder, Framing, Malformed};
+use crate::limits::STEPS_PER_TURN;
+use crate::runtime::{Buffer, Buffers, Received, Stream};
+use std::fmt::Write;
+use std::io::IoSlice;
+use std::ops::Range;
+
+/// Bytes added to a head at most: the affinity cookie with its attributes, or the X-Forwarded fields, and framing.
+pub const MAX_ADDED: usize = 768;
+
+/// Where a direction stands after a pump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pumped {
+    /// The message is complete and sent.
+    Done,
+    /// The source has nothing more at the moment.
+    WaitSource,
+    /// The sink takes nothing more at the moment.
+    WaitSink,
+    /// There may be more, but others want their turn.
+    Yield,
+}
+
+/// What ended a direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    /// The source closed or failed before the message was complete.
+    Source,
+    /// The sink closed or failed.
+    Sink,
+    /// The message's framing is broken.
+    Malformed(&'static str),
+    /// The payload is longer than allowed.
+    TooLong,
+    /// No buffer is free.
+    NoBuffer,
+}
+
+impl From<Malformed> for Broken {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed.0)
+    }
+}
+
+/// One direction.
+pub(super) struct Flow {
+    /// Held while it holds bytes that are needed.
+    pub buffer: Option<Buffer>,
+    /// The head, rewritten, at the front of the buffer; 0 behind the first batch.
+    head: usize,
+    added: heapless::Vec<u8, MAX_ADDED>,
+    payload: Range<usize>,
+    tail: &'static [u8],
+    /// Bytes of the batch that are out.
+    sent: usize,
+    /// Received and not decoded.
+    raw: Range<usize>,
+    decoder: BodyDecoder,
+    rechunk: bool,
+    /// The last batch of the message is made.
+    complete: bool,
+    /// Payload that may still come.
+    allowance: u64,
+    /// Bytes sent in all.
+    pub total: u64,
+    /// Bytes received and sent so far: changes when the direction moves.
+    pub moved: u64,
+}
+
+impl Flow {
+    /// A direction with nothing in it.
+    pub(super) fn new() -> Self {
+        Self {
+            buffer: None,
+            head: 0,
+            added: heapless::Vec::new(),
+            payload: 0..0,
+            tail: b"",
+            sent: 0,
+            raw: 0..0,
+            decoder: BodyDecoder::Length(0),
+            rechunk: false,
+            complete: false,
+            allowance: u64::MAX,
+            total: 0,
+            moved: 0,
+        }
+    }
+
+    /// Forgets all, for the next exchange.
+    pub(super) fn reset(&mut self) {
+        self.clear_batch();
+        self.buffer = None;
+        self.raw = 0..0;
+        self.decoder = BodyDecoder::Length(0);
+        (self.rechunk, self.complete) = (false, false);
+        self.allowance = u64::MAX;
+        (self.total, self.moved) = (0, 0);
+    }
+
+    /// Starts a message whose head took `received` bytes of the buffer and is `head` bytes long since it was rewritten.
+    /// `add` writes what comes behind it. `rechunk` says whether the body leaves in chunks. The first batch is made.
+    ///
+    /// # Errors
+    /// [`Broken`] when the first bytes of the body are no body, or too long.
+    pub(super) fn start(
+        &mut self,
+        received: usize,
+        head: usize,
+        framing: Framing,
+        rechunk: bool,
+        add: impl FnOnce(&mut heapless::Vec<u8, MAX_ADDED>) -> std::fmt::Result,
+    ) -> Result<(), Broken> {
+        let filled = self.buffer.as_ref().map_or(0, Buffer::len);
+        self.head = head;
+        self.raw = received.min(filled)..filled;
+        (self.payload, self.tail, self.sent) = (0..0, b"", 0);
+        self.decoder = BodyDecoder::new(framing);
+        self.rechunk = rechunk;
+        self.complete = false;
+        self.added.clear();
+        let added = add(&mut self.added).and_then(|()| self.added.write_str("\r\n"));
+        added.map_err(|_| Broken::Malformed("no room for what is added"))?;
+        self.decode()
+    }
+
+    /// Limits the payload to `bytes`.
+    pub(super) fn allow(&mut self, bytes: u64) {
+        self.allowance = bytes;
+    }
+
+    /// Whether the whole message has been received.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Whether bytes behind the message have been received.
+    pub(super) fn has_more(&self) -> bool {
+        !self.raw.is_empty()
+    }
+
+    /// Whether the message is complete and sent.
+    pub(super) fn is_done(&self) -> bool {
+        self.complete && self.unsent() == 0
+    }
+
+    /// Makes the batch unsent again. Only right while the first batch is the whole message.
+    pub(super) fn rewind(&mut self) {
+        self.sent = 0;
+    }
+
+    /// Gives up the buffer, left with only what was received behind the message.
+    pub(super) fn take_rest(&mut self) -> Option<Buffer> {
+        let mut buffer = self.buffer.take()?;
+        buffer.consume(self.raw.start);
+        self.raw = 0..0;
+        (!buffer.is_empty()).then_some(buffer)
+    }
+
+    /// Lets the buffer go if no byte in it is needed: all is sent and will not be sent again.
+    pub(super) fn shrink(&mut self) {
+        if self.unsent() == 0 && self.raw.is_empty() {
+            self.clear_batch();
+            self.buffer = None;
+        }
+    }
+
+    /// Moves what can be moved without waiting.
+    ///
+    /// # Errors
+    /// [`Broken`], by side.
+    pub(super) fn pump(&mut self, source: &Stream, sink: &Stream, buffers: &'static Buffers) -> Result<Pumped, Broken> {
+        for _ in 0..STEPS_PER_TURN {
+            if !self.send(sink)? {
+                return Ok(Pumped::WaitSink);
+            }
+            if self.complete {
+                return Ok(Pumped::Done);
+            }
+            // Decoding leaves nothing raw but what follows a complete message.
+            debug_assert!(self.raw.is_empty());
+            if !self.receive(source, buffers)? {
+                return Ok(Pumped::WaitSource);
+            }
+            self.decode()?;
+        }
+        Ok(Pumped::Yield)
+    }
+
+    /// Sends the batch; whether all of it is out.
+    pub(super) fn send(&mut self, sink: &Stream) -> Result<bool, Broken> {
+        if self.unsent() == 0 {
+            return Ok(true);
+        }
+        let filled = self.buffer.as_ref().map_or(&[][..], Buffer::filled);
+        let parts = [&filled[..self.head], &self.added, &filled[self.payload.clone()], self.tail];
+        let mut slices = [IoSlice::new(&[]); 4];
+        let (mut count, mut skip) = (0, self.sent);
+        for part in parts {
+            let skipped = skip.min(part.len());
+            skip -= skipped;
+            if skipped < part.len() {
+                slices[count] = IoSlice::new(&part[skipped..]);
+                count += 1;
+            }
+        }
+        let Some(sent) = sink.send(&slices[..count]).map_err(|_| Broken::Sink)? else { return Ok(false) };
+        self.sent += sent;
+        self.total += sent as u64;
+        self.moved += sent as u64;
+        Ok(self.unsent() == 0)
+    }
+
+    /// Receives into the buffer, which holds nothing that is needed; whether something came.
+    fn receive(&mut self, source: &Stream, buffers: &'static Buffers) -> Result<bool, Broken> {
+        if !source.readable() {
+            self.shrink();
+            return Ok(false);
+        }
+        self.clear_batch();
+        // A body that outlives one receive streams through a large buffer while there are any.
+        if self.buffer.as_ref().is_none_or(|buffer| buffer.capacity() < crate::limits::LARGE_BUFFER) {
+            if let Some(large) = buffers.large() {
+                self.buffer = Some(large);
+            } else if self.buffer.is_none() {
+                self.buffer = buffers.small();
+            }
+        }
+        let buffer = self.buffer.as_mut().ok_or(Broken::NoBuffer)?;
+        buffer.clear();
+        match source.receive(buffer.space()) {
+            Ok(Received::Bytes(count)) => {
+                buffer.fill(count);
+                self.moved += count as u64;
+                self.raw = 0..count;
+                Ok(true)
+            }
+            Ok(Received::End) if self.decoder.ends_with_connection() => {
+                self.complete = true;
+                self.tail = if self.rechunk { b"0\r\n\r\n" } else { b"" };
+                // The batch is the tail alone; the caller's loop sends it.
+                self.decoder = BodyDecoder::Length(0);
+                Ok(true)
+            }
+            Ok(Received::End) | Err(_) => Err(Broken::Source),
+            Ok(Received::Dry) => {
+                self.buffer = None;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Makes a batch of the raw bytes.
+    fn decode(&mut self) -> Result<(), Broken> {
+        if self.complete {
+            return Ok(());
+        }
+        let raw = self.raw.clone();
+        let bytes = self.buffer.as_mut().map_or(&mut [][..], |buffer| &mut buffer.filled_mut()[raw.clone()]);
+        let decoded = self.decoder.decode(bytes)?;
+        self.allowance = self.allowance.checked_sub(decoded.payload as u64).ok_or(Broken::TooLong)?;
+        self.payload = raw.start..raw.start + decoded.payload;
+        self.raw.start += decoded.consumed;
+        self.complete = self.decoder.is_done();
+        if self.rechunk {
+            if decoded.payload > 0 {
+                // A length of five digits at most; `start` left room for it.
+                write!(self.added, "{:x}\r\n", decoded.payload)
+                    .map_err(|_| Broken::Malformed("no room for a chunk's size"))?;
+            }
+            self.tail = match (decoded.payload > 0, self.complete) {
+                (true, true) => b"\r\n0\r\n\r\n",
+                (true, false) => b"\r\n",
+                (false, true) => b"0\r\n\r\n",
+                (false, false) => b"",
+            };
+        }
+        Ok(())
+    }
+
+    fn clear_batch(&mut self) {
+        self.head = 0;
+        self.added.clear();
+        self.payload = 0..0;
+        self.tail = b"";
+        self.sent = 0;
+    }
+
+    fn unsent(&self) -> usize {
+        self.head + self.added.len() + self.payload.len() + self.tail.len() - self.sent
+    }
+}

@@ -1,0 +1,192 @@
+//! Backend connections between two requests: per backend a stack, the warmest on top, all in one fixed table.
+//!
+//! Every five seconds half of those that nobody needed meanwhile are closed, the coldest first (HAProxy's
+//! `pool-purge-delay`); what a backend closes is closed here at once.
+
+use super::Proxy;
+use crate::limits::{BackendId, IDLE_PURGE_MS};
+use crate::runtime::{NEVER, Reactor, Seat, Stream};
+
+const NONE: u16 = u16::MAX;
+
+struct Entry {
+    stream: Option<Stream>,
+    /// Towards the warmer one.
+    warmer: u16,
+    /// Towards the colder one; the next free entry when this one is free.
+    colder: u16,
+}
+
+#[derive(Clone, Copy)]
+struct Stack {
+    warmest: u16,
+    coldest: u16,
+    length: u16,
+    /// The fewest since the last purge: so many were not needed.
+    fewest: u16,
+}
+
+/// All idle backend connections.
+pub(super) struct Idle {
+    entries: Box<[Entry]>,
+    free: u16,
+    stacks: Box<[Stack]>,
+    length: usize,
+    reactor: &'static Reactor,
+    /// The seat of the task that closes what ended.
+    keeper: u16,
+}
+
+impl Idle {
+    /// For so many backends and connections, of all backends together.
+    pub(super) fn new(reactor: &'static Reactor, backends: usize, capacity: usize) -> Self {
+        let capacity = u16::try_from(capacity).unwrap_or(NONE - 1);
+        let entry = |index: u16| Entry {
+            stream: None,
+            warmer: NONE,
+            colder: if index + 1 < capacity { index + 1 } else { NONE },
+        };
+        Self {
+            entries: (0..capacity).map(entry).collect(),
+            free: if capacity > 0 { 0 } else { NONE },
+            stacks: vec![Stack { warmest: NONE, coldest: NONE, length: 0, fewest: 0 }; backends].into_boxed_slice(),
+            length: 0,
+            reactor,
+            keeper: NONE,
+        }
+    }
+
+    /// Keeps a connection that is good for another request. When the table is full the coldest of the same backend
+    /// makes room, or the connection is closed.
+    pub(super) fn put(&mut self, backend: BackendId, stream: Stream) {
+        if self.keeper == NONE || !stream.is_quiet() {
+            return;
+        }
+        if self.free == NONE {
+            let coldest = self.stacks[backend.index()].coldest;
+            if coldest == NONE {
+                return;
+            }
+            self.take_out(backend, coldest);
+        }
+        stream.set_owner(self.keeper);
+        if self.length == 0 {
+            // Its purges begin again.
+            self.reactor.wake(self.keeper);
+        }
+        let index = self.free;
+        let stack = &mut self.stacks[backend.index()];
+        let warmest = std::mem::replace(&mut stack.warmest, index);
+        if warmest == NONE {
+            stack.coldest = index;
+        } else {
+            self.entries[usize::from(warmest)].warmer = index;
+        }
+        stack.length += 1;
+        self.length += 1;
+        let entry = &mut self.entries[usize::from(index)];
+        self.free = entry.colder;
+        *entry = Entry { stream: Some(stream), warmer: NONE, colder: warmest };
+    }
+
+    /// The warmest connection of a backend that is still good.
+    pub(super) fn take(&mut self, backend: BackendId) -> Option<Stream> {
+        loop {
+            let stack = self.stacks[backend.index()];
+            if stack.warmest == NONE {
+                return None;
+            }
+            let stream = self.take_out(backend, stack.warmest);
+            if let Some(stream) = stream.filter(Stream::is_quiet) {
+                return Some(stream);
+            }
+        }
+    }
+
+    /// Closes one connection, of whichever backend, so that another can be opened; whether there was one.
+    pub(super) fn close_one(&mut self) -> bool {
+        let longest = (0..self.stacks.len()).max_by_key(|&index| self.stacks[index].length);
+        let Some(backend) = longest.and_then(BackendId::new) else { return false };
+        let coldest = self.stacks[backend.index()].coldest;
+        coldest != NONE && self.take_out(backend, coldest).is_some()
+    }
+
+    /// Closes all connections of a backend.
+    pub(super) fn close_all(&mut self, backend: BackendId) {
+        while self.stacks[backend.index()].coldest != NONE {
+            self.take_out(backend, self.stacks[backend.index()].coldest);
+        }
+    }
+
+    fn backends(&self) -> impl Iterator<Item = BackendId> + use<> {
+        (0..self.stacks.len()).filter_map(BackendId::new)
+    }
+
+    /// Closes what the backends closed.
+    fn sweep(&mut self) {
+        for backend in self.backends() {
+            let mut index = self.stacks[backend.index()].warmest;
+            while index != NONE {
+                let entry = &self.entries[usize::from(index)];
+                let colder = entry.colder;
+                if !entry.stream.as_ref().is_some_and(Stream::is_quiet) {
+                    self.take_out(backend, index);
+                }
+                index = colder;
+            }
+        }
+    }
+
+    /// Closes half of what was not needed since the last purge.
+    fn purge(&mut self) {
+        for backend in self.backends() {
+            for _ in 0..self.stacks[backend.index()].fewest.div_ceil(2) {
+                self.take_out(backend, self.stacks[backend.index()].coldest);
+            }
+            let stack = &mut self.stacks[backend.index()];
+            stack.fewest = stack.length;
+        }
+    }
+
+    fn take_out(&mut self, backend: BackendId, index: u16) -> Option<Stream> {
+        let entry = self.entries.get_mut(usize::from(index))?;
+        let stream = entry.stream.take()?;
+        let (warmer, colder) = (entry.warmer, entry.colder);
+        entry.colder = std::mem::replace(&mut self.free, index);
+        let stack = &mut self.stacks[backend.index()];
+        match warmer {
+            NONE => stack.warmest = colder,
+            warmer => self.entries[usize::from(warmer)].colder = colder,
+        }
+        match colder {
+            NONE => stack.coldest = warmer,
+            colder => self.entries[usize::from(colder)].warmer = warmer,
+        }
+        stack.length -= 1;
+        stack.fewest = stack.fewest.min(stack.length);
+        self.length -= 1;
+        Some(stream)
+    }
+}
+
+/// The task that keeps the idle connections: it closes what ended, and purges while there are any.
+pub async fn purge_idle(proxy: &'static Proxy) {
+    let Some(seat) = Seat::take(proxy.reactor) else { return };
+    proxy.idle.borrow_mut().keeper = seat.index();
+    let mut purge_ms = NEVER;
+    loop {
+        let _ = seat.pause(purge_ms).await;
+        let mut idle = proxy.idle.borrow_mut();
+        idle.sweep();
+        let now_ms = proxy.reactor.now_ms();
+        if purge_ms <= now_ms {
+            idle.purge();
+            purge_ms = NEVER;
+        }
+        if idle.length == 0 {
+            purge_ms = NEVER;
+        } else if purge_ms == NEVER {
+            purge_ms = now_ms + IDLE_PURGE_MS;
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The life of a connection: accept, read a head, route, place, wait for a slot, connect, exchange, log, again.
+//!
+//! Joins `http`, `balance` and `runtime`; owns the one [`Proxy`] that all tasks share. Start reading in `connection`.
+
+mod accept;
+mod ask;
+mod connection;
+mod exchange;
+mod flow;
+mod idle;
+mod obtain;
+mod record;
+mod reply;
+mod slot;
+
+pub use accept::accept;
+pub use idle::purge_idle;
+pub use record::{Journal, Record};
+
+use crate::balance::{BackendSpec, Balancer};
+use crate::config::Config;
+use crate::limits::{BackendId, ListenerId, PoolId};
+use crate::runtime::{Buffers, Loop, Reactor};
+use exchange::Exchange;
+use idle::Idle;
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+
+/// Tasks beside the connections' that sit: listeners, the purge of idle connections, the drain.
+pub const SPARE_SEATS: usize = 32;
+
+/// What all tasks share. Lives as long as the process.
+pub struct Proxy {
+    /// The configuration.
+    pub config: &'static Config,
+    /// Sockets, seats and the clock.
+    pub reactor: &'static Reactor,
+    /// Backends, pools and who waits.
+    pub balancer: RefCell<Balancer>,
+    event_loop: &'static Loop,
+    buffers: &'static Buffers,
+    idle: RefCell<Idle>,
+    /// Exchanges that are not in use: made when first needed, then kept.
+    #[allow(clippy::vec_box, reason = "an exchange stays where it is while its task holds it")]
+    exchanges: RefCell<Vec<Box<Exchange>>>,
+    /// Where each backend is; `None` while its name is not resolved.
+    addresses: Box<[Cell<Option<SocketAddr>>]>,
+    /// The lines that give a client the affinity cookie of a backend.
+    set_cookies: Box<[Box<str>]>,
+    journal: Option<&'static dyn Journal>,
+    connections: Cell<usize>,
+    listener_connections: Box<[Cell<usize>]>,
+    pool_exchanges: Box<[Cell<usize>]>,
+    requests: Cell<u64>,
+    stopping: Cell<bool>,
+    /// Seats of tasks that want to know when a connection ended: listeners without room, the drain.
+    watchers: RefCell<heapless::Vec<u16, SPARE_SEATS>>,
+}
+
+impl Proxy {
+    /// A proxy with nothing in it. `addresses` are the backends', in their order.
+    #[must_use]
+    pub fn new(
+        config: &'static Config,
+        event_loop: &'static Loop,
+        addresses: &[Option<SocketAddr>],
+        journal: Option<&'static dyn Journal>,
+    ) -> Self {
+        let budget = &config.limits.budget;
+        let specs = config.backends.iter().zip(addresses).map(|(backend, address)| BackendSpec {
+            pool: backend.pool,
+            weight: backend.weight,
+            maxconn: backend.maxconn,
+            maxqueue: backend.maxqueue,
+            backup: backend.backup,
+            cookie: backend.cookie.as_str().into(),
+            up: address.is_some(),
+        });
+        let algorithms: Vec<_> = config.pools.iter().map(|pool| pool.balance).collect();
+        let set_cookie = |backend: &crate::config::Backend| -> Box<str> {
+            let cookie = config.pools[backend.pool.index()].cookie.as_ref();
+            cookie.map_or_else(Box::default, |cookie| {
+                let (name, attributes) = (&cookie.name, &cookie.attributes);
+                format!("Set-Cookie: {name}={}{attributes}\r\nCache-Control: private\r\n", backend.cookie).into()
+            })
+        };
+        Self {
+            config,
+            reactor: event_loop.reactor,
+            balancer: RefCell::new(Balancer::new(&algorithms, specs.collect(), budget.connections + SPARE_SEATS)),
+            event_loop,
+            buffers: Box::leak(Box::new(Buffers::new(budget.small_buffers, budget.large_buffers))),
+            idle: RefCell::new(Idle::new(event_loop.reactor, config.backends.len(), budget.connections)),
+            exchanges: RefCell::new(Vec::with_capacity(budget.connections)),
+            addresses: addresses.iter().map(|&address| Cell::new(address)).collect(),
+            set_cookies: config.backends.iter().map(set_cookie).collect(),
+            journal,
+            connections: Cell::new(0),
+            listener_connections: config.listeners.iter().map(|_| Cell::new(0)).collect(),
+            pool_exchanges: config.pools.iter().map(|_| Cell::new(0)).collect(),
+            requests: Cell::new(0),
+            stopping: Cell::new(false),
+            watchers: RefCell::new(heapless::Vec::new()),
+        }
+    }
+
+    /// Client connections there are.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.get()
+    }
+
+    /// Client connections of one listener.
+    #[must_use]
+    pub fn listener_connections(&self, id: ListenerId) -> usize {
+        self.listener_connections[id.index()].get()
+    }
+
+    /// Exchanges under way in one pool, queued ones among them.
+    #[must_use]
+    pub fn pool_exchanges(&self, id: PoolId) -> usize {
+        self.pool_exchanges[id.index()].get()
+    }
+
+    /// Requests read so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.get()
+    }
+
+    /// Where a backend is.
+    #[must_use]
+    pub fn address(&self, id: BackendId) -> Option<SocketAddr> {
+        self.addresses[id.index()].get()
+    }
+
+    /// A backend went up or down: places anew who waits for it, or serves who waits.
+    pub fn set_up(&self, id: BackendId, up: bool) {
+        self.balancer.borrow_mut().set_up(id, up, |waiter| self.reactor.wake(waiter));
+        if !up {
+            self.idle.borrow_mut().close_all(id);
+        }
+    }
+
+    /// Stops accepting; connections close when their exchange is over, idle ones at once.
+    pub fn stop(&self) {
+        self.stopping.set(true);
+        self.reactor.wake_all();
+    }
+
+    /// Whether [`Proxy::stop`] was called.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.get()
+    }
+
+    /// Lets `seat` be woken whenever a connection ends.
+    pub fn watch_connections(&self, seat: u16) {
+        // There are fewer such tasks than places.
+        let _ = self.watchers.borrow_mut().push(seat);
+    }
+
+    fn take_exchange(&self, record: Record) -> Box<Exchange> {
+        match self.exchanges.borrow_mut().pop() {
+            Some(mut exchange) => {
+                exchange.reset(record);
+                exchange
+            }
+            None => Box::new(Exchange::new(record)),
+        }
+    }
+
+    fn put_exchange(&self, mut exchange: Box<Exchange>) {
+        // Its buffers go back now, not when it is next used.
+        exchange.request.reset();
+        exchange.response.reset();
+        self.exchanges.borrow_mut().push(exchange);
+    }
+
+    fn connection_ended(&self) {
+        self.watchers.borrow().iter().for_each(|&seat| self.reactor.wake(seat));
+    }
+}
+
+/// Counts one thing up for as long as it lives.
+struct Counted<'a>(&'a Cell<usize>);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}

@@ -1,0 +1,183 @@
+//! A slot of a backend, and a connection to it: place, wait, reuse or connect, try again.
+
+use super::ask::Ask;
+use super::connection::Connection;
+use super::exchange::Exchange;
+use super::slot::{Slot, Waiting};
+use crate::balance::{Answer, Placement, Refused};
+use crate::config::Reuse;
+use crate::fault::{Fault, Phase};
+use crate::limits::{BackendId, TURN_AROUND_MS};
+use crate::runtime::Stream;
+use std::io;
+
+/// A connection to a backend, and the slot that lets a request use it.
+pub(super) struct Held {
+    pub slot: Slot,
+    pub stream: Stream,
+    /// It served another request before, so the backend may have closed it already.
+    pub reused: bool,
+}
+
+impl Connection {
+    /// Gets the request a connection to a backend. A `slot` it holds already leads to a fresh connection.
+    ///
+    /// # Errors
+    /// [`Fault`] of the queue, of connecting, or the client left.
+    pub(super) async fn obtain(
+        &self,
+        exchange: &mut Exchange,
+        ask: &Ask,
+        mut slot: Option<Slot>,
+    ) -> Result<Held, Fault> {
+        let proxy = self.proxy;
+        let pool = &proxy.config.pools[ask.pool.index()];
+        let shares = slot.is_none()
+            && match pool.reuse {
+                Reuse::Never => false,
+                Reuse::Safe => exchange.is_replayable(ask),
+                Reuse::Always => true,
+            };
+        let mut sticky = ask.affinity.backend();
+        let mut failed: Option<BackendId> = None;
+        loop {
+            let held = match slot.take() {
+                Some(slot) => slot,
+                None => self.slot(exchange, ask, sticky, failed).await?,
+            };
+            let id = held.backend;
+            exchange.record.redispatched |= failed.is_some_and(|failed| failed != id);
+            if failed == Some(id) {
+                // The same again: it may be restarting, so not at once (HAProxy's turn-around).
+                self.rest(exchange, TURN_AROUND_MS.min(proxy.config.timeouts.connect_ms)).await?;
+            } else if shares && let Some(stream) = proxy.idle.borrow_mut().take(id) {
+                stream.set_owner(self.seat.index());
+                exchange.record.connected_ms.get_or_insert(proxy.reactor.now_ms());
+                return Ok(Held { slot: held, stream, reused: true });
+            }
+            let fault = match self.connect(exchange, id).await {
+                Ok(stream) => {
+                    exchange.record.connected_ms = Some(proxy.reactor.now_ms());
+                    return Ok(Held { slot: held, stream, reused: false });
+                }
+                Err(fault @ (Fault::ConnectFailed | Fault::ConnectTimeout)) => fault,
+                Err(fault) => return Err(fault),
+            };
+            if exchange.record.retries >= pool.retries {
+                return Err(fault);
+            }
+            exchange.record.retries += 1;
+            failed = Some(id);
+            // Who is bound to a backend stays with it until the last attempt, who is free goes elsewhere at once.
+            let last = exchange.record.retries == pool.retries;
+            if pool.redispatch && (sticky != Some(id) || last) {
+                sticky = None;
+            } else {
+                slot = Some(held);
+            }
+        }
+    }
+
+    /// Takes a slot, or waits for one.
+    async fn slot(
+        &self,
+        exchange: &mut Exchange,
+        ask: &Ask,
+        sticky: Option<BackendId>,
+        avoid: Option<BackendId>,
+    ) -> Result<Slot, Fault> {
+        let proxy = self.proxy;
+        let waiter = self.seat.index();
+        let may_move = proxy.config.pools[ask.pool.index()].redispatch;
+        let placement = proxy.balancer.borrow_mut().place(waiter, ask.pool, sticky, avoid, may_move);
+        exchange.record.phase = Phase::Queue;
+        let backend = match placement {
+            Placement::Go(id) => id,
+            Placement::Refused(Refused::QueueFull) => {
+                exchange.record.backend = sticky;
+                return Err(Fault::QueueFull);
+            }
+            Placement::Refused(Refused::NoBackend) => {
+                exchange.record.phase = Phase::Connect;
+                return Err(Fault::NoBackend);
+            }
+            Placement::WaitForBackend(..) | Placement::WaitForPool(_) => {
+                match placement {
+                    Placement::WaitForBackend(id, ahead) => {
+                        exchange.record.backend = Some(id);
+                        exchange.record.backend_queue = ahead;
+                    }
+                    Placement::WaitForPool(ahead) => exchange.record.pool_queue = ahead,
+                    Placement::Go(_) | Placement::Refused(_) => {}
+                }
+                self.queue(exchange, waiter).await?
+            }
+        };
+        exchange.record.phase = Phase::Connect;
+        exchange.record.backend = Some(backend);
+        exchange.record.placed_ms.get_or_insert(proxy.reactor.now_ms());
+        Ok(Slot::held(proxy, backend))
+    }
+
+    /// Waits for the balancer's answer.
+    async fn queue(&self, exchange: &mut Exchange, waiter: u16) -> Result<BackendId, Fault> {
+        let proxy = self.proxy;
+        let waiting = Waiting::held(proxy, waiter);
+        let deadline_ms = proxy.reactor.now_ms() + proxy.config.timeouts.queue_ms;
+        let wait = self.seat.until(deadline_ms, || {
+            let answer = proxy.balancer.borrow_mut().answer(waiter);
+            match answer {
+                Some(Answer::Granted(id)) => Some(Ok(id)),
+                Some(Answer::Refused) => Some(Err(Fault::NoBackend)),
+                None if self.client_left(exchange) => Some(Err(Fault::ClientGone)),
+                None => None,
+            }
+        });
+        let result = wait.await.unwrap_or(Err(Fault::QueueTimeout));
+        // Answered or not, the place is given up; a slot granted in the very last moment goes on to the next.
+        drop(waiting);
+        if result == Err(Fault::NoBackend) {
+            exchange.record.phase = Phase::Connect;
+        }
+        result
+    }
+
+    async fn connect(&self, exchange: &Exchange, id: BackendId) -> Result<Stream, Fault> {
+        let proxy = self.proxy;
+        let Some(address) = proxy.address(id) else { return Err(Fault::ConnectFailed) };
+        let stream = match Stream::connect(proxy.reactor, &address) {
+            Err(error) if is_exhaustion(&error) && proxy.idle.borrow_mut().close_one() => {
+                Stream::connect(proxy.reactor, &address)
+            }
+            result => result,
+        };
+        let stream = stream.map_err(|error| {
+            log::debug!("{address}: connect: {error}");
+            if is_exhaustion(&error) { Fault::Exhausted } else { Fault::ConnectFailed }
+        })?;
+        stream.set_owner(self.seat.index());
+        let deadline_ms = proxy.reactor.now_ms() + proxy.config.timeouts.connect_ms;
+        let wait = self.seat.until(deadline_ms, || match stream.connected() {
+            Some(Ok(())) => Some(Ok(())),
+            Some(Err(_)) => Some(Err(Fault::ConnectFailed)),
+            None if self.client_left(exchange) => Some(Err(Fault::ClientGone)),
+            None => None,
+        });
+        wait.await.unwrap_or(Err(Fault::ConnectTimeout)).map(|()| stream)
+    }
+
+    /// Lets time pass, unless the client leaves meanwhile.
+    async fn rest(&self, exchange: &Exchange, rest_ms: u64) -> Result<(), Fault> {
+        let deadline_ms = self.proxy.reactor.now_ms() + rest_ms;
+        match self.seat.until(deadline_ms, || self.client_left(exchange).then_some(())).await {
+            Ok(()) => Err(Fault::ClientGone),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Whether the system, or a fixed table of ours, has nothing left to open a connection with.
+fn is_exhaustion(error: &io::Error) -> bool {
+    use nix::libc::{EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM | EADDRNOTAVAIL))
+}

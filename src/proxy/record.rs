@@ -1,0 +1,83 @@
+//! What the access log tells of one exchange. All times are milliseconds of the loop's clock.
+
+use super::Proxy;
+use crate::fault::{Fault, Phase};
+use crate::limits::{BackendId, ListenerId, PoolId};
+use std::net::SocketAddr;
+
+/// Takes the records of finished exchanges.
+pub trait Journal {
+    /// `line` is the request line as it came, cut to a bound; empty when none could be read.
+    fn write(&self, proxy: &Proxy, record: &Record, line: &[u8]);
+}
+
+/// One exchange, finished or on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Record {
+    /// Who asked.
+    pub client: SocketAddr,
+    /// Where.
+    pub listener: ListenerId,
+    /// The pool it was routed to, once it was.
+    pub pool: Option<PoolId>,
+    /// The backend that was to serve it, once one was chosen.
+    pub backend: Option<BackendId>,
+    /// When the first byte of the request came.
+    pub began_ms: u64,
+    /// When its head was complete.
+    pub headed_ms: Option<u64>,
+    /// When it held a slot.
+    pub placed_ms: Option<u64>,
+    /// When it had a connection to a backend.
+    pub connected_ms: Option<u64>,
+    /// When the response's head was complete.
+    pub answered_ms: Option<u64>,
+    /// The status the client got, or would have got.
+    pub status: u16,
+    /// Bytes sent to the client.
+    pub bytes: u64,
+    /// What ended it, if it did not end well.
+    pub fault: Option<Fault>,
+    /// Where it was at the end.
+    pub phase: Phase,
+    /// What the client's affinity cookie said: the third character of the termination state.
+    pub client_cookie: char,
+    /// What was done about the response's: the fourth.
+    pub server_cookie: char,
+    /// Connection attempts after the first.
+    pub retries: u32,
+    /// Whether another backend than the first served it.
+    pub redispatched: bool,
+    /// Requests before it in the backend's queue.
+    pub backend_queue: u32,
+    /// Requests before it in the pool's queue.
+    pub pool_queue: u32,
+}
+
+impl Record {
+    /// An exchange whose first byte came at `began_ms`.
+    #[must_use]
+    pub fn new(client: SocketAddr, listener: ListenerId, began_ms: u64) -> Self {
+        Self {
+            client,
+            listener,
+            pool: None,
+            backend: None,
+            began_ms,
+            headed_ms: None,
+            placed_ms: None,
+            connected_ms: None,
+            answered_ms: None,
+            status: 0,
+            bytes: 0,
+            fault: None,
+            phase: Phase::Request,
+            client_cookie: '-',
+            server_cookie: '-',
+            retries: 0,
+            redispatched: false,
+            backend_queue: 0,
+            pool_queue: 0,
+        }
+    }
+}

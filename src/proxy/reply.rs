@@ -1,0 +1,42 @@
+//! Sending beelance's own replies, and closing so that the client gets to read them.
+
+use super::Proxy;
+use crate::http::reply::Reply;
+use crate::limits::{LINGER_BYTES, LINGER_MS};
+use crate::runtime::{Received, Seat, Stream};
+use std::io::IoSlice;
+
+/// Sends `reply`; how much of it the client took within `timeout.client`.
+pub(super) async fn send(proxy: &Proxy, seat: &Seat, client: &Stream, reply: &Reply) -> usize {
+    let deadline_ms = proxy.reactor.now_ms() + proxy.config.timeouts.client_ms;
+    let mut sent = 0;
+    while sent < reply.bytes().len() {
+        let rest = &reply.bytes()[sent..];
+        let step = seat.until(deadline_ms, || client.send(&[IoSlice::new(rest)]).transpose()).await;
+        match step {
+            Ok(Ok(count)) => sent += count,
+            Ok(Err(_)) | Err(_) => break,
+        }
+    }
+    sent
+}
+
+/// Closes the sending side and throws away what still comes, within bounds: a close with unread bytes would reset the
+/// connection and take the reply with it.
+pub(super) async fn linger(proxy: &'static Proxy, seat: &Seat, client: &Stream) {
+    client.finish_sending();
+    let deadline_ms = proxy.reactor.now_ms() + LINGER_MS;
+    let mut left = LINGER_BYTES;
+    while left > 0 && !client.broken() {
+        if client.readable() {
+            let Some(mut buffer) = proxy.buffers.small() else { return };
+            match client.receive(buffer.space()) {
+                Ok(Received::Bytes(count)) => left = left.saturating_sub(count as u64),
+                Ok(Received::End) | Err(_) => return,
+                Ok(Received::Dry) => {}
+            }
+        } else if seat.pause(deadline_ms).await.is_err() {
+            return;
+        }
+    }
+}
