@@ -273,13 +273,6 @@ impl Backend {
         self.wait(&format!("{count} more probes"), |state| state.probes >= wanted);
     }
 
-    /// Waits until so many more connections have come.
-    #[track_caller]
-    pub fn wait_more_accepted(&self, count: usize) {
-        let wanted = self.accepted() + count;
-        self.wait(&format!("{count} more connections"), |state| state.accepted >= wanted);
-    }
-
     /// Waits until the peer has left so often.
     #[track_caller]
     pub fn wait_left(&self, count: usize) {
@@ -306,15 +299,14 @@ impl Backend {
         let Some((listener, thread)) = self.running.take() else { return 0 };
         let in_flight = self.shared.change(|state| {
             state.epoch += 1;
-            for stream in state.streams.drain(..) {
-                let _ = stream.shutdown(Shutdown::Both);
-            }
             std::mem::take(&mut state.in_flight)
         });
+        // The listener first: nobody may find it open while the connections end.
         let _ = shutdown(listener.as_raw_fd(), nix::sys::socket::Shutdown::Both);
         let _ = thread.join();
+        drop(listener);
         for stream in self.shared.lock().streams.drain(..) {
-            let _ = stream.shutdown(Shutdown::Both); // accepted while stopping
+            let _ = stream.shutdown(Shutdown::Both);
         }
         in_flight
     }
@@ -326,7 +318,12 @@ impl Backend {
         let (shared, accepting) = (Arc::clone(&self.shared), Arc::clone(&listener));
         let epoch = shared.lock().epoch;
         let thread = std::thread::spawn(move || {
-            while let Ok((stream, _)) = accepting.accept() {
+            loop {
+                let accepted = accepting.accept();
+                if shared.lock().epoch != epoch {
+                    break;
+                }
+                let Ok((stream, _)) = accepted else { continue };
                 let connection = shared.change(|state| {
                     state.streams.push(stream.try_clone().unwrap());
                     state.accepted += 1;

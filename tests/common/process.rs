@@ -273,7 +273,7 @@ impl Drop for Beelance {
         let _ = self.child.wait();
         if std::thread::panicking() {
             let lines = self.log.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let last = lines.len().saturating_sub(100);
+            let last = lines.len().saturating_sub(30);
             eprintln!("--- beelance's standard error, the last lines:\n{}\n---", lines[last..].join("\n"));
         }
     }
