@@ -269,6 +269,13 @@ impl Client {
         assert!(rest.is_empty(), "before the end comes {:?}", String::from_utf8_lossy(&rest));
     }
 
+    /// Waits for the first bytes of a response.
+    #[track_caller]
+    pub fn some(&mut self) {
+        let got = self.fill();
+        assert!(matches!(got, Ok(n) if n > 0), "no response: {got:?}");
+    }
+
     /// Sends no more, still reads.
     pub fn half_close(&mut self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
