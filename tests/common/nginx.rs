@@ -11,7 +11,7 @@ pub const LIMIT: usize = 20;
 
 /// A running nginx; killed when dropped.
 ///
-/// `/` is slow and limited, `/file/NAME` are files, `/upload` takes bodies, `/healthz` is always well.
+/// `/` is slow (20 ms) and limited, `/slow` slower (200 ms) and limited as well, `/file/NAME` are files, `/upload` takes bodies, `/healthz` is always well.
 pub struct Nginx {
     child: Child,
     folder: PathBuf,
@@ -83,6 +83,7 @@ http {{
     access_log off;
     keepalive_requests 1000000;
     client_max_body_size 64m;
+    client_body_buffer_size 2m;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
@@ -97,6 +98,11 @@ http {{
         location / {{
             limit_conn all {LIMIT};
             echo_sleep 0.02;
+            echo {name};
+        }}
+        location /slow {{
+            limit_conn all {LIMIT};
+            echo_sleep 0.2;
             echo {name};
         }}
         location /file/ {{ root {folder}; }}
