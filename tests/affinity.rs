@@ -1,5 +1,11 @@
 //! The affinity cookie (`cookie NAME insert indirect nocache`): users stay on their server.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "a test may block")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may block"
+)]
 
 mod common;
 

@@ -1,5 +1,11 @@
 //! The command line: exit codes, and messages about configurations that say where and why.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "a test may block")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may block"
+)]
 
 mod common;
 
@@ -199,12 +205,13 @@ fn a_port_in_use_is_3() {
 
 #[test]
 fn several_listeners_are_all_announced() {
-    let beelance = Beelance::start(
-        "listen.one = 127.0.0.1:0\nlisten.two = 127.0.0.1:0\nlisten.three-3 = [::1]:0\nbackend.a = 127.0.0.1:1\n",
-    );
-    let mut ports = ["one", "two", "three-3"].map(|name| beelance.address(name).port()).to_vec();
-    ports.sort_unstable();
-    ports.dedup();
-    assert!(ports.len() == 3 && ports[0] != 0, "{ports:?}");
-    assert!(beelance.address("three-3").is_ipv6());
+    let mut config = String::from("listen.one = 127.0.0.1:0\nlisten.two-2 = 127.0.0.1:0\nbackend.a = 127.0.0.1:1\n");
+    let ipv6 = TcpListener::bind("[::1]:0").is_ok();
+    if ipv6 {
+        config += "listen.six = [::1]:0\n";
+    }
+    let beelance = Beelance::start(&config);
+    let (one, two) = (beelance.address("one"), beelance.address("two-2"));
+    assert!(one.port() != two.port() && one.port() != 0 && two.port() != 0, "{one} {two}");
+    assert!(!ipv6 || beelance.address("six").is_ipv6());
 }

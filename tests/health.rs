@@ -1,5 +1,11 @@
 //! Probes find out who is up; who is down gets nothing, and nobody notices more than has to be.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "a test may block")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may block"
+)]
 
 mod common;
 
@@ -83,9 +89,8 @@ fn what_a_probe_asks_and_what_it_takes_for_health() {
         } else {
             format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
         };
-        let backend = Backend::start(move |request| {
-            if request.target() == "/probe?x=1" { send(&reply) } else { ok(b"one") }
-        });
+        let backend =
+            Backend::start(move |request| if request.target() == "/probe?x=1" { send(&reply) } else { ok(b"one") });
         let config = format!("pool.*.check.inter = 30ms\npool.*.check.uri = /probe?x=1\n{more}");
         let beelance = Beelance::before(&[&backend], &config);
         if well {

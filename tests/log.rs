@@ -1,5 +1,11 @@
 //! The access log: HAProxy's HTTP format to the byte, so that halog and its kind read it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "a test may block")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may block"
+)]
 
 mod common;
 
@@ -121,6 +127,7 @@ fn get_with_cookie(_: &Beelance, _: &Backend, mut client: Client) {
 fn leave_after_request(_: &Beelance, backend: &Backend, mut client: Client) {
     client.ask("GET", "/", "");
     backend.wait_requests(1);
+    client.reset();
 }
 
 const SCENES: &[Scene] = &[
@@ -307,7 +314,8 @@ fn a_moved_user_and_a_refused_server() {
     assert_eq!(beelance.access_to("/moved").state, "--DI");
 
     let port = Port::take();
-    let config = format!("listen.web = 127.0.0.1:0\nlog.access = stderr\nbackend.s1 = {}\npool.*.retries = 0\n", port.address);
+    let config =
+        format!("listen.web = 127.0.0.1:0\nlog.access = stderr\nbackend.s1 = {}\npool.*.retries = 0\n", port.address);
     let beelance = Beelance::start(&config);
     assert_eq!(beelance.connect().get("/").status, 503);
     let line = beelance.access(1).remove(0);
@@ -352,11 +360,14 @@ fn a_long_or_odd_request_line_does_not_break_the_line() {
 
 #[test]
 fn halog_reads_it() {
-    let (one, two) = (Backend::named("one"), Backend::start(|request| match request.target() {
-        "/bad" => send("garbage\r\n\r\n"),
-        "/missing" => send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
-        _ => ok(b"two"),
-    }));
+    let (one, two) = (
+        Backend::named("one"),
+        Backend::start(|request| match request.target() {
+            "/bad" => send("garbage\r\n\r\n"),
+            "/missing" => send("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
+            _ => ok(b"two"),
+        }),
+    );
     let beelance = Beelance::before(&[&one, &two], "pool.*.cookie = SRV\n");
     let mut client = beelance.connect();
     for (server, target, times) in [("s1", "/", 7), ("s2", "/", 4), ("s2", "/missing", 2), ("s2", "/bad", 1)] {

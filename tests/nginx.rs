@@ -1,5 +1,11 @@
 //! Real software on both sides: nginx behind, curl and wrk in front.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "a test may block")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may block"
+)]
 
 mod common;
 
@@ -21,7 +27,8 @@ fn before(servers: &[Nginx], more: &str) -> Beelance {
 #[track_caller]
 fn curl(beelance: &Beelance, arguments: &[&str], path: &str) -> String {
     let url = format!("http://{}{path}", beelance.web());
-    let output = output(tool("curl").args(["-sS", "--max-time", "60"]).args(arguments).arg(url), Duration::from_secs(60));
+    let output =
+        output(tool("curl").args(["-sS", "--max-time", "60"]).args(arguments).arg(url), Duration::from_secs(60));
     assert_eq!(output.code, Some(0), "curl {arguments:?} {path}: {output:?}");
     output.stdout
 }
@@ -72,10 +79,10 @@ fn curl_with_a_cookie_jar_stays() {
 
 #[test]
 fn files_ranges_heads_and_conditions() {
-    let server = Nginx::start("one");
+    let servers = [Nginx::start("one")];
     let content = pattern(3_000_000);
-    server.file("large", &content);
-    let beelance = before(&[server], "");
+    servers[0].file("large", &content);
+    let beelance = before(&servers, "");
     assert_same("the file", curl(&beelance, &[], "/file/large").as_bytes(), &content);
     assert_same("in HTTP/1.0", curl(&beelance, &["--http1.0"], "/file/large").as_bytes(), &content);
     let part = curl(&beelance, &["-r", "1000000-1000099", "-D", "-"], "/file/large");
@@ -90,13 +97,16 @@ fn files_ranges_heads_and_conditions() {
     let missing = curl(&beelance, &["-o", "/dev/null", "-w", "%{http_code}"], "/file/missing");
     assert_eq!(missing, "404");
     // Two transfers down one connection.
-    let connects = curl(&beelance, &["-I", "-o", "/dev/null", "-o", "/dev/null", "-w", "%{num_connects} ", &format!("http://{}/file/large", beelance.web())], "/file/large");
+    let again = format!("http://{}/file/large", beelance.web());
+    let connects = ["-I", "-o", "/dev/null", "-o", "/dev/null", "-w", "%{num_connects} ", &again];
+    let connects = curl(&beelance, &connects, "/file/large");
     assert_eq!(connects.trim(), "1 0");
 }
 
 #[test]
 fn uploads() {
-    let beelance = before(&[Nginx::start("one")], "");
+    let servers = [Nginx::start("one")];
+    let beelance = before(&servers, "");
     for size in [0, 1, 16384, 1_000_000] {
         let content = pattern(size);
         let file = File::new(&content);

@@ -1,5 +1,11 @@
 //! What goes wrong with a backend: replayed or moved where that is safe, else a clear reply, never sent twice.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "a test may block")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may block"
+)]
 
 mod common;
 
@@ -142,7 +148,10 @@ fn a_refused_connection_goes_elsewhere() {
 fn without_redispatch_a_refused_connection_is_503() {
     let (port, backend) = (Port::take(), Backend::named("two"));
     let config = listener_and(&[&backend])
-        + &format!("backend.dead = {}\npool.*.retries = 1\npool.*.redispatch = no\npool.*.cookie = SRV\n", port.address);
+        + &format!(
+            "backend.dead = {}\npool.*.retries = 1\npool.*.redispatch = no\npool.*.cookie = SRV\n",
+            port.address
+        );
     let beelance = Beelance::start(&config);
     let response = beelance.connect().get_with("/", "Cookie: SRV=dead\r\n");
     assert_eq!(response.status, 503);

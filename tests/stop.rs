@@ -1,5 +1,11 @@
 //! Stopping: no new work, what is in flight is finished, exit 0; a second signal or `drain-timeout` cuts it short.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "a test may block")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may block"
+)]
 
 mod common;
 

@@ -238,7 +238,7 @@ impl Client {
 
     /// More bytes; 0 at the end.
     fn fill(&mut self) -> Result<usize, String> {
-        let mut buffer = [0; 64 * 1024];
+        let mut buffer = [0; 16 * 1024];
         let n = self.stream.read(&mut buffer).map_err(|e| match e.kind() {
             ErrorKind::WouldBlock => format!("nothing comes; so far {:?}", String::from_utf8_lossy(&self.unread)),
             _ => e.to_string(),

@@ -290,9 +290,8 @@ pub fn listener_and(backends: &[&Backend]) -> String {
 
 /// `listen.NAME = ...`, not an attribute of a listener.
 fn is_listener(line: &str) -> bool {
-    line.split_once('=').is_some_and(|(key, _)| {
-        key.trim().strip_prefix("listen.").is_some_and(|name| !name.contains('.'))
-    })
+    line.split_once('=')
+        .is_some_and(|(key, _)| key.trim().strip_prefix("listen.").is_some_and(|name| !name.contains('.')))
 }
 
 /// `listening on ADDR:PORT (NAME)`.
