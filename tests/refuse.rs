@@ -151,6 +151,8 @@ fn nothing_after_a_broken_head_is_read() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:?}");
+    assert_eq!(beelance.connect().get("/last").text(), "one");
+    assert_eq!(backend.targets(), ["/last"], "nothing came late");
 }
 
 #[test]
