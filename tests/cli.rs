@@ -76,6 +76,7 @@ fn what_check_prints_is_the_same_configuration() {
     let more = "pool.*.check.uri = /healthz\npool.*.balance = leastconn\nroute.a.path = /a/*\nroute.a.pool = default\n";
     let first = check(&ConfigFile::new(format!("{GOOD}{more}")));
     assert_eq!(first.code, Some(0), "{first:?}");
+    assert_eq!(effective(&first, "pool.default.check.uri"), Some("/healthz"), "{first:?}");
     let second = check(&ConfigFile::new(&first.stdout));
     assert_eq!((second.code, &second.stdout), (Some(0), &first.stdout), "{}", second.stderr);
 }
@@ -84,6 +85,7 @@ fn what_check_prints_is_the_same_configuration() {
 fn files_from_a_serial_console() {
     let clean = check(&ConfigFile::new(GOOD));
     assert_eq!(clean.code, Some(0), "{clean:?}");
+    assert_eq!(effective(&clean, "backend.shop2"), Some("127.0.0.1:8082"), "{clean:?}");
     let cases = [
         ("CRLF", GOOD.replace('\n', "\r\n")),
         ("a byte order mark", format!("\u{feff}{GOOD}")),
