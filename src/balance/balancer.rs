@@ -2,7 +2,8 @@
 //!
 //! A slot is one unit of a backend's `maxconn`. Requests bound to a backend wait in its list, free ones in their pool's;
 //! a slot that frees goes to the older of the two heads. Two invariants hold after every call: no backend has more
-//! requests in flight than its `maxconn`, and nobody waits while a backend that could take him has a free slot.
+//! requests in flight than its `maxconn`, and nobody waits while a backend that could take him has a free slot. A
+//! backend that just failed a request could take it only if no other could.
 
 use super::Algorithm;
 use super::queue::{List, Place, Waiters};
@@ -199,6 +200,7 @@ impl Balancer {
         avoid: Option<BackendId>,
         may_move: bool,
     ) -> Placement {
+        self.waiters.avoid(waiter, avoid);
         if let Some(id) = sticky.filter(|&id| self.is_up(id)) {
             let backend = self.backend(id);
             if backend.has_slot() {
@@ -282,14 +284,17 @@ impl Balancer {
         self.serve_pool(pool, &mut wake);
     }
 
-    /// Serves the pool's list while somebody in it can be served, or must be refused.
+    /// Serves who waits in the pool's list and can be served, and refuses all when nobody is left to serve them.
     fn serve_pool(&mut self, pool: PoolId, wake: &mut impl FnMut(u16)) {
-        while let Some(waiter) = self.pools[pool.index()].waiting.head() {
-            let place = match self.choose(pool, None) {
+        let mut next = self.pools[pool.index()].waiting.head();
+        while let Some(waiter) = next {
+            next = self.waiters.next(waiter);
+            let place = match self.choose(pool, self.waiters.avoids(waiter)) {
                 Choice::Chosen(id) => {
                     self.take_slot(id);
                     Place::Granted(id)
                 }
+                Choice::AllBusy if self.any_free(pool) => continue,
                 Choice::AllBusy => break,
                 Choice::Nobody => Place::Refused,
             };
@@ -304,17 +309,16 @@ impl Balancer {
         let pool = self.backend(id).spec.pool;
         while self.backend(id).spec.up && self.backend(id).has_slot() {
             let own = self.backend(id).waiting.head();
-            let free = self.pools[pool.index()].waiting.head().filter(|_| self.takes_free(id));
+            let free = self.oldest_free(id);
             let from_pool = match (own, free) {
                 (Some(own), Some(free)) => self.waiters.key(free) < self.waiters.key(own),
-                (None, Some(_)) => true,
-                (_, None) => false,
+                (own, _) => own.is_none(),
             };
-            let list = match from_pool {
-                true => &mut self.pools[pool.index()].waiting,
-                false => &mut self.backends[id.index()].waiting,
+            let (list, waiter) = match from_pool {
+                true => (&mut self.pools[pool.index()].waiting, free),
+                false => (&mut self.backends[id.index()].waiting, own),
             };
-            let Some(waiter) = list.head() else { break };
+            let Some(waiter) = waiter else { break };
             self.waiters.remove(list, waiter);
             self.waiters.settle(waiter, Place::Granted(id));
             self.take_slot(id);
@@ -322,17 +326,44 @@ impl Balancer {
         }
     }
 
+    /// The oldest in the pool's list whom this backend could serve.
+    fn oldest_free(&self, id: BackendId) -> Option<u16> {
+        if !self.takes_free(id) {
+            return None;
+        }
+        let pool = self.backend(id).spec.pool;
+        let mut at = self.pools[pool.index()].waiting.head();
+        while let Some(waiter) = at {
+            if self.waiters.avoids(waiter) != Some(id) || self.is_only(id) {
+                return at;
+            }
+            at = self.waiters.next(waiter);
+        }
+        None
+    }
+
+    /// Whether no other backend of its pool takes requests that are bound to none.
+    fn is_only(&self, id: BackendId) -> bool {
+        let pool = self.backend(id).spec.pool;
+        !self.members(pool).iter().any(|&other| other != id && self.takes_free(other))
+    }
+
+    /// Whether any backend has a slot for a request that is bound to none.
+    fn any_free(&self, pool: PoolId) -> bool {
+        self.members(pool).iter().any(|&id| self.takes_free(id) && self.backend(id).has_slot())
+    }
+
     /// Whom the algorithm takes for a request that is bound to none.
     fn choose(&mut self, pool: PoolId, avoid: Option<BackendId>) -> Choice {
         if self.pools[pool.index()].tier == Tier::Nobody {
             return Choice::Nobody;
         }
+        // One that just failed it is still better than none.
+        let avoid = avoid.filter(|&id| !self.is_only(id));
         let chosen = match self.pools[pool.index()].algorithm {
             Algorithm::RoundRobin => self.round_robin(pool, avoid),
             Algorithm::LeastConn => self.least_conn(pool, avoid),
         };
-        // One that just failed is still better than none.
-        let chosen = chosen.or_else(|| avoid.filter(|&id| self.takes_free(id) && self.backend(id).has_slot()));
         chosen.map_or(Choice::AllBusy, Choice::Chosen)
     }
 
@@ -442,7 +473,7 @@ impl Balancer {
             held(&backend.waiting, Place::Backend(id));
             let pool = &self.pools[spec.pool.index()];
             held(&pool.waiting, Place::Pool(spec.pool));
-            let waits = backend.waiting.len() > 0 || (pool.waiting.len() > 0 && self.takes_free(id));
+            let waits = backend.waiting.len() > 0 || self.oldest_free(id).is_some();
             assert!(!(waits && spec.up && backend.has_slot()), "{id:?} has a slot free and somebody waits for it");
             assert!(spec.up || backend.waiting.len() == 0, "{id:?} is down and somebody waits for it");
             assert!(pool.waiting.len() == 0 || pool.tier != Tier::Nobody, "somebody waits and nobody is up");

@@ -26,6 +26,8 @@ pub(super) enum Place {
 #[derive(Clone)]
 struct Entry {
     key: u64,
+    /// The backend that failed it and should not get it again.
+    avoids: Option<BackendId>,
     previous: u16,
     next: u16,
     place: Place,
@@ -56,7 +58,7 @@ impl List {
 
 impl Waiters {
     pub(super) fn new(capacity: usize) -> Self {
-        let entry = Entry { key: 0, previous: NONE, next: NONE, place: Place::Nowhere };
+        let entry = Entry { key: 0, avoids: None, previous: NONE, next: NONE, place: Place::Nowhere };
         Self(vec![entry; capacity].into_boxed_slice())
     }
 
@@ -73,6 +75,21 @@ impl Waiters {
         self.0[usize::from(waiter)].key
     }
 
+    /// The backend that failed it.
+    pub(super) fn avoids(&self, waiter: u16) -> Option<BackendId> {
+        self.0[usize::from(waiter)].avoids
+    }
+
+    /// Notes the backend that failed it.
+    pub(super) fn avoid(&mut self, waiter: u16, backend: Option<BackendId>) {
+        self.0[usize::from(waiter)].avoids = backend;
+    }
+
+    /// The next younger one in its list.
+    pub(super) fn next(&self, waiter: u16) -> Option<u16> {
+        Some(self.0[usize::from(waiter)].next).filter(|&next| next != NONE)
+    }
+
     /// Puts `waiter` where its arrival belongs; a new one goes to the end at once.
     pub(super) fn insert(&mut self, list: &mut List, waiter: u16, key: u64, place: Place) {
         let mut after = list.tail;
@@ -80,7 +97,8 @@ impl Waiters {
             after = self.0[usize::from(after)].previous;
         }
         let next = if after == NONE { list.head } else { self.0[usize::from(after)].next };
-        self.0[usize::from(waiter)] = Entry { key, previous: after, next, place };
+        let avoids = self.avoids(waiter);
+        self.0[usize::from(waiter)] = Entry { key, avoids, previous: after, next, place };
         match after {
             NONE => list.head = waiter,
             after => self.0[usize::from(after)].next = waiter,
@@ -111,12 +129,7 @@ impl Waiters {
     /// The waiters of `list`, the oldest first.
     #[cfg(test)]
     pub(super) fn iter<'a>(&'a self, list: &List) -> impl Iterator<Item = u16> + 'a {
-        let mut at = list.head;
-        std::iter::from_fn(move || {
-            let waiter = (at != NONE).then_some(at)?;
-            at = self.0[usize::from(waiter)].next;
-            Some(waiter)
-        })
+        std::iter::successors(list.head(), |&waiter| self.next(waiter))
     }
 }
 

@@ -127,6 +127,24 @@ fn who_is_bound_to_a_backend_that_dies_goes_elsewhere_in_his_turn() {
     balancer.check_invariants();
 }
 
+#[test]
+fn a_backend_that_refused_a_request_does_not_get_it_again_from_the_queue() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1), spec(1, 1)]);
+    assert_eq!((go(&mut balancer), go(&mut balancer)), (0, 1));
+    // The first backend refused the first request; its slot is free, and still the request waits for the other.
+    balancer.release(BackendId(0), |_| ());
+    assert_eq!(balancer.place(1, POOL, None, Some(BackendId(0)), true), Placement::WaitForPool(0));
+    balancer.check_invariants();
+    assert_eq!(balancer.place(2, POOL, None, None, true), Placement::Go(BackendId(0)));
+    balancer.release(BackendId(0), |_| panic!("taken back"));
+    balancer.release(BackendId(1), |waiter| assert_eq!(waiter, 1));
+    assert_eq!(balancer.answer(1), Some(Answer::Granted(BackendId(1))));
+    // When no other is left, it is better than none.
+    assert_eq!(balancer.place(1, POOL, None, Some(BackendId(0)), true), Placement::WaitForPool(0));
+    balancer.set_up(BackendId(1), false, |waiter| assert_eq!(waiter, 1));
+    assert_eq!(balancer.answer(1), Some(Answer::Granted(BackendId(0))));
+}
+
 #[derive(Clone, Debug)]
 enum Event {
     Arrive { sticky: Option<u8>, avoid: Option<u8>, may_move: bool },

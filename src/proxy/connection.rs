@@ -161,11 +161,10 @@ impl Connection {
                 note_line(&mut exchange.line, buffer.filled());
             }
             if length > limits.header_size || (scanned == Scanned::Incomplete && length == limits.header_size) {
-                let whole_line = buffer.filled().contains(&b'\n');
-                return Err(if whole_line {
-                    refusal(431, "the head is too long")
-                } else {
-                    refusal(414, "the target is too long")
+                let line = buffer.filled().iter().take(limits.header_size).position(|&byte| byte == b'\n');
+                return Err(match line {
+                    Some(_) => refusal(431, "the head is too long"),
+                    None => refusal(414, "the target is too long"),
                 });
             }
             if let Scanned::Complete(length) = scanned {

@@ -18,7 +18,7 @@ use std::io::IoSlice;
 use std::ops::Range;
 
 /// Bytes added to a head at most: the affinity cookie with its attributes, or the X-Forwarded fields, and framing.
-pub const MAX_ADDED: usize = 768;
+pub(super) const MAX_ADDED: usize = 768;
 
 /// Where a direction stands after a pump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

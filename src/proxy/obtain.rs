@@ -136,6 +136,7 @@ impl Connection {
         let result = wait.await.unwrap_or(Err(Fault::QueueTimeout));
         // Answered or not, the place is given up; a slot granted in the very last moment goes on to the next.
         drop(waiting);
+        exchange.record.placed_ms.get_or_insert(proxy.reactor.now_ms());
         if result == Err(Fault::NoBackend) {
             exchange.record.phase = Phase::Connect;
         }
