@@ -54,8 +54,8 @@ pub const ACCEPT_REST_MS: u64 = 100;
 
 /// Resident bytes beside everything counted below: code, stack, the executor and the control plane.
 const FIXED_BYTES: u64 = 2 * 1024 * 1024;
-/// A client connection's task and its entries in the runtime's and the queue's tables.
-const CONNECTION_BYTES: u64 = 2_560;
+/// A client connection's task, its exchange, and its entries in the runtime's and the queue's tables.
+pub const CONNECTION_BYTES: u64 = 5 * 1024;
 /// What Linux keeps for one idle TCP socket (measured on 32-bit ARM: 2.5 to 3.1 kB).
 const SOCKET_BYTES: u64 = 3 * 1024;
 /// What Linux buffers for one socket that is in use; the kernel's own bound is `tcp_mem`.

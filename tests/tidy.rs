@@ -1,5 +1,7 @@
 //! The rules of the source that no compiler checks: layers, headers, unfinished marks, files that outgrew their page.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its files fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
