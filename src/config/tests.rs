@@ -309,3 +309,16 @@ fn a_file_that_cannot_be_read() {
     assert!(text("/").ends_with("make it readable, or name another with -c FILE"));
     assert!(text("/dev/zero").ends_with("this is no configuration; name another with -c FILE"));
 }
+
+#[test]
+fn what_goes_into_a_head_is_bounded() {
+    let cases = [
+        format!("pool.*.cookie = {}\n", "x".repeat(65)),
+        format!("backend.a.cookie = {}\n", "x".repeat(65)),
+        format!("pool.*.cookie.attr = a={}\n", "x".repeat(256)),
+    ];
+    for text in cases {
+        let errors = errors(&text);
+        assert!(errors.len() == 1 && errors[0].contains("too long"), "{errors:?}");
+    }
+}

@@ -10,7 +10,7 @@
 
 use super::ask::{Ask, refused};
 use super::connection::Connection;
-use super::flow::{Broken, Flow, MAX_ADDED, Pumped};
+use super::flow::{Broken, Flow, Pumped};
 use super::obtain::Held;
 use super::record::Record;
 use crate::config::Reuse;
@@ -19,7 +19,7 @@ use crate::http::body::{Framing, Malformed};
 use crate::http::request::{Method, Version};
 use crate::http::response;
 use crate::http::scan::{HeadScan, Scanned};
-use crate::limits::{LOG_LINE, MAX_HEADERS};
+use crate::limits::{LOG_LINE, MAX_ADDED, MAX_HEADERS};
 use crate::runtime::{Received, Stream};
 use std::fmt::Write;
 use std::mem::MaybeUninit;
