@@ -330,6 +330,6 @@ mod tests {
         assert!(needed > memory);
         assert!(refused.to_string().contains(&format!("{} more", needed - memory)));
         let few = Machine { descriptors: Some(100), ..BOARD };
-        assert!(matches!(Budget::plan(8 << 20, Some(200), &few), Err(Excess::Descriptors { .. })));
+        assert!(matches!(Budget::plan(16 << 20, Some(200), &few), Err(Excess::Descriptors { .. })));
     }
 }

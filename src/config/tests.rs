@@ -188,7 +188,7 @@ fn every_message() {
             "cookie value",
             "backend.a.cookie = a;b",
             &[
-                "f:3: backend.a.cookie: `a;b`: expected printable ASCII without blanks, quotes, commas, semicolons and backslashes",
+                "f:3: backend.a.cookie: `a;b`: expected at most 64 bytes of printable ASCII without blanks, quotes, commas, semicolons and backslashes",
             ],
         ),
         (
