@@ -44,6 +44,9 @@ fn accept_some(proxy: &'static Proxy, listener: &Listener, id: ListenerId) -> st
         if proxy.connections() >= proxy.config.limits.budget.connections {
             break;
         }
+        if proxy.reactor.free_sources() == 0 && !proxy.idle.borrow_mut().close_one() {
+            return Err(nix::errno::Errno::ENFILE.into());
+        }
         let (client, peer) = match listener.accept() {
             Ok(Some(accepted)) => accepted,
             Ok(None) => break,
