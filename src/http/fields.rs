@@ -38,21 +38,24 @@ impl Known {
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         let is = |known: &str| name.eq_ignore_ascii_case(known);
-        match name.len() {
-            2 if is("te") => Some(Self::HopByHop),
-            4 if is("host") => Some(Self::Host),
-            6 if is("cookie") => Some(Self::Cookie),
-            6 if is("expect") => Some(Self::Expect),
-            7 if is("upgrade") || is("trailer") => Some(Self::HopByHop),
-            10 if is("connection") => Some(Self::Connection),
-            10 if is("keep-alive") => Some(Self::HopByHop),
-            10 if is("set-cookie") => Some(Self::SetCookie),
-            14 if is("content-length") => Some(Self::ContentLength),
-            16 if is("proxy-connection") => Some(Self::HopByHop),
-            17 if is("transfer-encoding") => Some(Self::TransferEncoding),
-            17 if is("x-forwarded-proto") => Some(Self::ForwardedProto),
-            _ => None,
-        }
+        // Most fields have a name of another length, or of the same one with another first letter.
+        let (known, meaning) = match (name.len(), name.as_bytes().first()?.to_ascii_lowercase()) {
+            (2, b't') => ("te", Self::HopByHop),
+            (4, b'h') => ("host", Self::Host),
+            (6, b'c') => ("cookie", Self::Cookie),
+            (6, b'e') => ("expect", Self::Expect),
+            (7, b'u') => ("upgrade", Self::HopByHop),
+            (7, b't') => ("trailer", Self::HopByHop),
+            (10, b'c') => ("connection", Self::Connection),
+            (10, b'k') => ("keep-alive", Self::HopByHop),
+            (10, b's') => ("set-cookie", Self::SetCookie),
+            (14, b'c') => ("content-length", Self::ContentLength),
+            (16, b'p') => ("proxy-connection", Self::HopByHop),
+            (17, b't') => ("transfer-encoding", Self::TransferEncoding),
+            (17, b'x') => ("x-forwarded-proto", Self::ForwardedProto),
+            _ => return None,
+        };
+        is(known).then_some(meaning)
     }
 
     /// Whether a Connection option of this name may remove the field. Framing and the name of the host are end to end
@@ -73,7 +76,7 @@ pub struct ConnectionOptions<'b> {
     pub close: bool,
     /// `keep-alive` is among them.
     pub keep_alive: bool,
-    named: heapless::Vec<&'b str, MAX_OPTIONS>,
+    named: heapless::Vec<&'b [u8], MAX_OPTIONS>,
 }
 
 /// More Connection options than any honest head has.
@@ -87,11 +90,9 @@ impl<'b> ConnectionOptions<'b> {
     /// [`TooManyOptions`] beyond a fixed number.
     pub fn add(&mut self, value: &'b [u8]) -> Result<(), TooManyOptions> {
         for option in elements(value) {
-            // An option that is not even ASCII names no field.
-            let Ok(option) = std::str::from_utf8(option) else { continue };
-            if option.eq_ignore_ascii_case("close") {
+            if option.eq_ignore_ascii_case(b"close") {
                 self.close = true;
-            } else if option.eq_ignore_ascii_case("keep-alive") {
+            } else if option.eq_ignore_ascii_case(b"keep-alive") {
                 self.keep_alive = true;
             } else {
                 self.named.push(option).map_err(|_| TooManyOptions)?;
@@ -101,15 +102,32 @@ impl<'b> ConnectionOptions<'b> {
     }
 
     /// Whether a field of this name is of this hop only.
-    #[must_use]
-    pub fn nominate(&self, name: &str) -> bool {
-        self.named.iter().any(|option| option.eq_ignore_ascii_case(name))
+    fn nominate(&self, name: &str) -> bool {
+        self.named.iter().any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
     }
 
-    /// Whether any field is named at all.
-    #[must_use]
-    pub fn names_any(&self) -> bool {
-        !self.named.is_empty()
+    /// Cuts the lines of the fields that are named, and with `length` those of Content-Length.
+    ///
+    /// # Errors
+    /// [`TooManyCuts`].
+    pub(super) fn cut(
+        &self,
+        head: &[u8],
+        fields: &[httparse::Header<'_>],
+        length: bool,
+        cuts: &mut Cuts,
+    ) -> Result<(), TooManyCuts> {
+        if self.named.is_empty() && !length {
+            return Ok(());
+        }
+        for (index, field) in fields.iter().enumerate() {
+            let known = Known::of(field.name);
+            let named = known.is_none_or(Known::may_be_nominated) && self.nominate(field.name);
+            if named || (length && known == Some(Known::ContentLength)) {
+                cuts.add(line(head, fields, index))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -164,11 +182,13 @@ impl Cuts {
 
     /// Moves what is kept of the first `length` bytes to their front, and says how long it is.
     #[must_use]
-    pub fn apply(mut self, bytes: &mut [u8], length: usize) -> usize {
-        self.0.sort_unstable();
+    pub fn apply(&mut self, bytes: &mut [u8], length: usize) -> usize {
+        if !self.0.is_sorted() {
+            self.0.sort_unstable();
+        }
         let mut kept = 0;
         let mut from = 0;
-        for (start, end) in self.0 {
+        for &(start, end) in &self.0 {
             let (start, end) = (usize::from(start).min(length), usize::from(end).min(length));
             if start > from {
                 if kept != from {

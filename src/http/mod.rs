@@ -7,6 +7,7 @@ pub mod body;
 pub mod chunk;
 pub mod cookie;
 pub mod fields;
+mod host;
 pub mod reply;
 pub mod request;
 pub mod response;

@@ -6,7 +6,7 @@ use super::body::Framing;
 use super::fields::{
     ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, content_length, elements, line, offset,
 };
-use crate::limits::MAX_HOST;
+use super::host;
 use httparse::Header;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -100,19 +100,21 @@ pub struct RequestHead<'b, 'f> {
     pub fields: &'f [Header<'b>],
     /// Bytes of the request line, without its CRLF.
     pub line: usize,
-    /// What is not passed on so far.
-    pub cuts: Cuts,
+    /// Whether it has an X-Forwarded-Proto field.
+    pub forwarded_proto: bool,
     /// The byte of an absolute target that becomes the `/` of its origin form.
     slash: Option<usize>,
 }
 
-/// Parses the head in `bytes`, which is complete up to and including its empty line.
+/// Parses the head in `bytes`, which is complete up to and including its empty line. What is not passed on goes into
+/// `cuts`.
 ///
 /// # Errors
-/// [`Refusal`] with 400, 431 or 501.
+/// [`Refusal`] with 400, 431, 501 or 505.
 pub fn parse<'b, 'f>(
     bytes: &'b [u8],
     fields: &'f mut [MaybeUninit<Header<'b>>],
+    cuts: &mut Cuts,
 ) -> Result<RequestHead<'b, 'f>, Refusal> {
     let mut parsed = httparse::Request::new(&mut []);
     match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, bytes, fields) {
@@ -141,16 +143,16 @@ pub fn parse<'b, 'f>(
         keep_alive: false,
         fields: parsed.headers,
         line: offset(bytes, target.as_bytes()) + target.len() + " HTTP/1.1".len(),
-        cuts: Cuts::default(),
+        forwarded_proto: false,
         slash: None,
     };
-    head.read_fields(bytes)?;
-    head.read_target(bytes, target.as_bytes())?;
+    head.read_fields(bytes, cuts)?;
+    head.read_target(bytes, target.as_bytes(), cuts)?;
     Ok(head)
 }
 
 impl<'b> RequestHead<'b, '_> {
-    fn read_fields(&mut self, bytes: &'b [u8]) -> Result<(), Refusal> {
+    fn read_fields(&mut self, bytes: &'b [u8], cuts: &mut Cuts) -> Result<(), Refusal> {
         let mut options = ConnectionOptions::default();
         let (mut length, mut length_lines, mut chunked) = (None, 0, false);
         for (index, field) in self.fields.iter().enumerate() {
@@ -159,14 +161,14 @@ impl<'b> RequestHead<'b, '_> {
                     if self.host.is_some() {
                         return Err(bad("two Host fields"));
                     }
-                    check_host(field.value)?;
+                    host::check(field.value).map_err(bad)?;
                     self.host = Some(field.value);
                 }
                 Some(Known::Connection) => {
                     options.add(field.value)?;
-                    self.cuts.add(line(bytes, self.fields, index))?;
+                    cuts.add(line(bytes, self.fields, index))?;
                 }
-                Some(Known::HopByHop) => self.cuts.add(line(bytes, self.fields, index))?,
+                Some(Known::HopByHop) => cuts.add(line(bytes, self.fields, index))?,
                 Some(Known::ContentLength) => {
                     length = Some(content_length(length, field.value).map_err(bad)?);
                     length_lines += 1;
@@ -177,9 +179,10 @@ impl<'b> RequestHead<'b, '_> {
                         return Err(bad("Transfer-Encoding in HTTP/1.0"));
                     }
                     read_codings(field.value, &mut chunked)?;
-                    self.cuts.add(line(bytes, self.fields, index))?;
+                    cuts.add(line(bytes, self.fields, index))?;
                 }
-                Some(Known::Cookie | Known::Expect | Known::SetCookie | Known::ForwardedProto) | None => {}
+                Some(Known::ForwardedProto) => self.forwarded_proto = true,
+                Some(Known::Cookie | Known::Expect | Known::SetCookie) | None => {}
             }
         }
         self.framing = match (length, chunked) {
@@ -188,14 +191,7 @@ impl<'b> RequestHead<'b, '_> {
             (Some(0) | None, false) => Framing::None,
             (Some(length), false) => Framing::Length(length),
         };
-        for (index, field) in self.fields.iter().enumerate() {
-            let known = Known::of(field.name);
-            let nominated =
-                options.names_any() && known.is_none_or(Known::may_be_nominated) && options.nominate(field.name);
-            if nominated || (self.rewrites_length && known == Some(Known::ContentLength)) {
-                self.cuts.add(line(bytes, self.fields, index))?;
-            }
-        }
+        options.cut(bytes, self.fields, self.rewrites_length, cuts)?;
         self.keep_alive = match self.version {
             Version::Http10 => options.keep_alive && !options.close,
             Version::Http11 => !options.close,
@@ -204,7 +200,7 @@ impl<'b> RequestHead<'b, '_> {
     }
 
     /// Origin, absolute or asterisk form (RFC 9112 section 3.2); an absolute target is cut down to its origin form.
-    fn read_target(&mut self, bytes: &'b [u8], target: &'b [u8]) -> Result<(), Refusal> {
+    fn read_target(&mut self, bytes: &'b [u8], target: &'b [u8], cuts: &mut Cuts) -> Result<(), Refusal> {
         if !target.iter().all(|byte| matches!(byte, b'!'..=b'~')) || target.contains(&b'#') {
             return Err(bad("bad byte in the target"));
         }
@@ -215,11 +211,11 @@ impl<'b> RequestHead<'b, '_> {
             let authority = &target[scheme..];
             let end = authority.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(authority.len());
             let (authority, rest) = authority.split_at(end);
-            check_host(authority)?;
+            host::check(authority).map_err(bad)?;
             if self.host.is_none_or(|host| !host.eq_ignore_ascii_case(authority)) {
                 self.rewrites_host = true;
                 if let Some(index) = self.fields.iter().position(|field| Known::of(field.name) == Some(Known::Host)) {
-                    self.cuts.add(line(bytes, self.fields, index))?;
+                    cuts.add(line(bytes, self.fields, index))?;
                 }
             }
             self.host = Some(authority);
@@ -229,7 +225,7 @@ impl<'b> RequestHead<'b, '_> {
                 cut.end -= 1;
                 self.slash = Some(cut.end);
             }
-            self.cuts.add(cut)?;
+            cuts.add(cut)?;
             self.path = path_of(rest);
             if self.path.is_empty() {
                 self.path = b"/";
@@ -247,30 +243,29 @@ impl<'b> RequestHead<'b, '_> {
 
     /// What rewriting needs, free of the bytes.
     #[must_use]
-    pub fn into_rewrite(self) -> Rewrite {
-        Rewrite { cuts: self.cuts, version_at: self.line - 1, slash: self.slash }
+    pub fn rewrite(&self) -> Rewrite {
+        Rewrite { version_at: self.line - 1, slash: self.slash }
     }
 }
 
 /// What becomes of a request head on its way to a backend.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Rewrite {
-    cuts: Cuts,
     version_at: usize,
     slash: Option<usize>,
 }
 
 impl Rewrite {
-    /// Rewrites the head in place, to HTTP/1.1 and without its empty line, so that fields can be added behind it.
+    /// Rewrites the head in place, to HTTP/1.1, without `cuts` and its empty line, so that fields can be added behind it.
     /// Returns its new length.
     #[must_use]
-    pub fn apply(self, head: &mut [u8]) -> usize {
+    pub fn apply(self, head: &mut [u8], cuts: &mut Cuts) -> usize {
         head[self.version_at] = b'1';
         if let Some(slash) = self.slash {
             head[slash] = b'/';
         }
         let length = head.len() - 2;
-        self.cuts.apply(head, length)
+        cuts.apply(head, length)
     }
 }
 
@@ -293,22 +288,6 @@ fn names_other_version(head: &[u8]) -> bool {
 
 fn path_of(target: &[u8]) -> &[u8] {
     target.split(|&byte| byte == b'?').next().unwrap_or(target)
-}
-
-/// A host and perhaps a port (RFC 9110 section 4.2), with nothing in it that another reader could take for an end.
-fn check_host(host: &[u8]) -> Result<(), Refusal> {
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte);
-    if host.is_empty() || host.len() > MAX_HOST || !host.iter().all(allowed) {
-        return Err(bad("bad Host"));
-    }
-    let after_address = host.iter().position(|&byte| byte == b']').unwrap_or(0);
-    if let Some(colon) = host[after_address..].iter().position(|&byte| byte == b':') {
-        let port = &host[after_address + colon + 1..];
-        if port.len() > 5 || !port.iter().all(u8::is_ascii_digit) {
-            return Err(bad("bad port in Host"));
-        }
-    }
-    Ok(())
 }
 
 /// `chunked`, once, and nothing else.
@@ -337,14 +316,15 @@ mod tests {
 
     fn with<T>(bytes: &[u8], look: impl FnOnce(Result<RequestHead<'_, '_>, Refusal>) -> T) -> T {
         let mut fields = [const { MaybeUninit::uninit() }; 16];
-        look(parse(bytes, &mut fields))
+        look(parse(bytes, &mut fields, &mut Cuts::default()))
     }
 
     /// The head as it goes to a backend, without the fields that are added.
     fn rewritten(head: &str) -> String {
-        let mut bytes = head.as_bytes().to_vec();
-        let rewrite = with(head.as_bytes(), |parsed| parsed.map(RequestHead::into_rewrite)).expect(head);
-        let length = rewrite.apply(&mut bytes);
+        let (mut bytes, mut cuts) = (head.as_bytes().to_vec(), Cuts::default());
+        let mut fields = [const { MaybeUninit::uninit() }; 16];
+        let rewrite = parse(head.as_bytes(), &mut fields, &mut cuts).expect(head).rewrite();
+        let length = rewrite.apply(&mut bytes, &mut cuts);
         String::from_utf8(bytes[..length].to_vec()).unwrap()
     }
 
@@ -463,10 +443,11 @@ mod tests {
             "(Content-Length: [0-9 ,+]{0,5}|Transfer-Encoding: (chunked|gzip|[ a-z,]{0,8})|Connection: [a-zA-Z, -]{0,12}|Host: [a-z]|[A-Za-z :\r\n]{0,6})", 0..5), v10: bool
         ) {
             let head = format!("POST / HTTP/1.{}\r\nHost: a\r\n{}\r\n\r\n", u8::from(!v10), lines.join("\r\n"));
-            let mut bytes = head.as_bytes().to_vec();
-            let parsed = with(head.as_bytes(), |parsed| parsed.map(|head| (head.framing, head.rewrites_length, head.into_rewrite())));
-            if let Ok((framing, rewrites_length, rewrite)) = parsed {
-                let length = rewrite.apply(&mut bytes);
+            let (mut bytes, mut cuts) = (head.as_bytes().to_vec(), Cuts::default());
+            let mut fields = [const { MaybeUninit::uninit() }; 16];
+            let parsed = parse(head.as_bytes(), &mut fields, &mut cuts);
+            if let Ok((framing, rewrites_length, rewrite)) = parsed.map(|head| (head.framing, head.rewrites_length, head.rewrite())) {
+                let length = rewrite.apply(&mut bytes, &mut cuts);
                 let passed = String::from_utf8(bytes[..length].to_vec()).unwrap().to_ascii_lowercase();
                 prop_assert!(!passed.contains("transfer-encoding"), "{passed}");
                 let lengths = passed.matches("content-length:").count();

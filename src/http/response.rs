@@ -30,12 +30,13 @@ pub struct ResponseHead {
     pub keep_alive: bool,
     /// Whether the Content-Length line was cut because it must be written anew in its plain form.
     pub rewrites_length: bool,
-    cuts: Cuts,
-    version_at: usize,
 }
 
+/// Where the minor version stands.
+const VERSION_AT: usize = "HTTP/1.".len();
+
 /// Parses the head in `bytes`, which is complete up to and including its empty line. `method` is the request's;
-/// a Set-Cookie of the cookie called `affinity` is not passed on.
+/// a Set-Cookie of the cookie called `affinity` is not passed on. What is not passed on goes into `cuts`.
 ///
 /// # Errors
 /// [`Malformed`]: the backend cannot be understood, or could be understood in two ways.
@@ -44,6 +45,7 @@ pub fn parse<'b>(
     fields: &mut [MaybeUninit<Header<'b>>],
     method: Method,
     affinity: Option<&str>,
+    cuts: &mut Cuts,
 ) -> Result<ResponseHead, Malformed> {
     let mut parsed = httparse::Response::new(&mut []);
     match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, fields) {
@@ -55,15 +57,8 @@ pub fn parse<'b>(
     }
     let status = parsed.code.filter(|status| *status >= 100).ok_or(Malformed("bad status"))?;
     let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
-    let mut head = ResponseHead {
-        status,
-        framing: Framing::None,
-        keep_alive: false,
-        rewrites_length: false,
-        cuts: Cuts::default(),
-        version_at: "HTTP/1.".len(),
-    };
-    head.read_fields(bytes, parsed.headers, version, method, affinity)?;
+    let mut head = ResponseHead { status, framing: Framing::None, keep_alive: false, rewrites_length: false };
+    head.read_fields(bytes, parsed.headers, version, method, affinity, cuts)?;
     Ok(head)
 }
 
@@ -75,6 +70,7 @@ impl ResponseHead {
         version: Version,
         method: Method,
         affinity: Option<&str>,
+        cuts: &mut Cuts,
     ) -> Result<(), Malformed> {
         let mut options = ConnectionOptions::default();
         let (mut length, mut length_lines, mut chunked) = (None, 0, false);
@@ -82,9 +78,9 @@ impl ResponseHead {
             match Known::of(field.name) {
                 Some(Known::Connection) => {
                     options.add(field.value)?;
-                    self.cuts.add(line(bytes, fields, index))?;
+                    cuts.add(line(bytes, fields, index))?;
                 }
-                Some(Known::HopByHop) => self.cuts.add(line(bytes, fields, index))?,
+                Some(Known::HopByHop) => cuts.add(line(bytes, fields, index))?,
                 Some(Known::ContentLength) => {
                     length = Some(content_length(length, field.value).map_err(Malformed)?);
                     length_lines += 1;
@@ -100,10 +96,10 @@ impl ResponseHead {
                     if !chunked || version == Version::Http10 {
                         return Err(Malformed("bad Transfer-Encoding"));
                     }
-                    self.cuts.add(line(bytes, fields, index))?;
+                    cuts.add(line(bytes, fields, index))?;
                 }
                 Some(Known::SetCookie) if affinity.is_some_and(|name| cookie::sets(field.value, name)) => {
-                    self.cuts.add(line(bytes, fields, index))?;
+                    cuts.add(line(bytes, fields, index))?;
                 }
                 Some(Known::Cookie | Known::Expect | Known::Host | Known::SetCookie | Known::ForwardedProto) | None => {
                 }
@@ -117,14 +113,7 @@ impl ResponseHead {
             (Some(length), false) => Framing::Length(length),
             (None, false) => Framing::UntilClose,
         };
-        for (index, field) in fields.iter().enumerate() {
-            let known = Known::of(field.name);
-            let nominated =
-                options.names_any() && known.is_none_or(Known::may_be_nominated) && options.nominate(field.name);
-            if nominated || (self.rewrites_length && known == Some(Known::ContentLength)) {
-                self.cuts.add(line(bytes, fields, index))?;
-            }
-        }
+        options.cut(bytes, fields, self.rewrites_length, cuts)?;
         self.keep_alive = match version {
             Version::Http10 => options.keep_alive && !options.close,
             Version::Http11 => !options.close,
@@ -137,15 +126,15 @@ impl ResponseHead {
     pub fn is_interim(&self) -> bool {
         matches!(self.status, 100..200)
     }
+}
 
-    /// Rewrites the head in place, to HTTP/1.1 and without its empty line, so that fields can be added behind it.
-    /// Returns its new length.
-    #[must_use]
-    pub fn apply(self, head: &mut [u8]) -> usize {
-        head[self.version_at] = b'1';
-        let length = head.len() - 2;
-        self.cuts.apply(head, length)
-    }
+/// Rewrites a head in place, to HTTP/1.1, without `cuts` and its empty line, so that fields can be added behind it.
+/// Returns its new length.
+#[must_use]
+pub fn rewrite(head: &mut [u8], cuts: &mut Cuts) -> usize {
+    head[VERSION_AT] = b'1';
+    let length = head.len() - 2;
+    cuts.apply(head, length)
 }
 
 #[cfg(test)]
@@ -156,7 +145,16 @@ mod tests {
 
     fn parsed(bytes: &[u8], method: Method) -> Result<ResponseHead, Malformed> {
         let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-        parse(bytes, &mut fields, method, Some("SRV"))
+        parse(bytes, &mut fields, method, Some("SRV"), &mut Cuts::default())
+    }
+
+    fn rewritten(head: &[u8]) -> Option<Vec<u8>> {
+        let (mut bytes, mut cuts) = (head.to_vec(), Cuts::default());
+        let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+        parse(head, &mut fields, Method::Idempotent, Some("SRV"), &mut cuts).ok()?;
+        let length = rewrite(&mut bytes, &mut cuts);
+        bytes.truncate(length);
+        Some(bytes)
     }
 
     #[test]
@@ -210,10 +208,8 @@ mod tests {
     fn rewriting() {
         let head = "HTTP/1.0 200 Fine\r\nA: 1\r\nConnection: x-hop, close\r\nX-Hop: 1\r\nSet-Cookie: SRV=b1\r\n\
                     Set-Cookie: a=SRV\r\nKeep-Alive: timeout=5\r\nContent-Length: 5\r\nB: 2\r\n\r\n";
-        let mut bytes = head.as_bytes().to_vec();
-        let length = parsed(head.as_bytes(), Method::Idempotent).unwrap().apply(&mut bytes);
         let expected = "HTTP/1.1 200 Fine\r\nA: 1\r\nSet-Cookie: a=SRV\r\nContent-Length: 5\r\nB: 2\r\n";
-        assert_eq!(std::str::from_utf8(&bytes[..length]).unwrap(), expected);
+        assert_eq!(String::from_utf8(rewritten(head.as_bytes()).unwrap()).unwrap(), expected);
     }
 
     proptest! {
@@ -223,9 +219,7 @@ mod tests {
             let mut head = b"HTTP/1.1 200 OK\r\n".to_vec();
             head.extend_from_slice(&bytes);
             head.extend_from_slice(b"\r\n\r\n");
-            if let Ok(parsed) = parsed(&head, Method::Idempotent) {
-                let _ = parsed.apply(&mut head.clone());
-            }
+            let _ = rewritten(&head);
         }
     }
 }

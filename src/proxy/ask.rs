@@ -6,7 +6,7 @@ use super::flow::Broken;
 use crate::balance::Affinity;
 use crate::fault::Fault;
 use crate::http::body::Framing;
-use crate::http::fields::Known;
+use crate::http::fields::{Cuts, Known};
 use crate::http::request::{self, Method, Refusal, RequestHead, Version};
 use crate::http::route::Facts;
 use crate::http::{cookie, fields};
@@ -46,19 +46,20 @@ pub(super) fn understand(
     let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
     let head = &buffer.filled()[..length];
     let mut table = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-    let mut parsed = request::parse(head, &mut table[..config.limits.headers])?;
+    let mut cuts = Cuts::default();
+    let parsed = request::parse(head, &mut table[..config.limits.headers], &mut cuts)?;
     let pool_id = route(proxy, &parsed, listener, client.ip());
     let pool = &config.pools[pool_id.index()];
 
     let mut affinity = Affinity::Unused;
     if let Some(cookie) = &pool.cookie {
-        let value = cookie::take(head, parsed.fields, &cookie.name, &mut parsed.cuts).map_err(Refusal::from)?;
+        let value = cookie::take(head, parsed.fields, &cookie.name, &mut cuts).map_err(Refusal::from)?;
         affinity = Affinity::of(&proxy.balancer.borrow(), pool_id, value);
     }
-    if pool.forwardfor {
+    if pool.forwardfor && parsed.forwarded_proto {
         for (index, field) in parsed.fields.iter().enumerate() {
             if Known::of(field.name) == Some(Known::ForwardedProto) {
-                parsed.cuts.add(fields::line(head, parsed.fields, index)).map_err(Refusal::from)?;
+                cuts.add(fields::line(head, parsed.fields, index)).map_err(Refusal::from)?;
             }
         }
     }
@@ -71,7 +72,8 @@ pub(super) fn understand(
     let ask =
         Ask { pool: pool_id, affinity, method: parsed.kind, version: parsed.version, keep_alive: parsed.keep_alive };
     let (framing, rewrites_length) = (parsed.framing, parsed.rewrites_length);
-    let rewritten = parsed.into_rewrite().apply(&mut buffer.filled_mut()[..length]);
+    let rewrite = parsed.rewrite();
+    let rewritten = rewrite.apply(&mut buffer.filled_mut()[..length], &mut cuts);
     flow.allow(limit);
     let started = flow.start(length, rewritten, framing, framing == Framing::Chunked, |out| {
         if !host.is_empty() {

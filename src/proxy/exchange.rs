@@ -16,6 +16,7 @@ use super::record::Record;
 use crate::config::Reuse;
 use crate::fault::{Fault, Phase};
 use crate::http::body::{Framing, Malformed};
+use crate::http::fields::Cuts;
 use crate::http::request::{Method, Version};
 use crate::http::response;
 use crate::http::scan::{HeadScan, Scanned};
@@ -66,8 +67,8 @@ impl Exchange {
         }
     }
 
-    pub(super) fn reset(&mut self, record: Record) {
-        self.record = record;
+    /// Forgets all but the record, which the next request replaces.
+    pub(super) fn reset(&mut self) {
         self.line.clear();
         self.request.reset();
         self.response.reset();
@@ -269,7 +270,8 @@ impl Connection {
         buffer.compact();
         let mut table = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let affinity = pool.cookie.as_ref().map(|cookie| cookie.name.as_str());
-        let head = response::parse(&buffer.filled()[..length], &mut table, ask.method, affinity);
+        let mut cuts = Cuts::default();
+        let head = response::parse(&buffer.filled()[..length], &mut table, ask.method, affinity, &mut cuts);
         let head = head.map_err(|Malformed(reason)| Fault::BackendMalformed(reason))?;
         let (status, framing, rewrites_length) = (head.status, head.framing, head.rewrites_length);
         if status == 101 {
@@ -277,7 +279,7 @@ impl Connection {
         }
         let interim = head.is_interim();
         exchange.keeps_backend = head.keep_alive && pool.reuse != Reuse::Never;
-        let rewritten = head.apply(&mut buffer.filled_mut()[..length]);
+        let rewritten = response::rewrite(&mut buffer.filled_mut()[..length], &mut cuts);
         if interim {
             if ask.version == Version::Http10 {
                 buffer.consume(length);

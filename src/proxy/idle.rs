@@ -35,6 +35,8 @@ pub(super) struct Idle {
     reactor: &'static Reactor,
     /// The seat of the task that closes what ended.
     keeper: u16,
+    /// When it purges next; [`NEVER`] while there is nothing to purge.
+    purge_ms: u64,
 }
 
 impl Idle {
@@ -53,6 +55,7 @@ impl Idle {
             length: 0,
             reactor,
             keeper: NONE,
+            purge_ms: NEVER,
         }
     }
 
@@ -70,8 +73,8 @@ impl Idle {
             self.take_out(backend, coldest);
         }
         stream.set_owner(self.keeper);
-        if self.length == 0 {
-            // Its purges begin again.
+        if self.purge_ms == NEVER {
+            self.purge_ms = self.reactor.now_ms() + IDLE_PURGE_MS;
             self.reactor.wake(self.keeper);
         }
         let index = self.free;
@@ -173,20 +176,15 @@ impl Idle {
 pub async fn purge_idle(proxy: &'static Proxy) {
     let Some(seat) = Seat::take(proxy.reactor) else { return };
     proxy.idle.borrow_mut().keeper = seat.index();
-    let mut purge_ms = NEVER;
     loop {
+        let purge_ms = proxy.idle.borrow().purge_ms;
         let _ = seat.pause(purge_ms).await;
         let mut idle = proxy.idle.borrow_mut();
         idle.sweep();
         let now_ms = proxy.reactor.now_ms();
-        if purge_ms <= now_ms {
+        if idle.purge_ms <= now_ms {
             idle.purge();
-            purge_ms = NEVER;
-        }
-        if idle.length == 0 {
-            purge_ms = NEVER;
-        } else if purge_ms == NEVER {
-            purge_ms = now_ms + IDLE_PURGE_MS;
+            idle.purge_ms = if idle.length > 0 { now_ms + IDLE_PURGE_MS } else { NEVER };
         }
     }
 }

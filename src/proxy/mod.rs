@@ -163,7 +163,7 @@ impl Proxy {
     fn take_exchange(&self, record: Record) -> Box<Exchange> {
         match self.exchanges.borrow_mut().pop() {
             Some(mut exchange) => {
-                exchange.reset(record);
+                exchange.record = record;
                 exchange
             }
             None => Box::new(Exchange::new(record)),
@@ -171,9 +171,8 @@ impl Proxy {
     }
 
     fn put_exchange(&self, mut exchange: Box<Exchange>) {
-        // Its buffers go back now, not when it is next used.
-        exchange.request.reset();
-        exchange.response.reset();
+        // Now, not when it is next used: its buffers go back.
+        exchange.reset();
         self.exchanges.borrow_mut().push(exchange);
     }
 

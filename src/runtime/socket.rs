@@ -249,8 +249,9 @@ impl Listener {
             }
             Err(errno) => return Err(errno.into()),
         };
-        // The first bytes mostly came with the connection, and there is room to send: try before waiting.
-        let index = self.reactor.register(&socket, READ | WRITE)?;
+        // There is room to send. Registering tells in the next turn whether the first bytes came already: under load
+        // they mostly come a moment later, and trying for them here would be a call in vain.
+        let index = self.reactor.register(&socket, WRITE)?;
         Ok(Some((Stream { socket, index, reactor: self.reactor }, peer)))
     }
 
