@@ -74,12 +74,6 @@ impl Health {
         }
     }
 
-    /// How far it is, as HAProxy prints it: `2/3 UP` is 2 of 3.
-    #[must_use]
-    pub fn progress(&self) -> (u32, u32) {
-        if self.is_up() { (self.level - self.rise + 1, self.fall) } else { (self.level, self.rise) }
-    }
-
     fn top(&self) -> u32 {
         self.rise + self.fall - 1
     }
@@ -114,6 +108,5 @@ mod tests {
             assert_eq!(health.interval(), interval, "{results}");
         }
         assert!(!Health::down(2, 3).is_up());
-        assert_eq!(Health::down(2, 3).progress(), (0, 2));
     }
 }

@@ -26,8 +26,6 @@ pub struct Decoded {
     pub consumed: usize,
     /// So many bytes of payload stand at their front.
     pub payload: usize,
-    /// The body is complete.
-    pub done: bool,
 }
 
 /// A body on its way in.
@@ -78,10 +76,10 @@ impl BodyDecoder {
             Self::Length(left) => {
                 let count = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                 *left -= count as u64;
-                Ok(Decoded { consumed: count, payload: count, done: *left == 0 })
+                Ok(Decoded { consumed: count, payload: count })
             }
             Self::Chunked(decoder) => decoder.decode(bytes),
-            Self::UntilClose => Ok(Decoded { consumed: bytes.len(), payload: bytes.len(), done: false }),
+            Self::UntilClose => Ok(Decoded { consumed: bytes.len(), payload: bytes.len() }),
         }
     }
 }
@@ -94,7 +92,7 @@ mod tests {
     fn a_length_beyond_32_bits_counts_right() {
         let mut body = BodyDecoder::new(Framing::Length(5_000_000_000));
         let mut bytes = [0; 100];
-        assert_eq!(body.decode(&mut bytes), Ok(Decoded { consumed: 100, payload: 100, done: false }));
+        assert_eq!(body.decode(&mut bytes), Ok(Decoded { consumed: 100, payload: 100 }));
         let BodyDecoder::Length(left) = body else { unreachable!() };
         assert_eq!(left, 4_999_999_900);
     }
@@ -102,7 +100,7 @@ mod tests {
     #[test]
     fn what_follows_a_body_is_left_alone() {
         let mut body = BodyDecoder::new(Framing::Length(3));
-        assert_eq!(body.decode(&mut b"abcGET".to_vec()), Ok(Decoded { consumed: 3, payload: 3, done: true }));
+        assert_eq!(body.decode(&mut b"abcGET".to_vec()), Ok(Decoded { consumed: 3, payload: 3 }));
         assert!(body.is_done());
         assert!(BodyDecoder::new(Framing::None).is_done());
         assert!(BodyDecoder::new(Framing::UntilClose).ends_with_connection());

@@ -84,7 +84,7 @@ impl ChunkDecoder {
             self.step(bytes[at])?;
             at += 1;
         }
-        Ok(Decoded { consumed: at, payload, done: self.is_done() })
+        Ok(Decoded { consumed: at, payload })
     }
 
     fn step(&mut self, byte: u8) -> Result<(), Malformed> {

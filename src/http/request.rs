@@ -35,7 +35,7 @@ const fn bad(reason: &'static str) -> Refusal {
 
 impl From<TooManyCuts> for Refusal {
     fn from(_: TooManyCuts) -> Self {
-        bad("too many cookies of one name")
+        bad("too many fields to remove")
     }
 }
 

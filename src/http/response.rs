@@ -28,8 +28,8 @@ pub struct ResponseHead {
     pub framing: Framing,
     /// Whether the backend keeps the connection.
     pub keep_alive: bool,
-    /// Whether the Content-Length line was cut because it must be written anew in its plain form.
-    pub rewrites_length: bool,
+    /// The Content-Length to write anew, because it came in another form than plain digits, once.
+    pub new_length: Option<u64>,
 }
 
 /// Where the minor version stands.
@@ -57,7 +57,7 @@ pub fn parse<'b>(
     }
     let status = parsed.code.filter(|status| *status >= 100).ok_or(Malformed("bad status"))?;
     let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
-    let mut head = ResponseHead { status, framing: Framing::None, keep_alive: false, rewrites_length: false };
+    let mut head = ResponseHead { status, framing: Framing::None, keep_alive: false, new_length: None };
     head.read_fields(bytes, parsed.headers, version, method, affinity, cuts)?;
     Ok(head)
 }
@@ -73,7 +73,7 @@ impl ResponseHead {
         cuts: &mut Cuts,
     ) -> Result<(), Malformed> {
         let mut options = ConnectionOptions::default();
-        let (mut length, mut length_lines, mut chunked) = (None, 0, false);
+        let (mut length, mut length_lines, mut chunked, mut odd) = (None, 0, false, false);
         for (index, field) in fields.iter().enumerate() {
             match Known::of(field.name) {
                 Some(Known::Connection) => {
@@ -84,7 +84,7 @@ impl ResponseHead {
                 Some(Known::ContentLength) => {
                     length = Some(content_length(length, field.value).map_err(Malformed)?);
                     length_lines += 1;
-                    self.rewrites_length |= length_lines > 1 || !field.value.iter().all(u8::is_ascii_digit);
+                    odd |= length_lines > 1 || !field.value.iter().all(u8::is_ascii_digit);
                 }
                 Some(Known::TransferEncoding) => {
                     for coding in elements(field.value) {
@@ -113,7 +113,10 @@ impl ResponseHead {
             (Some(length), false) => Framing::Length(length),
             (None, false) => Framing::UntilClose,
         };
-        options.cut(bytes, fields, self.rewrites_length, cuts)?;
+        // No body, no length (RFC 9110 section 8.6); a 304 and the answer to HEAD tell that of the body they leave out.
+        let bodiless = matches!(self.status, 100..200 | 204);
+        options.cut(bytes, fields, odd || bodiless, cuts)?;
+        self.new_length = length.filter(|_| odd && !bodiless);
         self.keep_alive = match version {
             Version::Http10 => options.keep_alive && !options.close,
             Version::Http11 => !options.close,
@@ -121,7 +124,7 @@ impl ResponseHead {
         Ok(())
     }
 
-    /// Whether another head follows this one: 1xx, but not 101.
+    /// Whether another head follows this one: 1xx. (101 is one, but no request that asks for it is ever passed on.)
     #[must_use]
     pub fn is_interim(&self) -> bool {
         matches!(self.status, 100..200)
@@ -180,6 +183,20 @@ mod tests {
         }
         let old = parsed(b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", get).unwrap();
         assert!(!old.keep_alive);
+    }
+
+    #[test]
+    fn lengths_without_a_body() {
+        let cases = [
+            ("204 No\r\nContent-Length: 5\r\n", "204 No\r\n", None),
+            ("304 Not\r\nContent-Length: 5\r\n", "304 Not\r\nContent-Length: 5\r\n", None),
+            ("304 Not\r\nContent-Length: 5, 5\r\n", "304 Not\r\n", Some(5)),
+        ];
+        for (head, expected, new_length) in cases {
+            let head = format!("HTTP/1.1 {head}\r\n");
+            assert_eq!(rewritten(head.as_bytes()).unwrap(), format!("HTTP/1.1 {expected}").into_bytes());
+            assert_eq!(parsed(head.as_bytes(), Method::Idempotent).unwrap().new_length, new_length);
+        }
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static 
     let Some(address) = proxy.address(id) else { return };
     let mut health = Health::new(check.rise, check.fall);
     Timer::after(wait).await;
-    while !proxy.is_stopping() {
+    loop {
         let result = probe(address, check).await;
         if let Err(why) = &result {
             log::debug!("probe of {}: {why}", name(proxy, id));
@@ -68,9 +68,7 @@ async fn probe(address: SocketAddr, check: &Check) -> Result<(), Why> {
         match &check.kind {
             CheckKind::Tcp => Ok(()),
             CheckKind::Http { method, uri, host, expect } => {
-                let response = ask(&mut stream, method, uri, host.as_deref()).await;
-                let response = response.map_err(|error| format!("Layer7 invalid response, info: \"{error}\""))?;
-                judge(&response, expect)
+                ask(&mut stream, method, uri, host.as_deref(), expect).await
             }
         }
     };
@@ -81,36 +79,74 @@ async fn probe(address: SocketAddr, check: &Check) -> Result<(), Why> {
     or(work, late).await
 }
 
-/// Sends the request and reads the response, no further than [`MAX_RESPONSE`].
-async fn ask(stream: &mut Async<TcpStream>, method: &str, uri: &str, host: Option<&str>) -> io::Result<Vec<u8>> {
+/// Sends the request, and reads the response until it can be judged, no further than [`MAX_RESPONSE`].
+async fn ask(
+    stream: &mut Async<TcpStream>,
+    method: &str,
+    uri: &str,
+    host: Option<&str>,
+    expect: &Expect,
+) -> Result<(), Why> {
     let request = match host {
         Some(host) => format!("{method} {uri} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
         None => format!("{method} {uri} HTTP/1.0\r\n\r\n"),
     };
-    stream.write_all(request.as_bytes()).await?;
+    let invalid = |error: io::Error| format!("Layer7 invalid response, info: \"{error}\"");
+    stream.write_all(request.as_bytes()).await.map_err(invalid)?;
     let mut response = Vec::new();
-    stream.take(MAX_RESPONSE as u64).read_to_end(&mut response).await?;
-    Ok(response)
+    let mut piece = [0; 512];
+    loop {
+        let read = stream.read(&mut piece).await;
+        let ended = matches!(read, Ok(0) | Err(_)) || response.len() >= MAX_RESPONSE;
+        response.extend_from_slice(&piece[..*read.as_ref().unwrap_or(&0)]);
+        match (judge(&response, expect, ended), read) {
+            (Verdict::Open, Err(error)) => return Err(invalid(error)),
+            (Verdict::Open, Ok(_)) if ended => return Err("Layer7 invalid response, info: \"incomplete\"".into()),
+            (Verdict::Open, Ok(_)) => {}
+            (Verdict::Healthy, _) => return Ok(()),
+            (Verdict::Ill(why), _) => return Err(why),
+        }
+    }
 }
 
-/// Whether a response is what was expected.
-fn judge(response: &[u8], expect: &Expect) -> Result<(), Why> {
+/// What a response, or its beginning, says.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Healthy,
+    Ill(Why),
+    /// More of it is needed.
+    Open,
+}
+
+/// Judges what has come of a response; `ended` when no more will come.
+fn judge(response: &[u8], expect: &Expect, ended: bool) -> Verdict {
     let mut fields = [httparse::EMPTY_HEADER; crate::limits::MAX_HEADERS];
     let mut head = httparse::Response::new(&mut fields);
-    let parsed = head.parse(response).map_err(|error| format!("Layer7 invalid response, info: \"{error}\""))?;
-    let httparse::Status::Complete(length) = parsed else {
-        return Err("Layer7 invalid response, info: \"incomplete\"".into());
+    let length = match head.parse(response) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Verdict::Open,
+        Err(error) => return Verdict::Ill(format!("Layer7 invalid response, info: \"{error}\"")),
     };
     let status = head.code.unwrap_or(0);
-    let good = match expect {
-        Expect::Status(ranges) => ranges.iter().any(|&(low, high)| (low..=high).contains(&status)),
-        Expect::Text(text) => response[length..].windows(text.len().max(1)).any(|part| part == text.as_bytes()),
-    };
-    match (good, expect) {
-        (true, _) => Ok(()),
-        (false, Expect::Status(_)) => Err(format!("Layer7 wrong status, code: {status}")),
-        (false, Expect::Text(_)) => Err(format!("Layer7 wrong content, code: {status}")),
+    match expect {
+        Expect::Status(ranges) if ranges.iter().any(|&(low, high)| (low..=high).contains(&status)) => Verdict::Healthy,
+        Expect::Status(_) => Verdict::Ill(format!("Layer7 wrong status, code: {status}")),
+        Expect::Text(text) => {
+            let found = response[length..].windows(text.len().max(1)).any(|part| part == text.as_bytes());
+            match (found, ended || is_whole(&head, response.len() - length)) {
+                (true, _) => Verdict::Healthy,
+                (false, true) => Verdict::Ill(format!("Layer7 wrong content, code: {status}")),
+                (false, false) => Verdict::Open,
+            }
+        }
     }
+}
+
+/// Whether so many bytes are all of the body, as far as Content-Length tells.
+fn is_whole(head: &httparse::Response<'_, '_>, body: usize) -> bool {
+    let mut lengths = head.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("content-length"));
+    let length = lengths.next().and_then(|field| std::str::from_utf8(field.value).ok()?.trim().parse().ok());
+    length.is_some_and(|length: usize| body >= length)
 }
 
 #[cfg(test)]
@@ -121,19 +157,27 @@ mod tests {
     fn judging() {
         let status = Expect::Status(vec![(200, 399), (404, 404)]);
         let text = Expect::Text("ready".into());
-        let cases: [(&str, &Expect, bool); 9] = [
-            ("HTTP/1.1 200 OK\r\n\r\n", &status, true),
-            ("HTTP/1.0 399 \r\n\r\n", &status, true),
-            ("HTTP/1.1 404 No\r\n\r\n", &status, true),
-            ("HTTP/1.1 503 No\r\n\r\n", &status, false),
-            ("HTTP/1.1 200 OK\r\n", &status, false),
-            ("hello", &status, false),
-            ("HTTP/1.1 200 OK\r\n\r\nall ready now", &text, true),
-            ("HTTP/1.1 200 OK\r\nX: ready\r\n\r\nno", &text, false),
-            ("", &text, false),
+        // (response, expected, verdict on a beginning, verdict on all): Healthy, Ill, Open.
+        let cases: [(&str, &Expect, &str); 11] = [
+            ("HTTP/1.1 200 OK\r\n\r\n", &status, "HH"),
+            ("HTTP/1.0 399 \r\n\r\n", &status, "HH"),
+            ("HTTP/1.1 404 No\r\n\r\n", &status, "HH"),
+            ("HTTP/1.1 503 No\r\n\r\n", &status, "II"),
+            ("HTTP/1.1 200 OK\r\n", &status, "OO"),
+            ("hello", &status, "II"),
+            ("HTTP/1.1 200 OK\r\n\r\nall ready now", &text, "HH"),
+            ("HTTP/1.1 200 OK\r\nX: ready\r\n\r\nno", &text, "OI"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", &text, "II"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nrea", &text, "OI"),
+            ("", &text, "OO"),
         ];
-        for (response, expect, good) in cases {
-            assert_eq!(judge(response.as_bytes(), expect).is_ok(), good, "{response:?}");
+        for (response, expect, verdicts) in cases {
+            let letter = |ended| match judge(response.as_bytes(), expect, ended) {
+                Verdict::Healthy => 'H',
+                Verdict::Ill(_) => 'I',
+                Verdict::Open => 'O',
+            };
+            assert_eq!(String::from_iter([letter(false), letter(true)]), verdicts, "{response:?}");
         }
     }
 }

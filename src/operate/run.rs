@@ -8,6 +8,7 @@ use crate::proxy::{self, Journal, Proxy, SPARE_SEATS};
 use crate::runtime::{Listener, Loop, Reactor};
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -111,7 +112,8 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
         config::AccessLog::Stderr => {
             let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
             let host = host.unwrap_or_else(|| "localhost".into());
-            Some(Box::leak(Box::new(AccessLog::new(&host, std::process::id()))))
+            let sink = io::stderr().as_fd().try_clone_to_owned().map_err(Failure::system("standard error"))?;
+            Some(Box::leak(Box::new(AccessLog::new(&host, std::process::id(), sink))))
         }
     };
     let journal = access_log.map(|log| log as &'static dyn Journal);

@@ -3,13 +3,15 @@
 use super::connection::serve;
 use super::{Counted, Proxy};
 use crate::limits::{ACCEPT_REST_MS, ACCEPTS_PER_TURN, ListenerId};
-use crate::runtime::{Listener, NEVER, Seat};
+use crate::runtime::{Listener, NEVER, Seat, is_exhaustion};
 
 /// Accepts on `listener` until the proxy stops; then the socket closes.
 pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
     let Some(seat) = Seat::take(proxy.reactor) else { return };
     listener.set_owner(seat.index());
     proxy.watch_connections(seat.index());
+    // It is said once, not ten times a second.
+    let mut exhausted = false;
     while !proxy.is_stopping() {
         if proxy.connections() >= proxy.config.limits.budget.connections {
             // What comes meanwhile waits in the kernel's backlog.
@@ -19,12 +21,18 @@ pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
         let ready = || (proxy.is_stopping() || listener.acceptable()).then_some(());
         let _ = seat.until(NEVER, ready).await;
         if let Err(error) = accept_some(proxy, &listener, id) {
-            log::warn!("listener {}: accept: {error}", proxy.config.listeners[id.index()].name);
+            if !exhausted {
+                log::warn!("listener {}: accept: {error}", proxy.config.listeners[id.index()].name);
+            }
+            exhausted = true;
             let connections = proxy.connections();
             let deadline_ms = proxy.reactor.now_ms() + ACCEPT_REST_MS;
             rest(proxy, &seat, &listener, deadline_ms, || proxy.connections() < connections).await;
+        } else {
+            exhausted = false;
+            // What a full batch left comes next turn.
+            seat.next_turn().await;
         }
-        futures_lite::future::yield_now().await;
     }
 }
 
@@ -84,11 +92,6 @@ impl Drop for Ended {
     fn drop(&mut self) {
         self.proxy.connection_ended();
     }
-}
-
-fn is_exhaustion(error: &std::io::Error) -> bool {
-    use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
-    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::http::reply::{After, Reply};
 use crate::http::request::{Method, Refusal, Version};
 use crate::http::scan::{HeadScan, Scanned, leading_empty_lines};
 use crate::limits::ListenerId;
-use crate::runtime::{Buffer, Received, Seat, Stream};
+use crate::runtime::{Buffer, Need, Received, Seat, Stream};
 use std::net::SocketAddr;
 
 /// Bytes of empty lines before a request line; some clients send one behind a body.
@@ -48,6 +48,8 @@ pub(super) async fn serve(proxy: &'static Proxy, client: Stream, peer: SocketAdd
     loop {
         let Some(buffer) = connection.first_bytes().await else { return };
         match connection.serve_request(buffer).await {
+            // One client's pipeline must not keep the others waiting.
+            Next::Keep if connection.rest.is_some() => connection.seat.next_turn().await,
             Next::Keep => {}
             Next::Close => return,
             Next::Linger => return reply::linger(proxy, &connection.seat, &connection.client).await,
@@ -59,8 +61,12 @@ impl Connection {
     /// Waits for the first bytes of a request; `None` when the connection is to be closed without a word. An idle
     /// connection holds no buffer.
     async fn first_bytes(&mut self) -> Option<Buffer> {
-        if let Some(rest) = self.rest.take() {
-            return Some(rest);
+        if let Some(mut rest) = self.rest.take() {
+            // An empty line behind a body is nothing yet.
+            rest.consume(leading_empty_lines(rest.filled()));
+            if !rest.is_empty() {
+                return Some(rest);
+            }
         }
         let (proxy, client) = (self.proxy, &self.client);
         let timeouts = &proxy.config.timeouts;
@@ -96,6 +102,7 @@ impl Connection {
         let mut asked = None;
         let result = self.exchange(&mut exchange, &mut asked).await;
         let next = match result {
+            Ok(()) if exchange.record.status == 0 => Next::Close,
             Ok(()) if exchange.keeps_client && exchange.request.is_done() => Next::Keep,
             Ok(()) if exchange.request.is_complete() && !exchange.request.has_more() && !self.client.readable() => {
                 Next::Close
@@ -119,7 +126,7 @@ impl Connection {
     /// The way of a request that goes well.
     async fn exchange(&self, exchange: &mut Exchange, asked: &mut Option<Ask>) -> Result<(), Fault> {
         let proxy = self.proxy;
-        let length = self.read_head(exchange).await?;
+        let Some(length) = self.read_head(exchange).await? else { return Ok(()) };
         exchange.record.headed_ms = Some(proxy.reactor.now_ms());
         proxy.requests.set(proxy.requests.get() + 1);
         let ask = *asked.insert(ask::understand(proxy, exchange, length, self.listener, self.peer)?);
@@ -142,8 +149,8 @@ impl Connection {
         }
     }
 
-    /// Receives until the request's head is complete; its length.
-    async fn read_head(&self, exchange: &mut Exchange) -> Result<usize, Fault> {
+    /// Receives until the request's head is complete; its length, or `None` when nothing but an empty line ever came.
+    async fn read_head(&self, exchange: &mut Exchange) -> Result<Option<usize>, Fault> {
         let proxy = self.proxy;
         let limits = &proxy.config.limits;
         let deadline_ms = exchange.record.began_ms + proxy.config.timeouts.http_request_ms;
@@ -179,22 +186,22 @@ impl Connection {
             }
             if let Scanned::Complete(length) = scanned {
                 buffer.compact();
-                return Ok(length);
+                return Ok(Some(length));
             }
             if buffer.space().is_empty() {
                 buffer.compact();
                 if buffer.space().is_empty() {
-                    let Some(mut large) = proxy.buffers.large() else { return Err(Fault::Exhausted) };
+                    let Some(mut large) = proxy.buffers.large(Need::RequestHead) else { return Err(Fault::Exhausted) };
                     buffer.move_to(&mut large);
                     *buffer = large;
                 }
             }
             match self.client.receive(buffer.space()) {
                 Ok(Received::Bytes(count)) => buffer.fill(count),
-                Ok(Received::End) | Err(_) => return Err(Fault::ClientGone),
+                Ok(Received::End) | Err(_) => return if begun { Err(Fault::ClientGone) } else { Ok(None) },
                 Ok(Received::Dry) => {
                     if self.seat.until(deadline_ms, || self.client.readable().then_some(())).await.is_err() {
-                        return Err(Fault::ClientSilent);
+                        return if begun { Err(Fault::ClientSilent) } else { Ok(None) };
                     }
                 }
             }

@@ -17,11 +17,11 @@ use crate::config::Reuse;
 use crate::fault::{Fault, Phase};
 use crate::http::body::{Framing, Malformed};
 use crate::http::fields::Cuts;
-use crate::http::request::{Method, Version};
+use crate::http::request::Version;
 use crate::http::response;
 use crate::http::scan::{HeadScan, Scanned};
-use crate::limits::{LOG_LINE, MAX_ADDED, MAX_HEADERS, STEPS_PER_TURN};
-use crate::runtime::{Received, Stream};
+use crate::limits::{LARGE_BUFFER, LOG_LINE, MAX_ADDED, MAX_HEADERS, STEPS_PER_TURN};
+use crate::runtime::{Need, Received, Stream};
 use std::fmt::Write;
 use std::mem::MaybeUninit;
 
@@ -79,7 +79,7 @@ impl Exchange {
 
     /// Whether the request may be sent again: doing it twice is doing it once, and all of it is in the buffer.
     pub(super) fn is_replayable(&self, ask: &Ask) -> bool {
-        ask.method.is_idempotent() && self.request.is_complete()
+        ask.method.is_idempotent() && self.request.is_whole()
     }
 
     /// Whether the client was sent nothing that a reply of our own could contradict.
@@ -127,7 +127,7 @@ impl Connection {
                 return Ok(());
             }
             if up == Pumped::Yield || down == Pumped::Yield {
-                futures_lite::future::yield_now().await;
+                self.seat.next_turn().await;
                 continue;
             }
             if exchange.moved() != moved {
@@ -233,14 +233,18 @@ impl Connection {
                 return Ok(None);
             }
             if flow.buffer.is_none() {
-                flow.buffer = self.proxy.buffers.large().or_else(|| self.proxy.buffers.small());
+                flow.buffer = self.proxy.buffers.large(Need::Body).or_else(|| self.proxy.buffers.small());
             }
             let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
             if buffer.space().is_empty() {
                 buffer.compact();
                 if buffer.space().is_empty() {
-                    let large = self.proxy.buffers.large().filter(|large| large.capacity() > buffer.capacity());
-                    let Some(mut large) = large else { return Err(Fault::BackendMalformed("the head is too long")) };
+                    if buffer.capacity() >= LARGE_BUFFER {
+                        return Err(Fault::BackendMalformed("the head is too long"));
+                    }
+                    let Some(mut large) = self.proxy.buffers.large(Need::ResponseHead) else {
+                        return Err(Fault::Exhausted);
+                    };
                     buffer.move_to(&mut large);
                     *buffer = large;
                 }
@@ -273,7 +277,7 @@ impl Connection {
         let mut cuts = Cuts::default();
         let head = response::parse(&buffer.filled()[..length], &mut table, ask.method, affinity, &mut cuts);
         let head = head.map_err(|Malformed(reason)| Fault::BackendMalformed(reason))?;
-        let (status, framing, rewrites_length) = (head.status, head.framing, head.rewrites_length);
+        let (status, framing, new_length) = (head.status, head.framing, head.new_length);
         if status == 101 {
             return Err(Fault::BackendMalformed("101 that nobody asked for"));
         }
@@ -292,9 +296,6 @@ impl Connection {
         }
 
         let record = &mut exchange.record;
-        record.status = status;
-        record.answered_ms = Some(proxy.reactor.now_ms());
-        record.phase = Phase::Data;
         let set_cookie = match ask.affinity.backend() {
             _ if pool.cookie.is_none() => "",
             Some(id) if id == held.slot.backend => "",
@@ -312,10 +313,8 @@ impl Connection {
             out.write_str(set_cookie)?;
             if rechunk {
                 out.write_str("Transfer-Encoding: chunked\r\n")?;
-            } else if rewrites_length && let Framing::Length(length) = framing {
+            } else if let Some(length) = new_length {
                 write!(out, "Content-Length: {length}\r\n")?;
-            } else if rewrites_length && ask.method != Method::Head && framing == Framing::None {
-                out.write_str("Content-Length: 0\r\n")?;
             }
             match (close, ask.version) {
                 (true, _) => out.write_str("Connection: close\r\n"),
@@ -323,8 +322,12 @@ impl Connection {
                 (false, Version::Http11) => Ok(()),
             }
         });
+        started.map_err(broken_response)?;
         exchange.stage = Stage::Body;
-        started.map_err(broken_response)
+        record.status = status;
+        record.answered_ms = Some(proxy.reactor.now_ms());
+        record.phase = Phase::Data;
+        Ok(())
     }
 
     /// Gives the backend's connection and slot back, the connection for reuse if both messages ended cleanly.

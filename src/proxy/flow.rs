@@ -12,7 +12,7 @@
 
 use crate::http::body::{BodyDecoder, Framing, Malformed};
 use crate::limits::{LARGE_BUFFER, MAX_ADDED, STEPS_PER_TURN};
-use crate::runtime::{Buffer, Buffers, Received, Stream};
+use crate::runtime::{Buffer, Buffers, Need, Received, Stream};
 use std::fmt::Write;
 use std::io::IoSlice;
 use std::ops::Range;
@@ -66,6 +66,8 @@ pub(super) struct Flow {
     raw: Range<usize>,
     decoder: BodyDecoder,
     rechunk: bool,
+    /// The batch is the message's first.
+    first: bool,
     /// The last batch of the message is made.
     complete: bool,
     /// Payload that may still come.
@@ -89,6 +91,7 @@ impl Flow {
             raw: 0..0,
             decoder: BodyDecoder::Length(0),
             rechunk: false,
+            first: false,
             complete: false,
             allowance: u64::MAX,
             total: 0,
@@ -102,7 +105,7 @@ impl Flow {
         self.buffer = None;
         self.raw = 0..0;
         self.decoder = BodyDecoder::Length(0);
-        (self.rechunk, self.complete) = (false, false);
+        (self.rechunk, self.first, self.complete) = (false, false, false);
         self.allowance = u64::MAX;
         (self.total, self.moved) = (0, 0);
     }
@@ -126,7 +129,7 @@ impl Flow {
         (self.payload, self.tail, self.sent) = (0..0, b"", 0);
         self.decoder = BodyDecoder::new(framing);
         self.rechunk = rechunk;
-        self.complete = false;
+        (self.first, self.complete) = (true, false);
         self.added.clear();
         let added = add(&mut self.added).and_then(|()| self.added.write_str("\r\n"));
         added.map_err(|_| Broken::Malformed("no room for what is added"))?;
@@ -143,6 +146,11 @@ impl Flow {
         self.complete
     }
 
+    /// Whether the whole message is in the buffer: its first batch, which is its last.
+    pub(super) fn is_whole(&self) -> bool {
+        self.first && self.complete
+    }
+
     /// Whether bytes behind the message have been received.
     pub(super) fn has_more(&self) -> bool {
         !self.raw.is_empty()
@@ -153,8 +161,9 @@ impl Flow {
         self.complete && self.unsent() == 0
     }
 
-    /// Makes the batch unsent again. Only right while the first batch is the whole message.
+    /// Makes the message, which is whole, unsent again.
     pub(super) fn rewind(&mut self) {
+        debug_assert!(self.is_whole());
         self.sent = 0;
     }
 
@@ -229,7 +238,7 @@ impl Flow {
         self.clear_batch();
         // A body that outlives one receive streams through a large buffer while there are any.
         if self.buffer.as_ref().is_none_or(|buffer| buffer.capacity() < LARGE_BUFFER) {
-            if let Some(large) = buffers.large() {
+            if let Some(large) = buffers.large(Need::Body) {
                 self.buffer = Some(large);
             } else if self.buffer.is_none() {
                 self.buffer = buffers.small();
@@ -288,6 +297,7 @@ impl Flow {
     }
 
     fn clear_batch(&mut self) {
+        self.first = false;
         self.head = 0;
         self.added.clear();
         self.payload = 0..0;

@@ -8,8 +8,7 @@ use crate::balance::{Answer, Placement, Refused};
 use crate::config::Reuse;
 use crate::fault::{Fault, Phase};
 use crate::limits::{BackendId, TURN_AROUND_MS};
-use crate::runtime::Stream;
-use std::io;
+use crate::runtime::{Stream, is_exhaustion};
 
 /// A connection to a backend, and the slot that lets a request use it.
 pub(super) struct Held {
@@ -175,10 +174,4 @@ impl Connection {
             Err(_) => Ok(()),
         }
     }
-}
-
-/// Whether the system, or a fixed table of ours, has nothing left to open a connection with.
-fn is_exhaustion(error: &io::Error) -> bool {
-    use nix::libc::{EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM};
-    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM | EADDRNOTAVAIL))
 }

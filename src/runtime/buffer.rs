@@ -5,7 +5,6 @@
 
 use crate::limits::{LARGE_BUFFER, SMALL_BUFFER};
 use std::cell::{Cell, RefCell};
-use std::ops::Range;
 
 /// All buffers of the process.
 pub struct Buffers {
@@ -13,8 +12,20 @@ pub struct Buffers {
     large: Shelf,
 }
 
+/// What a large buffer is for. Slow clients can hold theirs for long, so they must not get the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A body, which could do with a small one.
+    Body,
+    /// A request's head that outgrew a small one.
+    RequestHead,
+    /// A response's head that outgrew a small one.
+    ResponseHead,
+}
+
 struct Shelf {
     size: usize,
+    count: usize,
     /// Buffers that exist and are free, the last used on top.
     free: RefCell<Vec<Box<[u8]>>>,
     /// Buffers that may still be made.
@@ -24,7 +35,12 @@ struct Shelf {
 
 impl Shelf {
     fn new(size: usize, count: usize) -> Self {
-        Self { size, free: RefCell::new(Vec::with_capacity(count)), unmade: Cell::new(count), in_use: Cell::new(0) }
+        let free = RefCell::new(Vec::with_capacity(count));
+        Self { size, count, free, unmade: Cell::new(count), in_use: Cell::new(0) }
+    }
+
+    fn left(&self) -> usize {
+        self.count - self.in_use.get()
     }
 
     fn take(&self) -> Option<Box<[u8]>> {
@@ -55,8 +71,17 @@ impl Buffers {
         self.small.take().map(|bytes| Buffer { bytes, start: 0, end: 0, home: &self.small })
     }
 
-    /// A buffer of [`LARGE_BUFFER`] bytes; `None` when all are in use.
-    pub fn large(&'static self) -> Option<Buffer> {
+    /// A buffer of [`LARGE_BUFFER`] bytes, if that leaves enough of them for needs that go before this one.
+    pub fn large(&'static self, need: Need) -> Option<Buffer> {
+        let (left, all) = (self.large.left(), self.large.count);
+        let reserved = match need {
+            Need::Body => all / 2,
+            Need::RequestHead => all / 4,
+            Need::ResponseHead => 0,
+        };
+        if left <= reserved {
+            return None;
+        }
         self.large.take().map(|bytes| Buffer { bytes, start: 0, end: 0, home: &self.large })
     }
 
@@ -93,12 +118,6 @@ impl Buffer {
         &mut self.bytes[self.start..self.end]
     }
 
-    /// Filled bytes by their place among the filled ones.
-    #[must_use]
-    pub fn part(&self, range: &Range<usize>) -> &[u8] {
-        &self.filled()[range.clone()]
-    }
-
     /// The room behind the filled bytes.
     pub fn space(&mut self) -> &mut [u8] {
         &mut self.bytes[self.end..]
@@ -115,11 +134,6 @@ impl Buffer {
         if self.start == self.end {
             self.clear();
         }
-    }
-
-    /// Keeps only the first `count` filled bytes.
-    pub fn truncate(&mut self, count: usize) {
-        self.end = self.end.min(self.start + count);
     }
 
     /// Drops all bytes.
@@ -171,7 +185,7 @@ mod tests {
         let buffers: &'static Buffers = Box::leak(Box::new(Buffers::new(2, 0)));
         let mut one = buffers.small().unwrap();
         let two = buffers.small().unwrap();
-        assert!(buffers.small().is_none() && buffers.large().is_none());
+        assert!(buffers.small().is_none() && buffers.large(Need::ResponseHead).is_none());
         one.space()[..3].copy_from_slice(b"abc");
         one.fill(3);
         assert_eq!(one.filled(), b"abc");
@@ -182,17 +196,26 @@ mod tests {
     }
 
     #[test]
+    fn the_last_large_buffers_are_kept_for_heads() {
+        let buffers: &'static Buffers = Box::leak(Box::new(Buffers::new(0, 16)));
+        let mut held = Vec::new();
+        for (need, most) in [(Need::Body, 8), (Need::RequestHead, 12), (Need::ResponseHead, 16)] {
+            held.extend(std::iter::from_fn(|| buffers.large(need)));
+            assert_eq!(held.len(), most, "{need:?}");
+        }
+    }
+
+    #[test]
     fn consuming_compacting_and_moving() {
         let buffers: &'static Buffers = Box::leak(Box::new(Buffers::new(1, 1)));
         let mut buffer = buffers.small().unwrap();
         buffer.space()[..6].copy_from_slice(b"abcdef");
         buffer.fill(6);
         buffer.consume(2);
-        assert_eq!(buffer.part(&(1..3)), b"de");
         buffer.compact();
         assert_eq!(buffer.filled(), b"cdef");
         assert_eq!(buffer.space().len(), SMALL_BUFFER - 4);
-        let mut large = buffers.large().unwrap();
+        let mut large = buffers.large(Need::Body).unwrap();
         buffer.move_to(&mut large);
         assert!(buffer.is_empty());
         assert_eq!(large.filled(), b"cdef");

@@ -35,8 +35,7 @@ impl Loop {
         Waker::from(self.reactor.waker.clone()).wake();
     }
 
-    /// Runs until [`Loop::end`]. `after_turn` is called once a turn, when nothing is runnable: the place for batched
-    /// work.
+    /// Runs until [`Loop::end`]. `after_turn` is called once a turn, when the tasks have run: the place for batched work.
     ///
     /// # Errors
     /// When the epoll set fails, which is a bug or a system beyond help.
@@ -53,9 +52,7 @@ impl Loop {
                 return Ok(code);
             }
             let more = self.reactor.waker.take_woken();
-            if !more {
-                after_turn();
-            }
+            after_turn();
             self.reactor.turn(!more)?;
         }
     }

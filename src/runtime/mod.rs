@@ -16,8 +16,8 @@ mod reactor;
 mod seat;
 mod socket;
 
-pub use buffer::{Buffer, Buffers};
+pub use buffer::{Buffer, Buffers, Need};
 pub use event_loop::Loop;
 pub use reactor::Reactor;
 pub use seat::{Elapsed, NEVER, Seat};
-pub use socket::{Listener, Received, Stream};
+pub use socket::{Listener, Received, Stream, is_exhaustion};

@@ -49,6 +49,8 @@ pub struct Reactor {
     seats: Box<[RefCell<Option<Waker>>]>,
     free_seats: RefCell<Vec<u16>>,
     deadlines: RefCell<Deadlines>,
+    /// Seats whose tasks gave way and go on in the next turn.
+    again: RefCell<Vec<u16>>,
     pub(super) waker: Arc<LoopWaker>,
 }
 
@@ -82,6 +84,7 @@ impl Reactor {
             seats: (0..seats).map(|_| RefCell::new(None)).collect(),
             free_seats: RefCell::new(indices(seats)),
             deadlines: RefCell::new(Deadlines::new(seats)),
+            again: RefCell::new(Vec::with_capacity(seats)),
             waker,
         })
     }
@@ -114,7 +117,7 @@ impl Reactor {
 
     /// One turn: sleeps until an event or a deadline when `sleep`, reads the clock, wakes who is concerned.
     pub(super) fn turn(&self, sleep: bool) -> io::Result<()> {
-        let timeout = if !sleep || !self.waker.fall_asleep() {
+        let timeout = if !sleep || !self.again.borrow().is_empty() || !self.waker.fall_asleep() {
             EpollTimeout::ZERO
         } else {
             let wait_ms = self.deadlines.borrow().wait_ms(self.now_ms());
@@ -131,6 +134,9 @@ impl Reactor {
         self.clock.refresh();
         for event in &events[..count] {
             self.dispatch(event.data(), event.events());
+        }
+        for seat in self.again.borrow_mut().drain(..) {
+            self.wake(seat);
         }
         let now_ms = self.now_ms();
         self.deadlines.borrow_mut().advance(now_ms, |seat| self.wake(seat));
@@ -257,6 +263,11 @@ impl Reactor {
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *known = Some(waker.clone());
         }
+    }
+
+    /// Wakes `seat` in the next turn, after its events.
+    pub(super) fn again(&self, seat: u16) {
+        self.again.borrow_mut().push(seat);
     }
 
     pub(super) fn arm(&self, seat: u16, at_ms: u64) {

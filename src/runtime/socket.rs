@@ -263,6 +263,13 @@ impl Listener {
     }
 }
 
+/// Whether the system, or a fixed table of ours, has nothing left to make a connection with.
+#[must_use]
+pub fn is_exhaustion(error: &io::Error) -> bool {
+    use libc::{EADDRNOTAVAIL, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM | EADDRNOTAVAIL))
+}
+
 fn accept4(listener: &OwnedFd) -> nix::Result<(OwnedFd, SocketAddr)> {
     // SAFETY: sockaddr_storage is plain old data, for which all zeroes is a value.
     let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
