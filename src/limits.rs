@@ -29,6 +29,15 @@ pub const CONNECTIONS_PER_LARGE_BUFFER: usize = 8;
 /// Large buffers there are at least, however few the connections.
 pub const MIN_LARGE_BUFFERS: usize = 16;
 
+/// Bytes of a token in the configuration: a cookie's name or value, a method.
+pub const MAX_TOKEN: usize = 64;
+/// Bytes of the attributes of an affinity cookie.
+pub const MAX_COOKIE_ATTRIBUTES: usize = 256;
+/// Bytes of a Host value: a DNS name, a colon and a port, with room.
+pub const MAX_HOST: usize = 280;
+/// Bytes added to a head at most: Host and the X-Forwarded fields, or the affinity cookie, and framing.
+pub const MAX_ADDED: usize = 640;
+
 /// Bytes of access-log lines that wait for one write.
 pub const LOG_BUFFER: usize = 16 * 1024;
 /// Bytes of one access-log line; a longer request line is cut, as HAProxy's `len 1024` does.
@@ -54,8 +63,8 @@ pub const ACCEPT_REST_MS: u64 = 100;
 
 /// Resident bytes beside everything counted below: code, stack, the executor and the control plane.
 const FIXED_BYTES: u64 = 2 * 1024 * 1024;
-/// A client connection's task and its entries in the runtime's and the queue's tables.
-const CONNECTION_BYTES: u64 = 2_560;
+/// A client connection's task, its exchange, and its entries in the runtime's and the queue's tables.
+pub const CONNECTION_BYTES: u64 = 5 * 1024;
 /// What Linux keeps for one idle TCP socket (measured on 32-bit ARM: 2.5 to 3.1 kB).
 const SOCKET_BYTES: u64 = 3 * 1024;
 /// What Linux buffers for one socket that is in use; the kernel's own bound is `tcp_mem`.
@@ -77,6 +86,9 @@ const _: () = assert!(
     "table indices are two bytes"
 );
 const _: () = assert!(LARGE_BUFFER <= u16::MAX as usize, "offsets into a buffer are two bytes");
+const _: () =
+    assert!(2 * MAX_TOKEN + MAX_COOKIE_ATTRIBUTES + 200 <= MAX_ADDED, "Set-Cookie, Cache-Control and framing");
+const _: () = assert!(MAX_HOST + 200 <= MAX_ADDED, "Host, X-Forwarded-For, X-Forwarded-Proto and framing");
 const _: () = assert!(LOG_LINE * 4 <= LOG_BUFFER, "a line always fits once older ones are written");
 
 /// One backend: its place in [`crate::config::Config::backends`] and in every table.
@@ -318,6 +330,6 @@ mod tests {
         assert!(needed > memory);
         assert!(refused.to_string().contains(&format!("{} more", needed - memory)));
         let few = Machine { descriptors: Some(100), ..BOARD };
-        assert!(matches!(Budget::plan(8 << 20, Some(200), &few), Err(Excess::Descriptors { .. })));
+        assert!(matches!(Budget::plan(16 << 20, Some(200), &few), Err(Excess::Descriptors { .. })));
     }
 }

@@ -188,7 +188,7 @@ fn every_message() {
             "cookie value",
             "backend.a.cookie = a;b",
             &[
-                "f:3: backend.a.cookie: `a;b`: expected printable ASCII without blanks, quotes, commas, semicolons and backslashes",
+                "f:3: backend.a.cookie: `a;b`: expected at most 64 bytes of printable ASCII without blanks, quotes, commas, semicolons and backslashes",
             ],
         ),
         (
@@ -308,4 +308,17 @@ fn a_file_that_cannot_be_read() {
     assert!(missing.ends_with("write it, or name another with -c FILE"), "{missing}");
     assert!(text("/").ends_with("make it readable, or name another with -c FILE"));
     assert!(text("/dev/zero").ends_with("this is no configuration; name another with -c FILE"));
+}
+
+#[test]
+fn what_goes_into_a_head_is_bounded() {
+    let cases = [
+        format!("pool.*.cookie = {}\n", "x".repeat(65)),
+        format!("backend.a.cookie = {}\n", "x".repeat(65)),
+        format!("pool.*.cookie.attr = a={}\n", "x".repeat(256)),
+    ];
+    for text in cases {
+        let errors = errors(&text);
+        assert!(errors.len() == 1 && errors[0].contains("too long"), "{errors:?}");
+    }
 }

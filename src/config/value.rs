@@ -4,7 +4,7 @@
 
 use super::Expect;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
-use crate::limits::MAX_NAME;
+use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TOKEN};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
@@ -87,9 +87,13 @@ impl Unit {
             Self::Listen => "address:port, such as 0.0.0.0:80 or [::]:80",
             Self::Server => "host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080",
             Self::Pool => "the name of a pool: [a-z0-9][a-z0-9_-]{0,31}",
-            Self::Token => "a token: letters, digits and !#$%&'*+-.^_`|~",
-            Self::CookieValue => "printable ASCII without blanks, quotes, commas, semicolons and backslashes",
-            Self::CookieAttributes => "attributes of Set-Cookie such as SameSite=Lax, separated by semicolons",
+            Self::Token => "a token: at most 64 letters, digits and !#$%&'*+-.^_`|~",
+            Self::CookieValue => {
+                "at most 64 bytes of printable ASCII without blanks, quotes, commas, semicolons and backslashes"
+            }
+            Self::CookieAttributes => {
+                "at most 256 bytes of attributes of Set-Cookie such as SameSite=Lax, separated by semicolons"
+            }
             Self::Target => "a path that starts with / and holds neither blanks nor control bytes",
             Self::HostValue => "a host, with or without a port",
             Self::Expect => "statuses (a list such as 200-299,404 within 100-599) or string:TEXT",
@@ -100,6 +104,15 @@ impl Unit {
             Self::Sources => "a list of blocks of addresses: 10.0.0.0/8, 2001:db8::/32, 192.0.2.7",
         };
         fixed.to_owned()
+    }
+
+    /// Bytes a value may have that goes into a head as it is.
+    const fn longest(self) -> Option<usize> {
+        match self {
+            Self::Token | Self::CookieValue => Some(MAX_TOKEN),
+            Self::CookieAttributes => Some(MAX_COOKIE_ATTRIBUTES),
+            _ => None,
+        }
     }
 
     /// Reads `text`, which is trimmed and not empty, or says why not.
@@ -113,6 +126,9 @@ impl Unit {
 
     /// As [`Unit::parse`]; the error adds to what is expected, or is empty.
     fn read(self, text: &str) -> Result<Value, &'static str> {
+        if self.longest().is_some_and(|longest| text.len() > longest) {
+            return Err("too long");
+        }
         let in_range = |value: Option<u64>, least, most| match value {
             Some(value) if (least..=most).contains(&value) => Ok(Value::Number(value)),
             _ => Err(""),

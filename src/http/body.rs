@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn what_follows_a_body_is_left_alone() {
         let mut body = BodyDecoder::new(Framing::Length(3));
-        assert_eq!(body.decode(&mut *b"abcGET".to_vec()), Ok(Decoded { consumed: 3, payload: 3, done: true }));
+        assert_eq!(body.decode(&mut b"abcGET".to_vec()), Ok(Decoded { consumed: 3, payload: 3, done: true }));
         assert!(body.is_done());
         assert!(BodyDecoder::new(Framing::None).is_done());
         assert!(BodyDecoder::new(Framing::UntilClose).ends_with_connection());

@@ -6,12 +6,10 @@ use super::body::Framing;
 use super::fields::{
     ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, content_length, elements, line, offset,
 };
+use crate::limits::MAX_HOST;
 use httparse::Header;
 use std::mem::MaybeUninit;
 use std::ops::Range;
-
-/// Bytes a Host value may have: a DNS name, a colon and a port, with room.
-pub const MAX_HOST: usize = 280;
 
 /// The version of HTTP a peer speaks; beelance itself always speaks 1.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

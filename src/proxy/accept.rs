@@ -44,6 +44,9 @@ fn accept_some(proxy: &'static Proxy, listener: &Listener, id: ListenerId) -> st
         if proxy.connections() >= proxy.config.limits.budget.connections {
             break;
         }
+        if proxy.reactor.free_sources() == 0 && !proxy.idle.borrow_mut().close_one() {
+            return Err(nix::errno::Errno::ENFILE.into());
+        }
         let (client, peer) = match listener.accept() {
             Ok(Some(accepted)) => accepted,
             Ok(None) => break,
@@ -86,4 +89,25 @@ impl Drop for Ended {
 fn is_exhaustion(error: &std::io::Error) -> bool {
     use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::CONNECTION_BYTES;
+    use crate::proxy::exchange::Exchange;
+
+    /// What `f` would return: only its size is of interest.
+    fn size_of_future<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_and_its_exchange_are_within_the_budget() {
+        // The task's header, the entries in tables, what the allocator adds.
+        const BESIDE: usize = 512;
+        let (task, exchange) = (size_of_future(serve), size_of::<Exchange>());
+        assert!((task + exchange + BESIDE) as u64 <= CONNECTION_BYTES, "{task} + {exchange} + {BESIDE}");
+        assert!(task <= 1280, "an idle connection holds its task: {task} bytes");
+    }
 }

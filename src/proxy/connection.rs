@@ -14,6 +14,9 @@ use crate::limits::ListenerId;
 use crate::runtime::{Buffer, Received, Seat, Stream};
 use std::net::SocketAddr;
 
+/// Bytes of empty lines before a request line; some clients send one behind a body.
+const MAX_EMPTY: usize = 16;
+
 /// A client's connection.
 pub(super) struct Connection {
     pub proxy: &'static Proxy,
@@ -94,7 +97,9 @@ impl Connection {
         let result = self.exchange(&mut exchange, &mut asked).await;
         let next = match result {
             Ok(()) if exchange.keeps_client && exchange.request.is_done() => Next::Keep,
-            Ok(()) if exchange.request.is_complete() => Next::Close,
+            Ok(()) if exchange.request.is_complete() && !exchange.request.has_more() && !self.client.readable() => {
+                Next::Close
+            }
             Ok(()) => Next::Linger,
             Err(fault) => self.fail(&mut exchange, asked.as_ref(), fault).await,
         };
@@ -143,12 +148,17 @@ impl Connection {
         let limits = &proxy.config.limits;
         let deadline_ms = exchange.record.began_ms + proxy.config.timeouts.http_request_ms;
         let mut scan = HeadScan::default();
-        let mut begun = false;
+        let (mut begun, mut empty) = (false, 0);
         let flow = &mut exchange.request;
         loop {
             let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
             if !begun {
-                buffer.consume(leading_empty_lines(buffer.filled()));
+                let skipped = leading_empty_lines(buffer.filled());
+                empty += skipped;
+                if empty > MAX_EMPTY {
+                    return Err(refusal(400, "empty lines without end"));
+                }
+                buffer.consume(skipped);
                 begun = buffer.len() >= 2;
             }
             let scanned = if begun { scan.scan(buffer.filled()) } else { Scanned::Incomplete };

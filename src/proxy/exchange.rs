@@ -10,7 +10,7 @@
 
 use super::ask::{Ask, refused};
 use super::connection::Connection;
-use super::flow::{Broken, Flow, MAX_ADDED, Pumped};
+use super::flow::{Broken, Flow, Pumped};
 use super::obtain::Held;
 use super::record::Record;
 use crate::config::Reuse;
@@ -19,7 +19,7 @@ use crate::http::body::{Framing, Malformed};
 use crate::http::request::{Method, Version};
 use crate::http::response;
 use crate::http::scan::{HeadScan, Scanned};
-use crate::limits::{LOG_LINE, MAX_HEADERS};
+use crate::limits::{LOG_LINE, MAX_ADDED, MAX_HEADERS, STEPS_PER_TURN};
 use crate::runtime::{Received, Stream};
 use std::fmt::Write;
 use std::mem::MaybeUninit;
@@ -116,7 +116,7 @@ impl Connection {
         held: &mut Option<Held>,
     ) -> Result<(), Fault> {
         let proxy = self.proxy;
-        exchange.record.phase = Phase::Headers;
+        exchange.record.phase = if exchange.request.is_complete() { Phase::Headers } else { Phase::Data };
         let mut moved = exchange.moved();
         let mut moved_ms = proxy.reactor.now_ms();
         loop {
@@ -134,6 +134,9 @@ impl Connection {
                 moved_ms = proxy.reactor.now_ms();
             }
             let answering = exchange.stage == Stage::Body;
+            if !answering && exchange.request.is_complete() {
+                exchange.record.phase = Phase::Headers;
+            }
             if self.client.broken() || (!answering && self.client_left(exchange)) {
                 return Err(Fault::ClientGone);
             }
@@ -167,12 +170,17 @@ impl Connection {
                 exchange.deaf = true;
                 Ok(Pumped::Done)
             }
+            Err(broken @ (Broken::Malformed(_) | Broken::TooLong)) => {
+                exchange.record.phase = Phase::Request;
+                Err(refused(broken))
+            }
             Err(broken) => Err(refused(broken)),
         }
     }
 
     fn pump_response(&self, exchange: &mut Exchange, ask: &Ask, held: &mut Option<Held>) -> Result<Pumped, Fault> {
-        loop {
+        // A backend that sends one interim response after the other must let others have their turn.
+        for _ in 0..STEPS_PER_TURN {
             match exchange.stage {
                 Stage::Head => {
                     let Some(backend) = held.as_ref() else { return Err(Fault::BackendGone) };
@@ -206,6 +214,7 @@ impl Connection {
                 }
             }
         }
+        Ok(Pumped::Yield)
     }
 
     /// Receives until a head is complete; its length, or `None` when the backend has nothing more at the moment.

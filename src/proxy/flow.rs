@@ -11,14 +11,11 @@
 //! ```
 
 use crate::http::body::{BodyDecoder, Framing, Malformed};
-use crate::limits::STEPS_PER_TURN;
+use crate::limits::{LARGE_BUFFER, MAX_ADDED, STEPS_PER_TURN};
 use crate::runtime::{Buffer, Buffers, Received, Stream};
 use std::fmt::Write;
 use std::io::IoSlice;
 use std::ops::Range;
-
-/// Bytes added to a head at most: the affinity cookie with its attributes, or the X-Forwarded fields, and framing.
-pub(super) const MAX_ADDED: usize = 768;
 
 /// Where a direction stands after a pump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,7 +228,7 @@ impl Flow {
         }
         self.clear_batch();
         // A body that outlives one receive streams through a large buffer while there are any.
-        if self.buffer.as_ref().is_none_or(|buffer| buffer.capacity() < crate::limits::LARGE_BUFFER) {
+        if self.buffer.as_ref().is_none_or(|buffer| buffer.capacity() < LARGE_BUFFER) {
             if let Some(large) = buffers.large() {
                 self.buffer = Some(large);
             } else if self.buffer.is_none() {

@@ -18,9 +18,6 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-/// Connections the kernel completes before they are accepted; it takes the lesser of this and `net.core.somaxconn`.
-const BACKLOG: i32 = 1024;
-
 /// What a receive found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
@@ -209,7 +206,8 @@ impl Listener {
             setsockopt(&socket, sockopt::Ipv6V6Only, &only_v6)?;
         }
         bind(socket.as_raw_fd(), &SockaddrStorage::from(*address))?;
-        listen(&socket, Backlog::new(BACKLOG)?)?;
+        // As many as `net.core.somaxconn` allows: musl's own idea of the most, 128, is older than the kernel's.
+        listen(&socket, Backlog::MAXALLOWABLE)?;
         let bound: SockaddrStorage = getsockname(socket.as_raw_fd())?;
         let address = to_std(&bound).unwrap_or(*address);
         let index = reactor.register_listener(&socket)?;
