@@ -106,13 +106,14 @@ A customer with a cookie jar: always the same server, which knows the session.
     curl -si -b jar -c jar {url}/
 25 customers who keep their cookies, four pages each: hits.
     time for i in $(seq 25); do curl -so /dev/null -b '' '{url}/[1-4]'; done
-25 who do not keep the balancer's (no jar), so that all servers get all of them: misses.
+25 without a jar, scattered over all servers, session cookie or not: misses.
     time for i in $(seq 25); do curl -so /dev/null -b SHOP=$RANDOM$i '{url}/[1-4]'; done
-200 requests at once for one server, at the database each: 20 in flight, the others wait.
+200 at once for one server, at the database each: 20 in flight, 180 wait.
     curl -Zso /dev/null --parallel-max 200 -b SRV=shop1 '{url}{checkout}?[1-3000]'
 A server dies: its customers move once, and get a new cookie.
     kill {victim}
-Processes: {kill}, database {database}. Ctrl-C ends all.
+Processes: {kill}, database {database}.
+Ctrl-C ends all.
 
 "
     )

@@ -31,12 +31,12 @@ impl Screen {
     /// # Errors
     /// When there is nobody any more to show it to.
     pub(super) fn show(&mut self, table: &str) -> io::Result<()> {
+        let writable = writable()?;
         if self.is_terminal {
-            let frame = frame(table);
-            return if writable() { write(&frame) } else { Ok(()) };
+            return if writable { write(&frame(table)) } else { Ok(()) };
         }
         self.calls += 1;
-        if self.calls <= EVERY || self.shown == table || !writable() {
+        if self.calls <= EVERY || self.shown == table || !writable {
             return Ok(());
         }
         self.calls = 1;
@@ -52,22 +52,29 @@ impl Screen {
     }
 }
 
-/// The bytes that draw the table at the cursor and put the cursor back, hidden.
+/// The bytes that draw the table at the cursor and put the cursor back, hidden. A line too long for the terminal is cut:
+/// wrapped, it would be two, and the cursor would come back to the wrong one.
 fn frame(table: &str) -> String {
     let above = "\x1b[K\n".repeat(ROOM_FOR_LOG);
     let table_lines = table.replace('\n', "\x1b[K\n");
-    format!("\x1b[?25l\r{above}{table_lines}\x1b[J\x1b[{}A", lines(table))
+    format!("\x1b[?25l\x1b[?7l\r{above}{table_lines}\x1b[J\x1b[{}A\x1b[?7h", lines(table))
 }
 
 fn lines(table: &str) -> usize {
     ROOM_FOR_LOG + table.lines().count()
 }
 
-/// Whether standard output takes a few bytes without blocking, or is broken.
-fn writable() -> bool {
+/// Whether standard output takes a few bytes without blocking.
+fn writable() -> io::Result<bool> {
     let stdout = io::stdout();
     let mut ready = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
-    matches!(poll(&mut ready, PollTimeout::ZERO), Ok(count) if count > 0)
+    poll(&mut ready, PollTimeout::ZERO)?;
+    let [ready] = ready;
+    let events = ready.revents().unwrap_or(PollFlags::empty());
+    if events.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL) {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    Ok(events.contains(PollFlags::POLLOUT))
 }
 
 fn write(text: &str) -> io::Result<()> {

@@ -25,8 +25,8 @@ pub(super) struct Table {
     pub waiting: u32,
 }
 
-/// The lines of a table for four servers.
-pub(super) const HEADING: &str = "server  state      pid  requests  in flight  queued  cache hits  misses  hit rate";
+/// What the columns are. A terminal of 80 columns holds it.
+pub(super) const HEADING: &str = "server  state     pid  requests  in flight  queued  cache hits  misses  hit %";
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,10 +57,10 @@ impl fmt::Display for Table {
 impl Row {
     fn write(&self, f: &mut fmt::Formatter<'_>, state: &str, pid: &str) -> fmt::Result {
         let Self { name, requests, in_flight, queued, cache: Stats { hits, misses }, .. } = self;
-        let rate = (hits * 100).checked_div(hits + misses).map_or_else(|| "-".into(), |rate| format!("{rate} %"));
+        let rate = (hits * 100).checked_div(hits + misses).map_or_else(|| "-".into(), |rate| rate.to_string());
         writeln!(
             f,
-            "{name:<7} {state:<5} {pid:>8} {requests:>9} {in_flight:>10} {queued:>7} {hits:>11} {misses:>7} {rate:>9}"
+            "{name:<7} {state:<5} {pid:>7} {requests:>9} {in_flight:>10} {queued:>7} {hits:>11} {misses:>7} {rate:>6}"
         )
     }
 }
@@ -85,10 +85,10 @@ mod tests {
             row("shop2", false, None, 0, Stats::default()),
         ];
         let expected = "\
-server  state      pid  requests  in flight  queued  cache hits  misses  hit rate
-shop1   UP        4711       100          2       1          90      10      90 %
-shop2   DOWN      gone         0          2       1           0       0         -
-all     1 UP                 100          4       7          90      10      90 %
+server  state     pid  requests  in flight  queued  cache hits  misses  hit %
+shop1   UP       4711       100          2       1          90      10     90
+shop2   DOWN     gone         0          2       1           0       0      -
+all     1 UP                100          4       7          90      10     90
 ";
         assert_eq!(Table { rows, waiting: 5 }.to_string(), expected);
     }
