@@ -11,3 +11,4 @@ pub mod config;
 pub mod runtime;
 pub mod proxy;
 pub mod operate;
+pub mod demo;

@@ -1,6 +1,6 @@
-//! Arguments to one of `run` and `check`.
+//! Arguments to one of `run`, `check` and `demo`.
 
-use beelance::operate;
+use beelance::{demo, operate};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,6 +9,8 @@ beelance, an HTTP/1.1 load balancer for small boards
 
   beelance run   [-c FILE]    run; FILE defaults to /etc/beelance.conf
   beelance check [-c FILE]    validate; print the effective configuration and the memory budget
+  beelance demo  [--port N]   four shop servers on loopback, the balancer before them, a live table;
+                              N defaults to 8080, or to a free port when that is taken
   beelance --help | --version
 
 Exit codes: 0 fine, 1 the configuration is wrong, 2 wrong usage, 3 the system refused something.
@@ -17,6 +19,7 @@ Exit codes: 0 fine, 1 the configuration is wrong, 2 wrong usage, 3 the system re
 enum Command {
     Run(PathBuf),
     Check(PathBuf),
+    Demo(Option<u16>),
     Print(String),
 }
 
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Run(path) => operate::run(&path),
         Command::Check(path) => operate::check(&path).map(|()| 0),
+        Command::Demo(port) => demo::run(port),
         Command::Print(text) => {
             print!("{text}");
             Ok(0)
@@ -50,13 +54,15 @@ fn parse() -> Result<Command, lexopt::Error> {
     let mut parser = lexopt::Parser::from_env();
     let mut word = None;
     let mut file = PathBuf::from("/etc/beelance.conf");
+    let mut port = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Print(USAGE.into())),
             Short('V') | Long("version") => {
                 return Ok(Command::Print(format!("beelance {}\n", env!("CARGO_PKG_VERSION"))));
             }
-            Short('c') if word.is_some() => file = parser.value()?.into(),
+            Short('c') if matches!(word.as_deref(), Some("run" | "check")) => file = parser.value()?.into(),
+            Long("port") if word.as_deref() == Some("demo") => port = Some(parser.value()?.parse()?),
             Value(value) if word.is_none() => word = Some(value.string()?),
             argument => return Err(argument.unexpected()),
         }
@@ -64,6 +70,7 @@ fn parse() -> Result<Command, lexopt::Error> {
     match word.as_deref() {
         Some("run") => Ok(Command::Run(file)),
         Some("check") => Ok(Command::Check(file)),
+        Some("demo") => Ok(Command::Demo(port)),
         Some(other) => Err(format!("unknown command `{other}`").into()),
         None => Err("a command is missing".into()),
     }

@@ -104,6 +104,12 @@ impl Proxy {
         }
     }
 
+    /// The loop its tasks run on.
+    #[must_use]
+    pub fn event_loop(&self) -> &'static Loop {
+        self.event_loop
+    }
+
     /// Client connections there are.
     #[must_use]
     pub fn connections(&self) -> usize {

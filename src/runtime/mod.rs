@@ -12,12 +12,14 @@ pub mod buffer;
 pub mod clock;
 pub mod deadlines;
 mod event_loop;
+mod process;
 mod reactor;
 mod seat;
 mod socket;
 
 pub use buffer::{Buffer, Buffers, Need};
 pub use event_loop::Loop;
+pub use process::Child;
 pub use reactor::Reactor;
 pub use seat::{Elapsed, NEVER, Seat};
 pub use socket::{Listener, Received, Stream, is_exhaustion};
