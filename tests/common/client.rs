@@ -1,7 +1,8 @@
 //! A raw client: exact bytes out, one strictly read response in.
 
 use super::DEADLINE;
-use super::backend::{is_token, reset_on_close};
+use super::port::reset_on_close;
+use super::request::is_token;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
@@ -151,7 +152,8 @@ impl Client {
         }
     }
 
-    fn any_response(&mut self, to_head: bool) -> Result<Response, String> {
+    /// The next response, be it a 1xx, or what is wrong with it.
+    pub fn any_response(&mut self, to_head: bool) -> Result<Response, String> {
         let head = self.head()?;
         let status = parse_head(&head)?;
         let mut response = Response { status, head, body: Vec::new(), framing: Framing::None };

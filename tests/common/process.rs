@@ -122,9 +122,23 @@ impl Beelance {
     /// Runs with the given file, once all its listeners are listening.
     #[track_caller]
     pub fn start(config: &str) -> Self {
+        Self::start_by(command(), config)
+    }
+
+    /// The same, with what runs the binary.
+    #[track_caller]
+    pub fn start_by(command: Command, config: &str) -> Self {
+        let mut beelance = Self::start_unread(command, config);
+        beelance.read_log();
+        beelance
+    }
+
+    /// The same, but nobody reads its standard error before [`Self::read_log`].
+    #[track_caller]
+    pub fn start_unread(mut command: Command, config: &str) -> Self {
         let count = config.lines().filter(|line| is_listener(line)).count();
         let config = ConfigFile::new(config);
-        let mut child = command()
+        let mut child = command
             .args(["run", "-c"])
             .arg(config.path())
             .stdin(Stdio::null())
@@ -132,8 +146,25 @@ impl Beelance {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|e| panic!("beelance does not start: {e}"));
-        let log = Arc::new(Log::default());
-        let (stderr, kept) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        let (stdout, (found, listening)) = (child.stdout.take().unwrap(), mpsc::channel());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = found.send(line);
+            }
+        });
+        let mut beelance = Self { child, config, listeners: Vec::new(), log: Arc::new(Log::default()) };
+        let end = Instant::now() + DEADLINE;
+        while beelance.listeners.len() < count {
+            let line = listening.recv_timeout(end.saturating_duration_since(Instant::now()));
+            let line = line.unwrap_or_else(|e| panic!("`listening on` {count} times, then requests; instead: {e}"));
+            beelance.listeners.push(announced(&line));
+        }
+        beelance
+    }
+
+    /// Reads standard error from now on.
+    pub fn read_log(&mut self) {
+        let (stderr, kept) = (self.child.stderr.take().unwrap(), Arc::clone(&self.log));
         std::thread::spawn(move || {
             let mut reader = BufReader::new(stderr);
             let mut line = Vec::new();
@@ -144,20 +175,6 @@ impl Beelance {
                 kept.changed.notify_all();
             }
         });
-        let (stdout, (found, listening)) = (child.stdout.take().unwrap(), mpsc::channel());
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let _ = found.send(line);
-            }
-        });
-        let mut beelance = Self { child, config, listeners: Vec::new(), log };
-        let end = Instant::now() + DEADLINE;
-        while beelance.listeners.len() < count {
-            let line = listening.recv_timeout(end.saturating_duration_since(Instant::now()));
-            let line = line.unwrap_or_else(|e| panic!("`listening on` {count} times, then requests; instead: {e}"));
-            beelance.listeners.push(announced(&line));
-        }
-        beelance
     }
 
     /// Listener `web` before the backends `s1`, `s2`, ... of pool `default`, and more lines. The access log is on.
@@ -272,6 +289,11 @@ impl Drop for Beelance {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
+            if let Some(mut unread) = self.child.stderr.take() {
+                let mut text = String::new();
+                let _ = unread.read_to_string(&mut text);
+                self.log.lines.lock().unwrap().extend(text.lines().map(str::to_owned));
+            }
             let lines = self.log.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let last = lines.len().saturating_sub(30);
             eprintln!("--- beelance's standard error, the last lines:\n{}\n---", lines[last..].join("\n"));
