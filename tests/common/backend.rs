@@ -28,12 +28,12 @@ pub struct Backend {
 impl Backend {
     /// Calls `handler` with each complete request.
     pub fn start(handler: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> Self {
-        Self::new(false, Box::new(handler))
+        Self::new(false, Box::new(handler), Port::take())
     }
 
     /// Calls `handler` as soon as a head is there; [`Step::ReadBody`] reads the body.
     pub fn at_head(handler: impl Fn(&Request) -> Vec<Step> + Send + Sync + 'static) -> Self {
-        Self::new(true, Box::new(handler))
+        Self::new(true, Box::new(handler), Port::take())
     }
 
     /// Answers everything with 200 and its name, `HEAD` without the name.
@@ -41,14 +41,19 @@ impl Backend {
         Self::start(move |request| ok_to(request, name.as_bytes()))
     }
 
+    /// The same, on this port.
+    pub fn named_on(name: &'static str, port: Port) -> Self {
+        Self::new(false, Box::new(move |request| ok_to(request, name.as_bytes())), port)
+    }
+
     /// Answers every request with these steps.
     pub fn scripted(steps: Vec<Step>) -> Self {
         Self::start(move |_| steps.clone())
     }
 
-    fn new(at_head: bool, handler: Box<Handler>) -> Self {
+    fn new(at_head: bool, handler: Box<Handler>, port: Port) -> Self {
         let shared = Arc::new(Shared::new(at_head, handler));
-        let mut backend = Self { shared, port: Port::take(), running: None };
+        let mut backend = Self { shared, port, running: None };
         backend.restart();
         backend
     }
@@ -89,6 +94,12 @@ impl Backend {
     /// How many connections were accepted, probes' included.
     pub fn accepted(&self) -> usize {
         self.shared.lock().accepted
+    }
+
+    /// Waits until so many connections are open.
+    #[track_caller]
+    pub fn wait_open(&self, count: usize) {
+        self.wait(&format!("{count} open connections"), |state| state.streams.len() == count);
     }
 
     /// How many requests for `/healthz` came.

@@ -283,6 +283,19 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
+    /// Neither sends nor reads any more; other ends of the same connection end too.
+    pub fn hang_up(&self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Whether nothing has come yet, without waiting.
+    pub fn is_silent(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let silent = matches!(self.stream.peek(&mut [0]), Err(e) if e.kind() == ErrorKind::WouldBlock);
+        self.stream.set_nonblocking(false).unwrap();
+        silent && self.unread.is_empty()
+    }
+
     /// Leaves with a reset.
     pub fn reset(self) {
         reset_on_close(&self.stream);

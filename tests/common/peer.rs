@@ -91,6 +91,7 @@ impl Peer {
             }
             match step {
                 Step::Send(bytes) => self.send(&bytes)?,
+                Step::Repeat(bytes, times) => (0..times).try_for_each(|_| self.send(&bytes))?,
                 Step::Dribble(bytes) => bytes.chunks(1).try_for_each(|byte| self.send(byte))?,
                 Step::ReadBody => {
                     let body = self.body(request);

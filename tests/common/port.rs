@@ -3,9 +3,9 @@
 use super::eventually;
 use nix::sys::socket::sockopt::{Linger, ReuseAddr};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, getsockname, listen, setsockopt, socket,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, getsockname, listen, setsockopt, socket,
 };
-use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// A port where connections are refused, and nobody else listens, as long as the value lives.
@@ -15,25 +15,38 @@ pub struct Port {
 }
 
 impl Port {
+    /// One of 127.0.0.1.
     pub fn take() -> Self {
-        let holder = bound(SockaddrIn::new(127, 0, 0, 1, 0)).unwrap();
-        let name: SockaddrIn = getsockname(holder.as_raw_fd()).unwrap();
-        Self { address: SocketAddrV4::from(name).into(), _holder: holder }
+        Self::of("127.0.0.1:0")
+    }
+
+    /// One of ::1.
+    pub fn take_v6() -> Self {
+        Self::of("[::1]:0")
+    }
+
+    #[track_caller]
+    fn of(address: &str) -> Self {
+        let holder = bound(address.parse().unwrap()).unwrap_or_else(|e| panic!("{address}: {e}"));
+        let name: SockaddrStorage = getsockname(holder.as_raw_fd()).unwrap();
+        let v4 = name.as_sockaddr_in().map(|name| SocketAddr::from(SocketAddrV4::from(*name)));
+        let v6 = name.as_sockaddr_in6().map(|name| SocketAddr::from(SocketAddrV6::from(*name)));
+        Self { address: v4.or(v6).unwrap(), _holder: holder }
     }
 
     /// Listens on it. The system may need a moment to forget connections that closed just now.
     pub fn listener(&self) -> TcpListener {
-        let SocketAddr::V4(address) = self.address else { unreachable!("taken as IPv4") };
-        let fd = eventually("the port is free again", || bound(address.into()).ok());
+        let fd = eventually("the port is free again", || bound(self.address).ok());
         listen(&fd, Backlog::new(1024).unwrap()).unwrap();
         TcpListener::from(fd)
     }
 }
 
-fn bound(address: SockaddrIn) -> nix::Result<OwnedFd> {
-    let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+fn bound(address: SocketAddr) -> nix::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&fd, ReuseAddr, &true)?;
-    bind(fd.as_raw_fd(), &address)?;
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
     Ok(fd)
 }
 

@@ -24,6 +24,20 @@ pub fn command() -> Command {
     command
 }
 
+/// The same, with so many file descriptors at most.
+pub fn command_with_descriptors(count: usize) -> Command {
+    let plain = command();
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &format!("ulimit -Hn {count} && exec \"$0\" \"$@\"")]);
+    command.arg(plain.get_program()).args(plain.get_args());
+    command
+}
+
+/// Whether the binary runs as it is, not in an emulator.
+pub fn is_native() -> bool {
+    std::env::var("BEELANCE_RUNNER").unwrap_or_default().is_empty()
+}
+
 /// A path nobody else uses, in the system's temporary folder.
 pub fn temporary(name: &str) -> PathBuf {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -213,6 +227,30 @@ impl Beelance {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Processor time so far, in ticks of 10 ms (of the emulator with it).
+    pub fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The name in parentheses may hold blanks; the eleventh and twelfth field behind it are user and system.
+        let fields = stat.rsplit_once(") ").unwrap().1.split(' ').skip(11).take(2);
+        fields.map(|field| field.parse::<u64>().unwrap()).sum()
+    }
+
+    /// How often its threads went to sleep so far: each was woken as often.
+    pub fn wakeups(&self) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let of = |task: std::io::Result<std::fs::DirEntry>| -> Option<u64> {
+            let status = std::fs::read_to_string(task.ok()?.path().join("status")).ok()?;
+            let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            line.trim().parse().ok()
+        };
+        tasks.filter_map(of).sum()
+    }
+
+    /// File descriptors that are open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
     pub fn signal(&self, signal: Signal) {

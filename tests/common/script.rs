@@ -7,6 +7,8 @@ use super::request::Request;
 pub enum Step {
     /// These bytes in as few segments as the system likes.
     Send(Vec<u8>),
+    /// These bytes so many times.
+    Repeat(Vec<u8>, usize),
     /// These bytes one by one, each in a segment of its own.
     Dribble(Vec<u8>),
     /// The request's body, when the handler was called at the head.
