@@ -28,7 +28,7 @@ pub fn command() -> Command {
 pub fn command_with_descriptors(count: usize) -> Command {
     let plain = command();
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", &format!("ulimit -Hn {count} && exec \"$0\" \"$@\"")]);
+    command.args(["-c", &format!("ulimit -n {count} && exec \"$0\" \"$@\"")]);
     command.arg(plain.get_program()).args(plain.get_args());
     command
 }
