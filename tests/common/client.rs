@@ -264,6 +264,16 @@ impl Client {
         std::mem::take(&mut self.unread)
     }
 
+    /// How many bytes come until the end of the connection.
+    pub fn count_until_end(&mut self) -> u64 {
+        let mut count = self.unread.len() as u64;
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(n @ 1..) = self.stream.read(&mut buffer) {
+            count += n as u64;
+        }
+        count
+    }
+
     /// Waits for the end of the connection; nothing may come before it.
     #[track_caller]
     pub fn ends(&mut self) {

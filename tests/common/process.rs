@@ -176,6 +176,11 @@ impl Beelance {
         beelance
     }
 
+    /// Closes the end that would read standard error.
+    pub fn close_log(&mut self) {
+        drop(self.child.stderr.take());
+    }
+
     /// Reads standard error from now on.
     pub fn read_log(&mut self) {
         let (stderr, kept) = (self.child.stderr.take().unwrap(), Arc::clone(&self.log));
@@ -333,8 +338,9 @@ impl Drop for Beelance {
                 self.log.lines.lock().unwrap().extend(text.lines().map(str::to_owned));
             }
             let lines = self.log.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let last = lines.len().saturating_sub(30);
-            eprintln!("--- beelance's standard error, the last lines:\n{}\n---", lines[last..].join("\n"));
+            let last = &lines[lines.len().saturating_sub(30)..];
+            let cut: Vec<String> = last.iter().map(|line| line.chars().take(300).collect()).collect();
+            eprintln!("--- beelance's standard error, the last lines:\n{}\n---", cut.join("\n"));
         }
     }
 }
