@@ -18,7 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Short, because many of these requests never come to their end.
 const HURRIED: &str = "timeout.client = 100ms\ntimeout.http-request = 100ms\ntimeout.http-keep-alive = 20ms\n\
                        timeout.server = 2s\npool.*.cookie = SRV\npool.*.check.uri = /healthz\n\
-                       pool.*.check.inter = 100ms\nlog.level = off\n";
+                       pool.*.check.inter = 100ms\npool.*.check.timeout = 5s\nlog.level = off\n";
 
 const SEEDS: [&str; 7] = [
     "GET /a/b?c=d HTTP/1.1\r\nHost: example.com\r\nAccept: */*\r\nConnection: close\r\n\r\n",

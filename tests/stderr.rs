@@ -74,7 +74,7 @@ fn a_full_pipe_does_not_stop_the_messages_about_servers_either() {
         _ => ok(b"fickle"),
     });
     let two = Backend::named("two");
-    let more = "pool.*.check.uri = /probe\npool.*.check.inter = 20ms\npool.*.check.rise = 1\npool.*.check.fall = 1\n";
+    let more = "pool.*.check.uri = /probe\npool.*.check.inter = 20ms\npool.*.check.timeout = 5s\npool.*.check.rise = 1\npool.*.check.fall = 1\n";
     let beelance = Beelance::start_unread(command(), &(listener_and(&[&fickle, &two]) + more));
     fill(&beelance);
     // More lines than a pipe that was just found full has room for.
