@@ -129,7 +129,8 @@ fn one_connection_many_users() {
 #[test]
 fn a_dead_servers_users_move_once() {
     let (mut one, two) = (Backend::named("one"), Backend::named("two"));
-    let beelance = Beelance::before(&[&one, &two], &format!("{COOKIE}pool.*.check.inter = 50ms\n"));
+    let beelance =
+        Beelance::before(&[&one, &two], &format!("{COOKIE}pool.*.check.inter = 50ms\npool.*.check.timeout = 5s\n"));
     let mut users: Vec<User> = (0..8).map(|_| User::new(beelance.web(), "SRV")).collect();
     let homes: Vec<String> = users.iter_mut().map(|user| user.get("/").text().to_owned()).collect();
     assert!(homes.iter().any(|home| home == "one") && homes.iter().any(|home| home == "two"), "{homes:?}");

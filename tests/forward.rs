@@ -9,10 +9,10 @@
 
 mod common;
 
-use common::backend::{Backend, Request, Step, ok, ok_to, send, settled};
+use common::backend::{Backend, Request, Step, ok, ok_to, send};
 use common::client::Framing;
 use common::process::Beelance;
-use common::{assert_same, chunked, pattern, scale};
+use common::{assert_same, chunked, pattern, scale, settled};
 use std::sync::Arc;
 
 const SIZES: [usize; 9] = [0, 1, 2047, 2048, 2049, 16383, 16384, 16385, 1_000_000];

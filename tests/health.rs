@@ -15,8 +15,8 @@ use common::process::{Beelance, listener_and};
 use common::scale;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-const TCP: &str = "pool.*.check.inter = 50ms\n";
-const HTTP: &str = "pool.*.check.inter = 50ms\npool.*.check.uri = /healthz\n";
+const TCP: &str = "pool.*.check.inter = 50ms\npool.*.check.timeout = 5s\n";
+const HTTP: &str = "pool.*.check.inter = 50ms\npool.*.check.timeout = 5s\npool.*.check.uri = /healthz\n";
 
 #[test]
 fn a_dead_server_is_taken_out_and_comes_back() {
@@ -57,7 +57,7 @@ fn rise_and_fall_count_in_a_row() {
         },
         _ => ok(b"one"),
     });
-    let more = "pool.*.check.inter = 20ms\npool.*.check.uri = /probe\npool.*.check.fall = 3\npool.*.check.rise = 2\n";
+    let more = "pool.*.check.inter = 20ms\npool.*.check.timeout = 5s\npool.*.check.uri = /probe\npool.*.check.fall = 3\npool.*.check.rise = 2\n";
     let beelance = Beelance::before(&[&backend], more);
     let probes = || backend.requests().iter().filter(|request| request.target() == "/probe").count();
     beelance.wait_change("s1", "down", 1);
@@ -91,7 +91,8 @@ fn what_a_probe_asks_and_what_it_takes_for_health() {
         };
         let backend =
             Backend::start(move |request| if request.target() == "/probe?x=1" { send(&reply) } else { ok(b"one") });
-        let config = format!("pool.*.check.inter = 30ms\npool.*.check.uri = /probe?x=1\n{more}");
+        let config =
+            format!("pool.*.check.inter = 30ms\npool.*.check.timeout = 5s\npool.*.check.uri = /probe?x=1\n{more}");
         let beelance = Beelance::before(&[&backend], &config);
         if well {
             backend.wait_requests(6);

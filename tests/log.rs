@@ -161,7 +161,7 @@ const SCENES: &[Scene] = &[
     Scene {
         name: "no server is up",
         states: &["SCNN", "SCN-", "SC--"],
-        config: "pool.*.cookie = SRV\npool.*.check.uri = /healthz\npool.*.check.inter = 50ms\n",
+        config: "pool.*.cookie = SRV\npool.*.check.uri = /healthz\npool.*.check.inter = 50ms\npool.*.check.timeout = 5s\n",
         backend: || {
             let backend = well();
             backend.set_health(500);
@@ -306,7 +306,7 @@ fn termination_states() {
 #[test]
 fn a_moved_user_and_a_refused_server() {
     let (mut one, two) = (Backend::named("one"), Backend::named("two"));
-    let more = "pool.*.cookie = SRV\npool.*.check.inter = 50ms\n";
+    let more = "pool.*.cookie = SRV\npool.*.check.inter = 50ms\npool.*.check.timeout = 5s\n";
     let beelance = Beelance::before(&[&one, &two], more);
     one.stop();
     beelance.wait_change("s1", "down", 1);

@@ -1,7 +1,8 @@
 //! A raw client: exact bytes out, one strictly read response in.
 
 use super::DEADLINE;
-use super::backend::{is_token, reset_on_close};
+use super::port::reset_on_close;
+use super::request::is_token;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
@@ -151,7 +152,8 @@ impl Client {
         }
     }
 
-    fn any_response(&mut self, to_head: bool) -> Result<Response, String> {
+    /// The next response, be it a 1xx, or what is wrong with it.
+    pub fn any_response(&mut self, to_head: bool) -> Result<Response, String> {
         let head = self.head()?;
         let status = parse_head(&head)?;
         let mut response = Response { status, head, body: Vec::new(), framing: Framing::None };
@@ -262,6 +264,16 @@ impl Client {
         std::mem::take(&mut self.unread)
     }
 
+    /// How many bytes come until the end of the connection.
+    pub fn count_until_end(&mut self) -> u64 {
+        let mut count = self.unread.len() as u64;
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(n @ 1..) = self.stream.read(&mut buffer) {
+            count += n as u64;
+        }
+        count
+    }
+
     /// Waits for the end of the connection; nothing may come before it.
     #[track_caller]
     pub fn ends(&mut self) {
@@ -279,6 +291,19 @@ impl Client {
     /// Sends no more, still reads.
     pub fn half_close(&mut self) {
         self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
+    /// Neither sends nor reads any more; other ends of the same connection end too.
+    pub fn hang_up(&self) {
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// Whether nothing has come yet, without waiting.
+    pub fn is_silent(&self) -> bool {
+        self.stream.set_nonblocking(true).unwrap();
+        let silent = matches!(self.stream.peek(&mut [0]), Err(e) if e.kind() == ErrorKind::WouldBlock);
+        self.stream.set_nonblocking(false).unwrap();
+        silent && self.unread.is_empty()
     }
 
     /// Leaves with a reset.

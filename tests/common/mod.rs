@@ -1,14 +1,19 @@
 //! What the end-to-end tests share: the real process, scripted backends, a raw client, nginx, access-log lines.
 //!
 //! Everything waits for events, with one generous deadline, because the same tests run under qemu on busy machines.
-#![allow(dead_code, reason = "each test file is a crate of its own and uses a part of this")]
+#![allow(dead_code, unused_imports, reason = "each test file is a crate of its own and uses a part of this")]
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
 pub mod access;
 pub mod backend;
 pub mod client;
+pub mod memory;
 pub mod nginx;
+pub mod peer;
+pub mod port;
 pub mod process;
+pub mod request;
+pub mod script;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -33,6 +38,18 @@ pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < end, "not within {DEADLINE:?}: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Waits until a value that only time can settle has stopped changing.
+pub fn settled(mut value: impl FnMut() -> u64) -> u64 {
+    let (mut last, mut since) = (value(), Instant::now());
+    eventually("the value settles", || {
+        let now = value();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        (since.elapsed() > Duration::from_millis(500)).then_some(now)
+    })
 }
 
 /// `n` bytes in which a lost, doubled or moved piece shows.

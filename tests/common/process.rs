@@ -24,6 +24,20 @@ pub fn command() -> Command {
     command
 }
 
+/// The same, with so many file descriptors at most.
+pub fn command_with_descriptors(count: usize) -> Command {
+    let plain = command();
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &format!("ulimit -n {count} && exec \"$0\" \"$@\"")]);
+    command.arg(plain.get_program()).args(plain.get_args());
+    command
+}
+
+/// Whether the binary runs as it is, not in an emulator.
+pub fn is_native() -> bool {
+    std::env::var("BEELANCE_RUNNER").unwrap_or_default().is_empty()
+}
+
 /// A path nobody else uses, in the system's temporary folder.
 pub fn temporary(name: &str) -> PathBuf {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -122,9 +136,23 @@ impl Beelance {
     /// Runs with the given file, once all its listeners are listening.
     #[track_caller]
     pub fn start(config: &str) -> Self {
+        Self::start_by(command(), config)
+    }
+
+    /// The same, with what runs the binary.
+    #[track_caller]
+    pub fn start_by(command: Command, config: &str) -> Self {
+        let mut beelance = Self::start_unread(command, config);
+        beelance.read_log();
+        beelance
+    }
+
+    /// The same, but nobody reads its standard error before [`Self::read_log`].
+    #[track_caller]
+    pub fn start_unread(mut command: Command, config: &str) -> Self {
         let count = config.lines().filter(|line| is_listener(line)).count();
         let config = ConfigFile::new(config);
-        let mut child = command()
+        let mut child = command
             .args(["run", "-c"])
             .arg(config.path())
             .stdin(Stdio::null())
@@ -132,8 +160,30 @@ impl Beelance {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|e| panic!("beelance does not start: {e}"));
-        let log = Arc::new(Log::default());
-        let (stderr, kept) = (child.stderr.take().unwrap(), Arc::clone(&log));
+        let (stdout, (found, listening)) = (child.stdout.take().unwrap(), mpsc::channel());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = found.send(line);
+            }
+        });
+        let mut beelance = Self { child, config, listeners: Vec::new(), log: Arc::new(Log::default()) };
+        let end = Instant::now() + DEADLINE;
+        while beelance.listeners.len() < count {
+            let line = listening.recv_timeout(end.saturating_duration_since(Instant::now()));
+            let line = line.unwrap_or_else(|e| panic!("`listening on` {count} times, then requests; instead: {e}"));
+            beelance.listeners.push(announced(&line));
+        }
+        beelance
+    }
+
+    /// Closes the end that would read standard error.
+    pub fn close_log(&mut self) {
+        drop(self.child.stderr.take());
+    }
+
+    /// Reads standard error from now on.
+    pub fn read_log(&mut self) {
+        let (stderr, kept) = (self.child.stderr.take().unwrap(), Arc::clone(&self.log));
         std::thread::spawn(move || {
             let mut reader = BufReader::new(stderr);
             let mut line = Vec::new();
@@ -144,20 +194,6 @@ impl Beelance {
                 kept.changed.notify_all();
             }
         });
-        let (stdout, (found, listening)) = (child.stdout.take().unwrap(), mpsc::channel());
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let _ = found.send(line);
-            }
-        });
-        let mut beelance = Self { child, config, listeners: Vec::new(), log };
-        let end = Instant::now() + DEADLINE;
-        while beelance.listeners.len() < count {
-            let line = listening.recv_timeout(end.saturating_duration_since(Instant::now()));
-            let line = line.unwrap_or_else(|e| panic!("`listening on` {count} times, then requests; instead: {e}"));
-            beelance.listeners.push(announced(&line));
-        }
-        beelance
     }
 
     /// Listener `web` before the backends `s1`, `s2`, ... of pool `default`, and more lines. The access log is on.
@@ -196,6 +232,30 @@ impl Beelance {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Processor time so far, in ticks of 10 ms (of the emulator with it).
+    pub fn ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The name in parentheses may hold blanks; the eleventh and twelfth field behind it are user and system.
+        let fields = stat.rsplit_once(") ").unwrap().1.split(' ').skip(11).take(2);
+        fields.map(|field| field.parse::<u64>().unwrap()).sum()
+    }
+
+    /// How often its threads went to sleep so far: each was woken as often.
+    pub fn wakeups(&self) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let of = |task: std::io::Result<std::fs::DirEntry>| -> Option<u64> {
+            let status = std::fs::read_to_string(task.ok()?.path().join("status")).ok()?;
+            let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+            line.trim().parse().ok()
+        };
+        tasks.filter_map(of).sum()
+    }
+
+    /// File descriptors that are open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -272,9 +332,15 @@ impl Drop for Beelance {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
+            if let Some(mut unread) = self.child.stderr.take() {
+                let mut text = String::new();
+                let _ = unread.read_to_string(&mut text);
+                self.log.lines.lock().unwrap().extend(text.lines().map(str::to_owned));
+            }
             let lines = self.log.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let last = lines.len().saturating_sub(30);
-            eprintln!("--- beelance's standard error, the last lines:\n{}\n---", lines[last..].join("\n"));
+            let last = &lines[lines.len().saturating_sub(30)..];
+            let cut: Vec<String> = last.iter().map(|line| line.chars().take(300).collect()).collect();
+            eprintln!("--- beelance's standard error, the last lines:\n{}\n---", cut.join("\n"));
         }
     }
 }

@@ -1,0 +1,251 @@
+//! One accepted connection of a scripted backend: reads requests strictly, does what the handler says.
+
+use super::memory::Shared;
+use super::port::reset_on_close;
+use super::request::{Request, is_token};
+use super::script::Step;
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Why a connection is over.
+enum Over {
+    /// The peer is gone, or the backend was stopped.
+    Gone,
+    /// What came is no HTTP.
+    Broken(String),
+}
+
+/// One accepted connection.
+pub struct Peer {
+    pub stream: TcpStream,
+    pub unread: Vec<u8>,
+    pub shared: Arc<Shared>,
+    pub epoch: usize,
+    pub connection: usize,
+    /// Whether its request counts as in flight.
+    pub counts: Cell<bool>,
+}
+
+impl Peer {
+    /// Serves requests until the connection is over.
+    pub fn serve(mut self) {
+        let _ = self.stream.set_nodelay(true);
+        let mut index = 0;
+        loop {
+            match self.exchange(index) {
+                Ok(true) => index += 1,
+                Ok(false) => break,
+                Err(Over::Gone) => break,
+                Err(Over::Broken(what)) => {
+                    self.shared.change(|state| state.problems.push(what));
+                    break;
+                }
+            }
+        }
+        self.shared.change(|state| {
+            let own = self.stream.peer_addr().ok();
+            state.streams.retain(|stream| own.is_none() || stream.peer_addr().ok() != own);
+        });
+    }
+
+    /// One request and its reply; whether another may follow.
+    fn exchange(&mut self, index: usize) -> Result<bool, Over> {
+        let head = self.head()?;
+        let connection = self.connection;
+        let mut request = Request { connection, index, head, body: Vec::new(), complete: false };
+        if request.target() == "/healthz" {
+            let status = self.shared.change(|state| {
+                state.probes.push(Instant::now());
+                state.health
+            });
+            self.send(format!("HTTP/1.1 {status} Health\r\nContent-Length: 2\r\n\r\nok").as_bytes())?;
+            return Ok(!request.is_last());
+        }
+        self.enter()?;
+        let result = self.answer(&mut request);
+        self.leave();
+        if matches!(result, Err(Over::Gone)) {
+            self.shared.change(|state| state.left += usize::from(state.epoch == self.epoch));
+        }
+        Ok(result? && !request.is_last())
+    }
+
+    fn answer(&mut self, request: &mut Request) -> Result<bool, Over> {
+        let place = if self.shared.at_head {
+            self.remember(request)
+        } else {
+            let body = self.body(request);
+            let place = self.remember(request);
+            body?;
+            place
+        };
+        self.gate()?;
+        let steps = (self.shared.handler)(request);
+        let last = steps.iter().rposition(|step| !matches!(step, Step::ReadBody | Step::Hang));
+        for (number, step) in steps.into_iter().enumerate() {
+            if Some(number) == last {
+                self.leave(); // before the peer can know that the reply is complete
+            }
+            match step {
+                Step::Send(bytes) => self.send(&bytes)?,
+                Step::Repeat(bytes, times) => (0..times).try_for_each(|_| self.send(&bytes))?,
+                Step::Dribble(bytes) => bytes.chunks(1).try_for_each(|byte| self.send(byte))?,
+                Step::ReadBody => {
+                    let body = self.body(request);
+                    self.shared.change(|state| state.requests[place] = request.clone());
+                    body?;
+                }
+                Step::Close => return Ok(false),
+                Step::Reset => {
+                    reset_on_close(&self.stream);
+                    // The clone kept for `stop` must not keep the socket alive.
+                    let own = self.stream.peer_addr().ok();
+                    self.shared.change(|state| state.streams.retain(|s| s.peer_addr().ok() != own));
+                    return Ok(false);
+                }
+                Step::Hang => loop {
+                    self.fill()?;
+                },
+            }
+        }
+        Ok(true)
+    }
+
+    fn remember(&self, request: &Request) -> usize {
+        self.shared.change(|state| {
+            state.requests.push(request.clone());
+            state.requests.len() - 1
+        })
+    }
+
+    fn enter(&self) -> Result<(), Over> {
+        let epoch = self.epoch;
+        self.shared.change(|state| {
+            if state.epoch != epoch {
+                return Err(Over::Gone);
+            }
+            state.in_flight += 1;
+            state.most_in_flight = state.most_in_flight.max(state.in_flight);
+            Ok(())
+        })?;
+        self.counts.set(true);
+        Ok(())
+    }
+
+    fn leave(&self) {
+        if self.counts.replace(false) {
+            self.shared.change(|state| state.in_flight -= usize::from(state.epoch == self.epoch));
+        }
+    }
+
+    /// Waits for its turn while requests are held.
+    fn gate(&self) -> Result<(), Over> {
+        let mut state = self.shared.lock();
+        let ticket = state.tickets;
+        state.tickets += 1;
+        while state.passes <= ticket {
+            if state.epoch != self.epoch {
+                return Err(Over::Gone);
+            }
+            state = self.shared.changed.wait(state).unwrap();
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), Over> {
+        for piece in bytes.chunks(16 * 1024) {
+            self.stream.write_all(piece).map_err(|_| Over::Gone)?;
+            self.shared.change(|state| state.sent += piece.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// More bytes from the peer.
+    fn fill(&mut self) -> Result<(), Over> {
+        let mut buffer = [0; 16 * 1024];
+        match self.stream.read(&mut buffer) {
+            Ok(n) if n > 0 => {
+                self.unread.extend_from_slice(&buffer[..n]);
+                Ok(())
+            }
+            _ => Err(Over::Gone),
+        }
+    }
+
+    fn take(&mut self, count: usize, into: &mut Vec<u8>) -> Result<(), Over> {
+        let mut missing = count;
+        while missing > 0 {
+            if self.unread.is_empty() {
+                self.fill()?;
+            }
+            let taken = missing.min(self.unread.len());
+            into.extend(self.unread.drain(..taken));
+            missing -= taken;
+        }
+        Ok(())
+    }
+
+    fn head(&mut self) -> Result<String, Over> {
+        let end = loop {
+            if let Some(at) = self.unread.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            self.fill()?;
+        };
+        let head = String::from_utf8(self.unread.drain(..end).collect());
+        let head = head.map_err(|e| Over::Broken(format!("a head that is no text: {e}")))?;
+        let lines = head.strip_suffix("\r\n\r\n").unwrap_or_default();
+        let sound = lines.split("\r\n").enumerate().all(|(number, line)| match number {
+            0 => line.split(' ').count() == 3 && line.contains(" HTTP/1."),
+            _ => line.split_once(':').is_some_and(|(name, _)| is_token(name)) && !line.contains(['\r', '\n', '\0']),
+        });
+        if sound { Ok(head) } else { Err(Over::Broken(format!("a broken head: {head:?}"))) }
+    }
+
+    fn body(&mut self, request: &mut Request) -> Result<(), Over> {
+        let (lengths, codings) = (request.all("content-length"), request.all("transfer-encoding"));
+        match (lengths.as_slice(), codings.as_slice()) {
+            ([], []) => {}
+            ([length], []) => {
+                let length = length.parse().map_err(|_| Over::Broken(format!("Content-Length {length:?}")))?;
+                self.take(length, &mut request.body)?;
+            }
+            ([], [coding]) if coding.eq_ignore_ascii_case("chunked") => self.chunks(&mut request.body)?,
+            _ => return Err(Over::Broken(format!("framing that is not clear: {:?}", request.head))),
+        }
+        request.complete = true;
+        Ok(())
+    }
+
+    fn chunks(&mut self, body: &mut Vec<u8>) -> Result<(), Over> {
+        loop {
+            let line = self.line()?;
+            let digits = line.split(';').next().unwrap_or_default().trim_end();
+            let size = usize::from_str_radix(digits, 16).map_err(|_| Over::Broken(format!("chunk size {line:?}")))?;
+            if size == 0 {
+                while !self.line()?.is_empty() {}
+                return Ok(());
+            }
+            self.take(size, body)?;
+            let mut end = Vec::new();
+            self.take(2, &mut end)?;
+            if end != b"\r\n" {
+                return Err(Over::Broken(format!("a chunk ends with {end:?}")));
+            }
+        }
+    }
+
+    fn line(&mut self) -> Result<String, Over> {
+        let end = loop {
+            if let Some(at) = self.unread.windows(2).position(|two| two == b"\r\n") {
+                break at;
+            }
+            self.fill()?;
+        };
+        let line: Vec<u8> = self.unread.drain(..end + 2).take(end).collect();
+        String::from_utf8(line).map_err(|e| Over::Broken(format!("a line that is no text: {e}")))
+    }
+}

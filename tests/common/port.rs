@@ -1,0 +1,56 @@
+//! A port of one's own, and how a connection to it may end.
+
+use super::eventually;
+use nix::sys::socket::sockopt::{Linger, ReuseAddr};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, getsockname, listen, setsockopt, socket,
+};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// A port where connections are refused, and nobody else listens, as long as the value lives.
+pub struct Port {
+    pub address: SocketAddr,
+    _holder: OwnedFd,
+}
+
+impl Port {
+    /// One of 127.0.0.1.
+    pub fn take() -> Self {
+        Self::of("127.0.0.1:0")
+    }
+
+    /// One of ::1.
+    pub fn take_v6() -> Self {
+        Self::of("[::1]:0")
+    }
+
+    #[track_caller]
+    fn of(address: &str) -> Self {
+        let holder = bound(address.parse().unwrap()).unwrap_or_else(|e| panic!("{address}: {e}"));
+        let name: SockaddrStorage = getsockname(holder.as_raw_fd()).unwrap();
+        let v4 = name.as_sockaddr_in().map(|name| SocketAddr::from(SocketAddrV4::from(*name)));
+        let v6 = name.as_sockaddr_in6().map(|name| SocketAddr::from(SocketAddrV6::from(*name)));
+        Self { address: v4.or(v6).unwrap(), _holder: holder }
+    }
+
+    /// Listens on it. The system may need a moment to forget connections that closed just now.
+    pub fn listener(&self) -> TcpListener {
+        let fd = eventually("the port is free again", || bound(self.address).ok());
+        listen(&fd, Backlog::new(1024).unwrap()).unwrap();
+        TcpListener::from(fd)
+    }
+}
+
+fn bound(address: SocketAddr) -> nix::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    setsockopt(&fd, ReuseAddr, &true)?;
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
+    Ok(fd)
+}
+
+/// Makes the end of this socket a reset.
+pub fn reset_on_close(stream: &TcpStream) {
+    setsockopt(stream, Linger, &nix::libc::linger { l_onoff: 1, l_linger: 0 }).unwrap();
+}

@@ -1,0 +1,169 @@
+//! `limits.connections` and file descriptors: what is beyond waits, nothing is lost, nothing spins.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may block"
+)]
+
+mod common;
+
+use common::backend::Backend;
+use common::client::Client;
+use common::process::{Beelance, ConfigFile, command_with_descriptors, listener_and};
+use common::{output, scale, tool};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Long enough for nobody here to be closed for idleness.
+const PATIENT: &str = "timeout.client = 5m\ntimeout.http-keep-alive = 5m\ntimeout.http-request = 5m\n";
+/// What doing nothing for a second may cost, in ticks of 10 ms.
+const IDLE_TICKS: u64 = 20;
+
+/// Asserts that beelance does nothing to speak of for a second: a busy loop takes all of it.
+#[track_caller]
+fn assert_idle(beelance: &Beelance) {
+    let before = beelance.ticks();
+    std::thread::sleep(Duration::from_secs(1));
+    let ticks = beelance.ticks() - before;
+    assert!(ticks <= IDLE_TICKS, "{ticks} ticks in a second with nothing to do");
+}
+
+#[test]
+fn who_comes_beyond_the_limit_waits_for_room() {
+    const LIMIT: usize = 5;
+    let backend = Backend::named("one");
+    let beelance = Beelance::before(&[&backend], &format!("{PATIENT}limits.connections = {LIMIT}\n"));
+    let mut inside: Vec<Client> = (0..LIMIT).map(|_| beelance.connect()).collect();
+    for client in &mut inside {
+        assert_eq!(client.get("/inside").text(), "one");
+    }
+    let mut outside: Vec<Client> = (0..3).map(|_| beelance.connect()).collect();
+    for client in &mut outside {
+        client.ask("GET", "/outside", "");
+    }
+    assert_idle(&beelance);
+    assert!(outside.iter().all(Client::is_silent), "one too many is served");
+    // Those inside are still served.
+    for client in &mut inside {
+        assert_eq!(client.get("/inside").text(), "one");
+    }
+    // One leaves, one comes in; leaving by a reset is leaving too.
+    for (number, mut client) in outside.into_iter().enumerate() {
+        let leaving = inside.remove(0);
+        if number == 1 {
+            leaving.reset()
+        } else {
+            drop(leaving)
+        }
+        assert_eq!(client.response().text(), "one");
+        inside.push(client);
+    }
+    assert_eq!(backend.targets().iter().filter(|target| *target == "/outside").count(), 3);
+}
+
+#[test]
+fn who_leaves_while_waiting_for_room_does_no_harm() {
+    let backend = Backend::named("one");
+    let beelance = Beelance::before(&[&backend], &format!("{PATIENT}limits.connections = 1\n"));
+    let mut inside = beelance.connect();
+    assert_eq!(inside.get("/").text(), "one");
+    for reset in [true, false] {
+        let mut leaving = beelance.connect();
+        leaving.ask("GET", "/left", "");
+        if reset { leaving.reset() } else { drop(leaving) }
+    }
+    let mut staying = beelance.connect();
+    staying.ask("GET", "/stayed", "");
+    drop(inside);
+    assert_eq!(staying.response().text(), "one");
+}
+
+#[test]
+fn two_listeners_share_the_limit() {
+    let backend = Backend::named("one");
+    let config = listener_and(&[&backend]) + "listen.other = 127.0.0.1:0\nlimits.connections = 2\n" + PATIENT;
+    let beelance = Beelance::start(&config);
+    let mut inside = [Client::connect(beelance.web()), Client::connect(beelance.address("other"))];
+    for client in &mut inside {
+        assert_eq!(client.get("/").text(), "one");
+    }
+    let mut outside = [Client::connect(beelance.web()), Client::connect(beelance.address("other"))];
+    for client in &mut outside {
+        client.ask("GET", "/", "");
+    }
+    assert_idle(&beelance);
+    drop(inside);
+    for client in &mut outside {
+        assert_eq!(client.response().text(), "one");
+    }
+}
+
+/// Short connections, one after the other by many clients at once; how many got 200, how many another answer.
+fn short_connections(beelance: &Beelance, clients: usize, each: usize) -> (usize, usize) {
+    let (good, other) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..clients {
+            scope.spawn(|| {
+                for _ in 0..each {
+                    let mut client = beelance.connect();
+                    client.ask("GET", "/", "Connection: close\r\n");
+                    let count = if client.response().status == 200 { &good } else { &other };
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    (good.into_inner(), other.into_inner())
+}
+
+#[test]
+fn many_short_connections_with_few_descriptors() {
+    // What `limits.connections = 20` needs, and no more.
+    let backend = Backend::named("one");
+    let config = listener_and(&[&backend]) + "limits.connections = 20\n";
+    let beelance = Beelance::start_by(command_with_descriptors(120), &config);
+    let (clients, each) = (40, scale(50));
+    assert_eq!(short_connections(&beelance, clients, each), (clients * each, 0));
+    assert!(beelance.descriptors() <= 120);
+}
+
+#[test]
+fn too_few_descriptors_for_the_limit_are_told_at_start() {
+    let config = ConfigFile::new("listen.web = 127.0.0.1:0\nlimits.connections = 200\n");
+    let mut command = command_with_descriptors(64);
+    let output = output(command.args(["run", "-c"]).arg(config.path()), Duration::ZERO);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.stderr.contains("limits.connections") && output.stderr.contains("descriptors"), "{output:?}");
+}
+
+/// Takes the process's descriptors away but for `spare` more than it has open.
+#[track_caller]
+fn squeeze(beelance: &Beelance, spare: usize) {
+    let files = std::fs::read_dir(format!("/proc/{}/fd", beelance.pid())).unwrap();
+    let highest = files.filter_map(|file| file.unwrap().file_name().to_str()?.parse::<usize>().ok());
+    // Emulators keep some of their own at the upper end.
+    let lowest_free = highest.filter(|number| *number < 200).max().unwrap_or(0) + 1;
+    let limit = format!("--nofile={0}:{0}", lowest_free + spare);
+    let output = output(tool("prlimit").args(["--pid", &beelance.pid().to_string(), &limit]), Duration::ZERO);
+    assert_eq!(output.code, Some(0), "{output:?}");
+}
+
+#[test]
+fn out_of_descriptors_it_neither_spins_nor_loses_anybody() {
+    let backend = Backend::named("one");
+    let beelance = Beelance::before(&[&backend], PATIENT);
+    assert_eq!(beelance.connect().get("/").text(), "one");
+    squeeze(&beelance, 10);
+    // Everybody gets some answer, whoever is refused for now included.
+    let (clients, each) = (30, scale(50).max(2));
+    let (good, other) = short_connections(&beelance, clients, each);
+    assert_eq!(good + other, clients * each);
+    assert!(good > 0, "nobody was served");
+    // Idle clients hold all descriptors; more wait to be accepted.
+    let idle: Vec<Client> = (0..20).map(|_| beelance.connect()).collect();
+    assert_idle(&beelance);
+    drop(idle);
+    assert_eq!(beelance.connect().get("/").text(), "one");
+}
