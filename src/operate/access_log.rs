@@ -3,8 +3,8 @@
 //! Owns the form of a line; [`Lines`] takes it to standard error.
 
 use super::lines::{Line, Lines};
-use super::time::{Date, MONTHS};
 use crate::fault::Phase;
+use crate::http::date::{Date, MONTHS};
 use crate::proxy::{Journal, Proxy, Record};
 use std::fmt::{self, Write};
 
@@ -44,7 +44,7 @@ fn write_prefix(out: &mut impl Write, now: &Date, tag: &str) -> fmt::Result {
 fn write_line(out: &mut Line<'_>, proxy: &Proxy, record: &Record, line: &[u8]) -> fmt::Result {
     let config = proxy.config;
     let began = Date::of(proxy.reactor.clock().wall_ms(record.began_ms));
-    let Date { year, month, day, hour, minute, second, milli } = began;
+    let Date { year, month, day, hour, minute, second, milli, .. } = began;
     let listener = &config.listeners[record.listener.index()].name;
     write!(out, "{}:{} ", record.client.ip(), record.client.port())?;
     write!(out, "[{day:02}/{}/{year}:{hour:02}:{minute:02}:{second:02}.{milli:03}] {listener} ", MONTHS[month])?;

@@ -9,6 +9,5 @@ mod messages;
 mod probe;
 mod run;
 mod signals;
-mod time;
 
 pub use run::{Failure, Running, check, run, start};
