@@ -8,6 +8,7 @@ pub mod chunk;
 pub mod cookie;
 pub mod fields;
 mod host;
+pub mod proxy_protocol;
 pub mod reply;
 pub mod request;
 pub mod response;
