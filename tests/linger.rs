@@ -69,6 +69,27 @@ fn a_backend_that_answers_and_leaves_in_the_middle_of_a_body() {
 }
 
 #[test]
+fn a_reset_that_a_send_found_first_does_not_make_a_response_look_whole() {
+    let port = Port::take();
+    let listener = port.listener();
+    let beelance = Beelance::start(&(listener_and(&[]) + &format!("backend.s1 = {}\n", port.address)));
+    let mut client = beelance.connect();
+    client.ask("POST", "/", "Content-Length: 1000\r\n");
+    let (mut server, _) = listener.accept().unwrap();
+    read_head(&mut server);
+    beelance.frozen(|| {
+        client.send("some");
+        server.write_all(b"HTTP/1.1 200 OK\r\n\r\nhalf of").unwrap();
+        reset_on_close(&server);
+        drop(server);
+    });
+    let raw = client.until_end();
+    assert!(!raw.ends_with(b"0\r\n\r\n"), "{}", String::from_utf8_lossy(&raw));
+    let line = beelance.access_to("/");
+    assert_eq!(line.state, "SD--", "{line:?}");
+}
+
+#[test]
 fn bytes_behind_the_last_request_do_not_cut_its_response() {
     for behind in [&b"\r\n"[..], b"GET /late HTTP/1.1\r\nHost: a\r\n\r\n", &pattern(UNREAD)] {
         let backend = Backend::start(|_| ok(&pattern(BODY)));

@@ -313,6 +313,24 @@ fn an_empty_line_behind_a_body_is_no_slow_head() {
 }
 
 #[test]
+fn an_empty_line_does_not_delay_stopping() {
+    let backend = Backend::named("one");
+    let config = "timeout.http-request = 5m\ntimeout.http-keep-alive = 5m\ndrain-timeout = 5m\n";
+    let mut beelance = Beelance::before(&[&backend], config);
+    let mut clients = ["", "\r\n", "\r"].map(|empty| {
+        let mut client = beelance.connect();
+        assert_eq!(client.get("/").text(), "one");
+        client.send(empty);
+        client
+    });
+    // Those bytes are read before a request that comes later is.
+    assert_eq!(beelance.connect().get("/").text(), "one");
+    beelance.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(beelance.exit_code(), Some(0));
+    clients.iter_mut().for_each(common::client::Client::ends);
+}
+
+#[test]
 fn a_body_that_stops_coming_is_answered_with_408_or_the_end() {
     let backend = Backend::at_head(|_| vec![Step::ReadBody, ok(b"one").remove(0)]);
     let beelance = Beelance::before(&[&backend], "timeout.client = 300ms\n");

@@ -31,6 +31,8 @@ pub(super) struct Connection {
     rest: Option<Buffer>,
     /// No request was read yet.
     fresh: bool,
+    /// Bytes of empty lines since the last request.
+    empty: usize,
     /// A backend connection that is this client's alone, since a PROXY header on it says so.
     pub own: RefCell<Option<(BackendId, Stream)>>,
 }
@@ -50,15 +52,17 @@ pub(super) async fn serve(proxy: &'static Proxy, client: Stream, peer: SocketAdd
     let Some(seat) = Seat::take(proxy.reactor) else { return };
     client.set_owner(seat.index());
     let mut connection =
-        Connection { proxy, seat, client, peer, listener, rest: None, fresh: true, own: RefCell::new(None) };
+        Connection { proxy, seat, client, peer, listener, rest: None, fresh: true, empty: 0, own: RefCell::new(None) };
     if proxy.config.listeners[listener.index()].accept_proxy && !connection.read_proxy_header().await {
         return;
     }
     loop {
         let Some(buffer) = connection.first_bytes().await else { return };
         match connection.serve_request(buffer).await {
-            // One client's pipeline must not keep the others waiting.
-            Next::Keep if connection.rest.is_some() => connection.seat.next_turn().await,
+            // One client's pipeline must not keep the others waiting, wherever its receives end.
+            Next::Keep if connection.rest.is_some() || connection.client.readable() => {
+                connection.seat.next_turn().await;
+            }
             Next::Keep => {}
             Next::Close => return,
             Next::Linger => return reply::linger(proxy, &connection.seat, &connection.client).await,
@@ -103,21 +107,20 @@ impl Connection {
     /// Waits for the first bytes of a request; `None` when the connection is to be closed without a word. An idle
     /// connection holds no buffer.
     async fn first_bytes(&mut self) -> Option<Buffer> {
-        if let Some(mut rest) = self.rest.take() {
-            // An empty line behind a body is nothing yet.
-            rest.consume(leading_empty_lines(rest.filled()));
-            if !rest.is_empty() {
-                return Some(rest);
-            }
+        self.empty = 0;
+        if let Some(mut rest) = self.rest.take()
+            && self.begins(&mut rest)
+        {
+            return Some(rest);
         }
-        let (proxy, client) = (self.proxy, &self.client);
+        let proxy = self.proxy;
         let timeouts = &proxy.config.timeouts;
         let idle_ms = if self.fresh { timeouts.http_request_ms } else { timeouts.http_keep_alive_ms };
         let deadline_ms = proxy.reactor.now_ms() + idle_ms;
         loop {
             let wait = self.seat.until(deadline_ms, || {
                 self.own.borrow_mut().take_if(|(_, stream)| !stream.is_quiet());
-                match client.readable() {
+                match self.client.readable() {
                     true => Some(true),
                     false => proxy.is_stopping().then_some(false),
                 }
@@ -126,15 +129,29 @@ impl Connection {
                 return None;
             }
             let mut buffer = proxy.buffers.small()?;
-            match client.receive(buffer.space()) {
+            match self.client.receive(buffer.space()) {
                 Ok(Received::Bytes(count)) => {
                     buffer.fill(count);
-                    return Some(buffer);
+                    if self.begins(&mut buffer) {
+                        return Some(buffer);
+                    }
                 }
                 Ok(Received::End) | Err(_) => return None,
                 Ok(Received::Dry) => {}
             }
         }
+    }
+
+    /// Drops empty lines from the front of `buffer`; whether a request begins in what is left. An empty line alone, behind
+    /// a body for instance, is nothing yet; too many of them are for [`Connection::read_head`] to refuse.
+    fn begins(&mut self, buffer: &mut Buffer) -> bool {
+        let skipped = leading_empty_lines(buffer.filled());
+        self.empty += skipped;
+        if self.empty > MAX_EMPTY {
+            return true;
+        }
+        buffer.consume(skipped);
+        !buffer.is_empty()
     }
 
     /// One request, from its first bytes to its line in the log.
@@ -203,7 +220,7 @@ impl Connection {
         let limits = &proxy.config.limits;
         let deadline_ms = exchange.record.began_ms + proxy.config.timeouts.http_request_ms;
         let mut scan = HeadScan::default();
-        let (mut begun, mut empty) = (false, 0);
+        let (mut begun, mut empty) = (false, self.empty);
         let flow = &mut exchange.request;
         loop {
             let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
@@ -248,7 +265,11 @@ impl Connection {
                 Ok(Received::Bytes(count)) => buffer.fill(count),
                 Ok(Received::End) | Err(_) => return if begun { Err(Fault::ClientGone) } else { Ok(None) },
                 Ok(Received::Dry) => {
-                    if self.seat.until(deadline_ms, || self.client.readable().then_some(())).await.is_err() {
+                    let wait = self.seat.until(deadline_ms, || match self.client.readable() {
+                        true => Some(true),
+                        false => (!begun && proxy.is_stopping()).then_some(false),
+                    });
+                    if wait.await != Ok(true) {
                         return if begun { Err(Fault::ClientSilent) } else { Ok(None) };
                     }
                 }

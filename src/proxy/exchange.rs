@@ -192,6 +192,7 @@ impl Connection {
             Err(Broken::Sink) => {
                 // It may have answered before it closed: the response decides.
                 exchange.deaf = true;
+                exchange.response.doubt_end();
                 Ok(Pumped::Done)
             }
             Err(broken @ (Broken::Malformed(_) | Broken::TooLong)) => {

@@ -66,6 +66,8 @@ pub(super) struct Flow {
     raw: Range<usize>,
     decoder: BodyDecoder,
     rechunk: bool,
+    /// The source's end may be a reset whose error another call has taken.
+    dubious: bool,
     /// The batch is the message's first.
     first: bool,
     /// The last batch of the message is made.
@@ -91,6 +93,7 @@ impl Flow {
             raw: 0..0,
             decoder: BodyDecoder::Length(0),
             rechunk: false,
+            dubious: false,
             first: false,
             complete: false,
             allowance: u64::MAX,
@@ -105,7 +108,7 @@ impl Flow {
         self.buffer = None;
         self.raw = 0..0;
         self.decoder = BodyDecoder::Length(0);
-        (self.rechunk, self.first, self.complete) = (false, false, false);
+        (self.rechunk, self.dubious, self.first, self.complete) = (false, false, false, false);
         self.allowance = u64::MAX;
         (self.total, self.moved) = (0, 0);
     }
@@ -147,6 +150,12 @@ impl Flow {
         self.allowance = u64::MAX;
         (self.rechunk, self.complete) = (false, false);
         self.decode()
+    }
+
+    /// Takes the source's end for a failure from now on: a send to it failed, and with that the system has told of a reset
+    /// what it tells only once.
+    pub(super) fn doubt_end(&mut self) {
+        self.dubious = true;
     }
 
     /// Limits the payload to `bytes`.
@@ -266,7 +275,7 @@ impl Flow {
                 self.raw = 0..count;
                 Ok(true)
             }
-            Ok(Received::End) if self.decoder.ends_with_connection() => {
+            Ok(Received::End) if self.decoder.ends_with_connection() && !self.dubious && !source.broken() => {
                 self.complete = true;
                 self.tail = if self.rechunk { b"0\r\n\r\n" } else { b"" };
                 // The batch is the tail alone; the caller's loop sends it.
