@@ -123,6 +123,11 @@ impl Case {
         self
     }
 
+    /// Whether what is passed on has no end: the client leaves before its own.
+    pub fn passes_in_part(&self) -> bool {
+        self.ending == Ending::Leave
+    }
+
     /// `RFC 9112 section 6.3`
     pub fn section(&self) -> String {
         let (rfc, section) = self.rfc.split_once(' ').unwrap();

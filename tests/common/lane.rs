@@ -117,6 +117,8 @@ impl Lane {
             if over && !ready.any {
                 break;
             }
+            // First what was sent before the client's end could be seen.
+            self.hear(&ready.peers, &mut seen);
             if let Some(stream) = &mut client {
                 if ready.client_writes {
                     match stream.write(&unsent[at..unsent.len().min(at + piece)]) {
@@ -143,7 +145,6 @@ impl Lane {
                     client = None;
                 }
             }
-            self.hear(&ready.peers, &mut seen);
             while let Ok((stream, _)) = self.listener.accept() {
                 stream.set_nonblocking(true).unwrap();
                 stream.set_nodelay(true).unwrap();
