@@ -73,7 +73,9 @@ pub fn cases() -> Vec<Case> {
             passed("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n", "hello"),
             passed(two, ""),
         ],
-    );
+    )
+    .why("An expectation is passed on: the server knows whether it wants the body, and answers 100 or not.")
+    .rfc = "9110 10.1.1";
     t.group(
         "9112 2.2",
         Kind::Valid,
@@ -154,7 +156,11 @@ pub fn cases() -> Vec<Case> {
     t.refuse(400, "a good request behind a bad length", behind(post("Content-Length: +5\r\n", "hello")));
     t.refuse(501, "a good request behind an unknown coding", behind(post("Transfer-Encoding: cow\r\n", CHUNKS)));
 
-    t.group("9112 8", Kind::Framing, "A message that breaks off is not complete, and is never made to look so.");
+    t.group(
+        "9112 8",
+        Kind::Framing,
+        "A message that breaks off is not complete; the client has left, and a reply to it is optional.",
+    );
     t.broken_off("an end in the request line", "GET / HTT");
     t.broken_off("an end behind the request line", "GET / HTTP/1.1\r\n");
     t.broken_off("an end in a field", "GET / HTTP/1.1\r\nHost: a");

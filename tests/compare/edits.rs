@@ -27,27 +27,33 @@ pub fn unlisted(case: &Case, messages: &[Message]) -> Vec<String> {
     let got = message.lines();
     let named = named(&sent);
     let mut wrong = Vec::new();
-    // What is left of the client's lines keeps its order: each is looked for behind the one before it.
+    // What is left of the client's lines keeps its order. A line that may be removed is there only if it is the next one:
+    // one like it further behind is the proxy's own.
     let mut at = 0;
     for line in &sent {
-        match got[at..].iter().position(|other| other == line) {
+        let removable = may(line, &REMOVED)
+            || may(line, &["host", "content-length", "max-forwards"])
+            || name(line).starts_with("x-forwarded-")
+            || named.contains(&name(line));
+        let found = match removable {
+            true => (got.get(at) == Some(line)).then_some(0),
+            false => got[at..].iter().position(|other| other == line),
+        };
+        match found {
             Some(found) => {
-                wrong.extend(
-                    got[at..at + found].iter().filter(|line| !may(line, &WRITTEN)).map(|line| say("added", line)),
-                );
+                wrong.extend(added(&got[at..at + found]));
                 at += found + 1;
             }
-            None => {
-                let rewritten = may(line, &REMOVED) || may(line, &["host", "content-length", "max-forwards"]);
-                let client = name(line).starts_with("x-forwarded-");
-                if !rewritten && !client && !named.contains(&name(line)) {
-                    wrong.push(say("removed", line));
-                }
-            }
+            None if removable => {}
+            None => wrong.push(say("removed", line)),
         }
     }
-    wrong.extend(got[at..].iter().filter(|line| !may(line, &WRITTEN)).map(|line| say("added", line)));
+    wrong.extend(added(&got[at..]));
     wrong
+}
+
+fn added(lines: &[&[u8]]) -> Vec<String> {
+    lines.iter().filter(|line| !may(line, &WRITTEN)).map(|line| say("added", line)).collect()
 }
 
 fn name(line: &[u8]) -> String {

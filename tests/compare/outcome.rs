@@ -24,27 +24,34 @@ pub struct Outcome {
 pub struct Plain {
     pub line: Vec<u8>,
     pub fields: Vec<Vec<u8>>,
-    pub body: Vec<u8>,
+    /// `None`: whatever it is, it is not compared.
+    pub body: Option<Vec<u8>>,
     pub trailers: Vec<u8>,
     pub unclear: Option<String>,
 }
 
 impl Plain {
-    fn of(head: &[u8], body: &[u8], trailers: &[u8], unclear: Option<&String>) -> Self {
+    fn of(head: &[u8], body: Option<&[u8]>, trailers: &[u8], unclear: Option<&String>) -> Self {
         let mut all = lines(head).into_iter().filter(|line| !line.is_empty());
         let line = all.next().unwrap_or_default().to_vec();
-        let mut fields: Vec<Vec<u8>> = all.map(plain_field).collect();
+        let mut fields: Vec<Vec<u8>> = all.filter_map(|line| plain_field(line, unclear.is_none())).collect();
         // Stable: fields of one name keep their order.
         fields.sort_by(|a, b| a.split(|&byte| byte == b':').next().cmp(&b.split(|&byte| byte == b':').next()));
-        Self { line, fields, body: body.to_vec(), trailers: trailers.to_vec(), unclear: unclear.cloned() }
+        Self { line, fields, body: body.map(<[u8]>::to_vec), trailers: trailers.to_vec(), unclear: unclear.cloned() }
     }
 }
 
-fn plain_field(line: &[u8]) -> Vec<u8> {
-    match split_field(line) {
-        Some((name, value)) => [&name.to_ascii_lowercase(), &b": "[..], value].concat(),
-        None => line.to_vec(),
+/// `None` for what says how a body is framed, where that is clear: the body itself is compared. So for what a proxy that
+/// keeps connections says about its own.
+fn plain_field(line: &[u8], clear: bool) -> Option<Vec<u8>> {
+    let Some((name, value)) = split_field(line) else { return Some(line.to_vec()) };
+    let (name, mut value) = (name.to_ascii_lowercase(), value.to_vec());
+    if name == b"connection" {
+        value = value.to_ascii_lowercase();
     }
+    let framing = clear && (name == b"content-length" || name == b"transfer-encoding");
+    let own = name == b"connection" && value == b"keep-alive";
+    (!framing && !own).then(|| [&name, &b": "[..], &value].concat())
 }
 
 impl Outcome {
@@ -53,7 +60,7 @@ impl Outcome {
         let plain = |message: &Message| {
             // What beelance adds for every request is said once, in the documentation.
             let head = without(&message.head, FORWARDED.as_bytes());
-            Plain::of(&head, &message.body, &message.trailers, message.unclear.as_ref())
+            Plain::of(&head, Some(&message.body), &message.trailers, message.unclear.as_ref())
         };
         let replies = check::replies(&seen.replies).0.iter().map(|reply| reply.status).collect();
         Self { messages: seen.messages.iter().filter(whole).map(plain).collect(), replies, next: seen.next }
@@ -68,7 +75,8 @@ impl Outcome {
         !self.forwards() && self.replies.first().is_none_or(|status| *status >= 400)
     }
 
-    /// In a few words, for a table. `base` is what a forwarded message is compared with.
+    /// In a few words, for a table. `base` is what a forwarded message is compared with: what beelance forwarded, or what
+    /// the client wrote.
     pub fn say(&self, base: &[Plain]) -> String {
         if !self.forwards() {
             return match self.replies.first() {
@@ -101,12 +109,13 @@ impl Outcome {
     }
 }
 
-/// The first message of a case as the client wrote it.
+/// The first message of a case as the client wrote it, the body aside.
 pub fn as_sent(case: &Case) -> Vec<Plain> {
     let start = case.sent.chunks_exact(2).take_while(|pair| pair == b"\r\n").count() * 2;
     let rest = &case.sent[start..];
     let end = rest.windows(4).position(|four| four == b"\r\n\r\n").map_or(rest.len(), |at| at + 4);
-    let mut plain = Plain::of(&rest[..end], &rest[end..], b"", None);
+    // Its framing is what the case is about: it is shown as it is.
+    let mut plain = Plain::of(&rest[..end], None, b"", None);
     if let Some(line) = plain.line.strip_suffix(b"HTTP/1.0") {
         plain.line = [line, b"HTTP/1.1"].concat();
     }
@@ -127,15 +136,14 @@ fn differences(message: &Plain, base: &Plain, words: &mut Vec<String>) {
     }
     words.extend(missing.iter().map(|field| format!("without {}", code(field))));
     words.extend(more.iter().map(|field| format!("with {}", code(field))));
-    if message.body != base.body {
-        words.push(if message.body.is_empty() {
-            "no body".to_owned()
-        } else {
-            format!("body {}", code(&message.body))
-        });
+    if let Some(body) = &base.body
+        && message.body.as_ref() != Some(body)
+    {
+        let body = message.body.as_deref().unwrap_or_default();
+        words.push(if body.is_empty() { "without a body".to_owned() } else { format!("with the body {}", code(body)) });
     }
     if message.trailers != base.trailers {
-        words.push(format!("trailers {}", code(&message.trailers)));
+        words.push(format!("with the trailers {}", code(&message.trailers)));
     }
     words.extend(message.unclear.clone());
 }

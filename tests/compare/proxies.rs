@@ -91,12 +91,14 @@ impl Proxy {
                         let outcome = lane.run(door, &case.sent, piece, case.ending);
                         let mut seen = seen.lock().unwrap();
                         seen.push((index, (outcome, door.clone())));
-                        eprint!("\r{name}: {} of {count} cases   ", seen.len());
+                        if seen.len() % 25 == 0 {
+                            eprint!("\r{name}: {} of {count} cases", seen.len());
+                        }
                     }
                 });
             }
         });
-        eprintln!();
+        eprintln!("\r{name}: {count} of {count} cases");
         let mut seen = seen.into_inner().unwrap();
         seen.sort_by_key(|(index, _)| *index);
         seen.into_iter().map(|(_, seen)| seen).collect()

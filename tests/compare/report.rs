@@ -82,8 +82,9 @@ impl Row<'_> {
         self.class() == Some(Class::Wider) && self.is_about_framing()
     }
 
+    /// Whether what was forwarded is the plain form.
     fn is_normalised(&self) -> bool {
-        matches!(self.case.expected, Expected::Normalise(_))
+        matches!(self.case.expected, Expected::Normalise(_)) && self.wrong.is_empty()
     }
 
     fn is_valid(&self) -> bool {
