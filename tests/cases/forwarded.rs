@@ -1,4 +1,4 @@
-//! X-Forwarded fields: whose they are (RFC 7239 section 8.1 says why; no RFC defines them).
+//! X-Forwarded fields: no RFC defines them; RFC 7239 section 8.1 says of their heir why a client may not set them.
 
 use super::table::{FORWARDED, Table, get};
 use super::{Case, Kind, Passed, Setting};
@@ -7,7 +7,7 @@ pub fn cases() -> Vec<Case> {
     let mut t = Table::new("forwarded");
 
     t.group(
-        "9110 3.7",
+        "7239 8.1",
         Kind::Policy,
         "A server behind the proxy believes these fields: only the proxy, and whom it trusts, may say them.",
     );
@@ -41,7 +41,7 @@ pub fn cases() -> Vec<Case> {
 
     t.setting(Setting::Trusted);
     t.group(
-        "9110 3.7",
+        "7239 8.1",
         Kind::Policy,
         "A client in listen.N.trust speaks for the client behind it: its fields stay, one line is added.",
     );

@@ -36,7 +36,8 @@ pub fn cases() -> Vec<Case> {
     t.forward("GET with 0", get("Max-Forwards: 0\r\n"), "");
     t.forward("GET with 10", get("Max-Forwards: 10\r\n"), "");
     t.forward("GET with no number", get("Max-Forwards: x\r\n"), "");
-    t.forward("options with 5", ask("options", "Max-Forwards: 5\r\n"), "");
+    t.forward("options with 5", ask("options", "Max-Forwards: 5\r\n"), "")
+        .says("9110 9.1", "A method's case counts: this one is not OPTIONS.");
     t.group(
         "9110 7.6.2",
         Kind::Syntax,

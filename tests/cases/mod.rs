@@ -113,13 +113,9 @@ impl Case {
         self
     }
 
-    pub fn kind(&mut self, kind: Kind) -> &mut Self {
-        self.kind = kind;
-        self
-    }
-
-    pub fn why(&mut self, why: &'static str) -> &mut Self {
-        self.why = why;
+    /// It is about another section, for another reason, than the rest of its group.
+    pub fn says(&mut self, rfc: &'static str, why: &'static str) -> &mut Self {
+        (self.rfc, self.why) = (rfc, why);
         self
     }
 

@@ -40,7 +40,8 @@ pub fn cases() -> Vec<Case> {
         "behind chunks with trailers",
         behind(post("Transfer-Encoding: chunked\r\n", "0\r\nX: y\r\n\r\n")),
         vec![passed(cut, ""), passed(two, "")],
-    );
+    )
+    .says("9110 6.5.1", "Trailer fields may be dropped.");
     t.pipeline(
         "behind a GET with a body",
         behind([get("Content-Length: 5\r\n"), b"hello".to_vec()].concat()),
@@ -55,7 +56,8 @@ pub fn cases() -> Vec<Case> {
         "behind HTTP/1.0 that is kept",
         behind(b"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n".to_vec()),
         vec![passed(one, ""), passed(two, "")],
-    );
+    )
+    .says("9112 2.3", "A proxy sends its own version: the message goes on as HTTP/1.1.");
     t.pipeline(
         "chunks behind chunks",
         post("Transfer-Encoding: chunked\r\n", CHUNKS).repeat(2),
@@ -74,8 +76,10 @@ pub fn cases() -> Vec<Case> {
             passed(two, ""),
         ],
     )
-    .why("An expectation is passed on: the server knows whether it wants the body, and answers 100 or not.")
-    .rfc = "9110 10.1.1";
+    .says(
+        "9110 10.1.1",
+        "An expectation is passed on: the server knows whether it wants the body, and answers 100 or not.",
+    );
     t.group(
         "9112 2.2",
         Kind::Valid,
@@ -106,7 +110,9 @@ pub fn cases() -> Vec<Case> {
         "hello",
     )
     .closes();
-    t.forward("behind HTTP/1.0", behind(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n".to_vec()), "").closes();
+    t.forward("behind HTTP/1.0", behind(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n".to_vec()), "")
+        .closes()
+        .says("9112 2.3", "A proxy sends its own version: the message goes on as HTTP/1.1.");
 
     t.group(
         "9112 11.2",

@@ -1,6 +1,6 @@
 //! The request line: method, blanks, and what stands before it (RFC 9112 sections 2.2 and 3).
 
-use super::table::{Table, get, line, post};
+use super::table::{Table, get, line, post, shown};
 use super::{Case, Kind};
 
 pub fn cases() -> Vec<Case> {
@@ -89,7 +89,7 @@ pub fn cases() -> Vec<Case> {
     for byte in b"\"(),/:;<=>?@[\\]{}\0\x01\x7f\x80\xc3" {
         t.refuse(
             400,
-            format!("a method with {}", byte.escape_ascii()),
+            format!("a method with {}", shown(*byte)),
             [b"G".as_slice(), &[*byte], b"T / HTTP/1.1\r\nHost: a\r\n\r\n"].concat(),
         );
     }

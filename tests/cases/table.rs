@@ -164,6 +164,11 @@ impl Table {
     }
 }
 
+/// A byte in the name of a case.
+pub fn shown(byte: u8) -> String {
+    if byte.is_ascii_graphic() { char::from(byte).to_string() } else { format!("0x{byte:02x}") }
+}
+
 /// A GET of HTTP/1.1 for `/` with a Host and these header lines.
 pub fn get(fields: impl AsRef<[u8]>) -> Vec<u8> {
     [b"GET / HTTP/1.1\r\nHost: a\r\n", fields.as_ref(), b"\r\n"].concat()

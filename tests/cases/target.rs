@@ -35,9 +35,9 @@ pub fn cases() -> Vec<Case> {
     }
     t.forward("a target of 4000 bytes", line(format!("GET /{} HTTP/1.1", "x".repeat(3999))), "");
     t.group(
-        "9110 7.1",
+        "9112 3.2",
         Kind::Policy,
-        "Browsers send these bytes in targets; no reader takes one of them for an end, so they pass as they came.",
+        "Browsers send these bytes; no reader takes one of them for an end, and a target must not be corrected: they pass as they came.",
     );
     for target in ["/%", "/%zz", "/a|b", "/{a}", "/\"a\"", "/<a>", "/a\\b", "/^", "/`"] {
         t.forward(target, line(format!("GET {target} HTTP/1.1")), "");
@@ -99,6 +99,12 @@ pub fn cases() -> Vec<Case> {
         "OPTIONS / HTTP/1.1\r\nHost: a\r\n",
         "",
     );
+    t.forward_as(
+        "OPTIONS of an authority with a query",
+        line("OPTIONS http://a?x HTTP/1.1"),
+        "OPTIONS /?x HTTP/1.1\r\nHost: a\r\n",
+        "",
+    );
     t.group(
         "9112 3.2.4",
         Kind::Valid,
@@ -111,12 +117,7 @@ pub fn cases() -> Vec<Case> {
         "OPTIONS * HTTP/1.1\r\nHost: b:81\r\n",
         "",
     );
-    t.forward_as(
-        "OPTIONS of an authority with a query",
-        line("OPTIONS http://a?x HTTP/1.1"),
-        "OPTIONS /?x HTTP/1.1\r\nHost: a\r\n",
-        "",
-    );
+    t.group("9112 3.2.4", Kind::Valid, "An asterisk is a target of OPTIONS, which is then about the server.");
     t.forward("OPTIONS *", line("OPTIONS * HTTP/1.1"), "");
 
     t.group("9112 3.2", Kind::Framing, "HTTP/1.1 without exactly one Host is refused, whatever the target says.");

@@ -6,7 +6,7 @@ use super::{Case, Kind};
 pub fn cases() -> Vec<Case> {
     let mut t = Table::new("version");
 
-    t.group("9110 2.5", Kind::Valid, "A proxy sends its own version: the message goes on as HTTP/1.1.");
+    t.group("9112 2.3", Kind::Valid, "A proxy sends its own version: the message goes on as HTTP/1.1.");
     t.forward("HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\n\r\n", "").closes();
     t.forward_without(
         "HTTP/1.0 that is kept",

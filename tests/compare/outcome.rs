@@ -134,7 +134,15 @@ fn differences(message: &Plain, base: &Plain, words: &mut Vec<String>) {
             None => more.push(field),
         }
     }
-    words.extend(missing.iter().map(|field| format!("without {}", code(field))));
+    // A field whose value changed is shown with what it is now; what the client wrote is the case's own name.
+    let as_sent = base.body.is_none();
+    let lost = missing.iter().filter(|field| !more.iter().any(|other| name(other) == name(field)));
+    let lost: Vec<&Vec<u8>> = lost.collect();
+    if !as_sent {
+        words.extend(lost.iter().map(|field| format!("without {}", code(field))));
+    } else if !lost.is_empty() && more.is_empty() {
+        words.push("without the field".to_owned());
+    }
     words.extend(more.iter().map(|field| format!("with {}", code(field))));
     if let Some(body) = &base.body
         && message.body.as_ref() != Some(body)
@@ -146,6 +154,10 @@ fn differences(message: &Plain, base: &Plain, words: &mut Vec<String>) {
         words.push(format!("with the trailers {}", code(&message.trailers)));
     }
     words.extend(message.unclear.clone());
+}
+
+fn name(field: &[u8]) -> &[u8] {
+    field.split(|&byte| byte == b':').next().unwrap_or_default()
 }
 
 /// Bytes as code in a table of Markdown, cut where they are long.
