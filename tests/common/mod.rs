@@ -7,11 +7,13 @@
 pub mod access;
 pub mod backend;
 pub mod client;
+pub mod lane;
 pub mod memory;
 pub mod nginx;
 pub mod peer;
 pub mod port;
 pub mod process;
+pub mod recorder;
 pub mod request;
 pub mod script;
 
