@@ -13,6 +13,8 @@ const MAX_OPTIONS: usize = 32;
 /// A field whose meaning matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
+    /// Close: of this hop only where Connection's own option `close` happens to name it.
+    Close,
     /// Connection: options and names of further hop-by-hop fields.
     Connection,
     /// Content-Length.
@@ -21,7 +23,7 @@ pub enum Known {
     Cookie,
     /// Date.
     Date,
-    /// X-Forwarded-For and whatever else begins so, but X-Forwarded-Proto.
+    /// X-Forwarded-For and whatever else begins so, but X-Forwarded-Proto; with underscores too, as some servers read them.
     Forwarded,
     /// X-Forwarded-Proto.
     ForwardedProto,
@@ -29,6 +31,9 @@ pub enum Known {
     Host,
     /// Keep-Alive, Proxy-Connection, TE, Trailer: of this hop only, never passed on.
     HopByHop,
+    /// Content_Length and Transfer_Encoding: for readers that fold names into variables (CGI) they are the fields with
+    /// hyphens, for all others they are not.
+    Lookalike,
     /// Max-Forwards.
     MaxForwards,
     /// Set-Cookie.
@@ -49,6 +54,7 @@ impl Known {
             (2, b't') => ("te", Self::HopByHop),
             (4, b'd') => ("date", Self::Date),
             (4, b'h') => ("host", Self::Host),
+            (5, b'c') => ("close", Self::Close),
             (6, b'c') => ("cookie", Self::Cookie),
             (7, b'u') => ("upgrade", Self::Upgrade),
             (7, b't') => ("trailer", Self::HopByHop),
@@ -56,13 +62,17 @@ impl Known {
             (10, b'k') => ("keep-alive", Self::HopByHop),
             (10, b's') => ("set-cookie", Self::SetCookie),
             (12, b'm') => ("max-forwards", Self::MaxForwards),
+            (14, b'c') if is("content_length") => return Some(Self::Lookalike),
             (14, b'c') => ("content-length", Self::ContentLength),
             (16, b'p') => ("proxy-connection", Self::HopByHop),
+            (17, b't') if is("transfer_encoding") => return Some(Self::Lookalike),
             (17, b't') => ("transfer-encoding", Self::TransferEncoding),
             (13.., b'x') => {
-                let forwarded = name.get(..12).is_some_and(|start| start.eq_ignore_ascii_case("x-forwarded-"));
-                let proto = is("x-forwarded-proto");
-                return forwarded.then_some(if proto { Self::ForwardedProto } else { Self::Forwarded });
+                let bytes = name.as_bytes();
+                let joint = |at: usize| matches!(bytes.get(at), Some(b'-' | b'_'));
+                let word = bytes.get(2..11).is_some_and(|word| word.eq_ignore_ascii_case(b"forwarded"));
+                let meaning = if is("x-forwarded-proto") { Self::ForwardedProto } else { Self::Forwarded };
+                return (word && joint(1) && joint(11)).then_some(meaning);
             }
             _ => return None,
         };
@@ -75,11 +85,13 @@ impl Known {
     pub fn may_be_nominated(self) -> bool {
         match self {
             Self::ContentLength | Self::Host | Self::TransferEncoding | Self::Connection | Self::Upgrade => false,
-            Self::Cookie
+            Self::Close
+            | Self::Cookie
             | Self::Date
             | Self::Forwarded
             | Self::ForwardedProto
             | Self::HopByHop
+            | Self::Lookalike
             | Self::MaxForwards
             | Self::SetCookie => true,
         }
@@ -155,6 +167,14 @@ impl<'b> ConnectionOptions<'b> {
 /// The elements of a comma-separated list, without blanks around them and without the empty ones.
 pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+}
+
+/// Whether nothing but one blank at most stands around a field's value, up to its CRLF.
+pub(super) fn is_bare(head: &[u8], field: &httparse::Header<'_>) -> bool {
+    let (start, name_end) = (offset(head, field.value), offset(head, field.name.as_bytes()) + field.name.len());
+    let before = head.get(name_end..start);
+    matches!(before, Some(b":" | b": "))
+        && head.get(start + field.value.len()..).is_some_and(|rest| rest.starts_with(b"\r\n"))
 }
 
 /// Whether `text` is a token (RFC 9110 section 5.6.2).
@@ -237,7 +257,13 @@ mod tests {
             ("x-forwarded-PROTO", Some(Known::ForwardedProto)),
             ("X-Forwarded-For", Some(Known::Forwarded)),
             ("X-Forwarded-Port", Some(Known::Forwarded)),
+            ("X_Forwarded-For", Some(Known::Forwarded)),
+            ("x_forwarded_proto", Some(Known::Forwarded)),
+            ("Content_Length", Some(Known::Lookalike)),
+            ("transfer_encoding", Some(Known::Lookalike)),
+            ("transfer-encodinG", Some(Known::TransferEncoding)),
             ("x-forwarded-", None),
+            ("x-forwardedx-for", None),
             ("x-forwarded", None),
             ("x-forwarder-for", None),
             ("xx", None),

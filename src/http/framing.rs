@@ -22,14 +22,15 @@ use Undelimited::Malformed;
 pub(super) struct Delimiters {
     length: Option<u64>,
     lines: u8,
-    /// The length came in another form than plain digits, once.
+    /// The length came in another form than plain digits behind one blank, once.
     odd: bool,
     chunked: bool,
 }
 
 impl Delimiters {
-    /// Adds a Content-Length field: digits, 64 bits, every repetition the same (RFC 9112 section 6.3).
-    pub(super) fn content_length(&mut self, value: &[u8]) -> Result<(), Undelimited> {
+    /// Adds a Content-Length field: digits, 64 bits, every repetition the same (RFC 9112 section 6.3). `bare` says that
+    /// nothing unusual stands around the value.
+    pub(super) fn content_length(&mut self, value: &[u8], bare: bool) -> Result<(), Undelimited> {
         for element in value.split(|&byte| byte == b',') {
             let length = number(element.trim_ascii()).ok_or(Malformed("Content-Length is not a number of 64 bits"))?;
             if self.length.is_some_and(|before| before != length) {
@@ -39,7 +40,7 @@ impl Delimiters {
         }
         self.lines = self.lines.saturating_add(1);
         let leading_zero = value.len() > 1 && value.first() == Some(&b'0');
-        self.odd |= self.lines > 1 || leading_zero || !value.iter().all(u8::is_ascii_digit);
+        self.odd |= !bare || self.lines > 1 || leading_zero || !value.iter().all(u8::is_ascii_digit);
         Ok(())
     }
 
@@ -132,7 +133,7 @@ mod tests {
         ];
         for (values, expected) in cases {
             let mut delimiters = Delimiters::default();
-            let good = values.iter().all(|value| delimiters.content_length(value.as_bytes()).is_ok());
+            let good = values.iter().all(|value| delimiters.content_length(value.as_bytes(), true).is_ok());
             let found = delimiters.length().map(|length| (length, delimiters.rewrites_length()));
             assert_eq!(if good { found } else { None }, expected, "{values:?}");
         }
@@ -181,7 +182,7 @@ mod tests {
         assert_eq!(delimiters.framing(), Ok(Framing::None));
         delimiters.transfer_encoding(b"chunked", Version::Http11).unwrap();
         assert_eq!(delimiters.framing(), Ok(Framing::Chunked));
-        delimiters.content_length(b"5").unwrap();
+        delimiters.content_length(b"5", true).unwrap();
         assert!(delimiters.framing().is_err());
     }
 }

@@ -3,7 +3,7 @@
 //! Refuses what two readers could read differently; the reason goes into the reply's status and the log.
 
 use super::body::Framing;
-use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, line, offset};
+use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, is_bare, line, offset};
 use super::framing::{Delimiters, Undelimited};
 use super::target::Target;
 use super::{host, upgrade};
@@ -114,8 +114,8 @@ pub struct RequestHead<'b, 'f> {
     pub upgrade: Option<&'b [u8]>,
     /// How many more proxies it may pass, when it is a TRACE or an OPTIONS that says so; that field is cut.
     pub max_forwards: Option<u64>,
-    /// The byte of an absolute target that becomes the `/` of its origin form.
-    slash: Option<usize>,
+    /// The byte of an absolute target without a path that becomes one, and which.
+    path_byte: Option<(usize, u8)>,
 }
 
 /// Parses the head in `bytes`, which is complete up to and including its empty line. What is not passed on goes into
@@ -158,7 +158,7 @@ pub fn parse<'b, 'f>(
         forwarded: false,
         upgrade: None,
         max_forwards: None,
-        slash: None,
+        path_byte: None,
     };
     head.read_fields(bytes, cuts)?;
     head.read_target(bytes, target.as_bytes(), cuts)?;
@@ -168,7 +168,7 @@ pub fn parse<'b, 'f>(
 impl<'b> RequestHead<'b, '_> {
     fn read_fields(&mut self, bytes: &'b [u8], cuts: &mut Cuts) -> Result<(), Refusal> {
         let (mut options, mut delimiters) = (ConnectionOptions::default(), Delimiters::default());
-        let mut upgrades = 0;
+        let (mut upgrades, mut close) = (0, None);
         for (index, field) in self.fields.iter().enumerate() {
             match Known::of(field.name) {
                 Some(Known::Host) => {
@@ -183,7 +183,7 @@ impl<'b> RequestHead<'b, '_> {
                     cuts.add(line(bytes, self.fields, index))?;
                 }
                 Some(Known::HopByHop) => cuts.add(line(bytes, self.fields, index))?,
-                Some(Known::ContentLength) => delimiters.content_length(field.value)?,
+                Some(Known::ContentLength) => delimiters.content_length(field.value, is_bare(bytes, field))?,
                 Some(Known::TransferEncoding) => {
                     delimiters.transfer_encoding(field.value, self.version)?;
                     cuts.add(line(bytes, self.fields, index))?;
@@ -200,12 +200,17 @@ impl<'b> RequestHead<'b, '_> {
                     cuts.add(line(bytes, self.fields, index))?;
                 }
                 Some(Known::Forwarded | Known::ForwardedProto) => self.forwarded = true,
+                Some(Known::Close) => close = Some(index),
+                Some(Known::Lookalike) => return Err(bad("a framing field with an underscore")),
                 Some(Known::Cookie | Known::Date | Known::MaxForwards | Known::SetCookie) | None => {}
             }
         }
         self.framing = delimiters.framing()?;
         self.rewrites_length = delimiters.rewrites_length();
         options.cut(bytes, self.fields, self.rewrites_length, cuts)?;
+        if let Some(index) = close.filter(|_| options.close) {
+            cuts.add(line(bytes, self.fields, index))?;
+        }
         self.keep_alive = match self.version {
             Version::Http10 => options.keep_alive && !options.close,
             Version::Http11 => !options.close,
@@ -227,6 +232,9 @@ impl<'b> RequestHead<'b, '_> {
     fn read_target(&mut self, bytes: &'b [u8], target: &'b [u8], cuts: &mut Cuts) -> Result<(), Refusal> {
         let Target { path, absolute } = Target::read(self.method, target)?;
         self.path = path;
+        if self.version == Version::Http11 && self.host.is_none() {
+            return Err(bad("no Host field"));
+        }
         if let Some(absolute) = absolute {
             if self.host.is_none_or(|host| !host.eq_ignore_ascii_case(absolute.authority)) {
                 self.rewrites_host = true;
@@ -237,11 +245,8 @@ impl<'b> RequestHead<'b, '_> {
             self.host = Some(absolute.authority);
             let start = offset(bytes, target);
             let cut = start + absolute.cut.start..start + absolute.cut.end;
-            self.slash = absolute.slash.then_some(cut.end);
+            self.path_byte = absolute.path.map(|byte| (cut.end, byte));
             cuts.add(cut)?;
-        }
-        if self.version == Version::Http11 && self.host.is_none() {
-            return Err(bad("no Host field"));
         }
         Ok(())
     }
@@ -249,7 +254,7 @@ impl<'b> RequestHead<'b, '_> {
     /// What rewriting needs, free of the bytes.
     #[must_use]
     pub fn rewrite(&self) -> Rewrite {
-        Rewrite { version_at: self.line - 1, slash: self.slash }
+        Rewrite { version_at: self.line - 1, path_byte: self.path_byte }
     }
 }
 
@@ -257,7 +262,7 @@ impl<'b> RequestHead<'b, '_> {
 #[derive(Clone, Copy, Debug)]
 pub struct Rewrite {
     version_at: usize,
-    slash: Option<usize>,
+    path_byte: Option<(usize, u8)>,
 }
 
 impl Rewrite {
@@ -266,8 +271,8 @@ impl Rewrite {
     #[must_use]
     pub fn apply(self, head: &mut [u8], cuts: &mut Cuts) -> usize {
         head[self.version_at] = b'1';
-        if let Some(slash) = self.slash {
-            head[slash] = b'/';
+        if let Some((at, byte)) = self.path_byte {
+            head[at] = byte;
         }
         let length = head.len() - 2;
         cuts.apply(head, length)
@@ -327,6 +332,13 @@ mod tests {
                 "POST / HTTP/1.1\r\nHost: a\r\nX: y\r\n",
             ),
             (
+                "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \t5\r\nX: y\r\n\r\n",
+                "POST / HTTP/1.1\r\nHost: a\r\nX: y\r\n",
+            ),
+            ("OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n"),
+            ("OPTIONS http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS / HTTP/1.1\r\nHost: a\r\n"),
+            ("GET / HTTP/1.1\r\nHost: a\r\nClose: 1\r\nConnection: close\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n"),
+            (
                 "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\nTE: trailers\r\nTrailer: x\r\nUpgrade: h2c\r\n\r\n",
                 "POST / HTTP/1.1\r\nHost: a\r\n",
             ),
@@ -338,7 +350,7 @@ mod tests {
 
     #[test]
     fn refused() {
-        let cases: [(&[u8], u16); 50] = [
+        let cases: [(&[u8], u16); 52] = [
             (b"GET / HTTP/1.1\r\n\r\n", 400),
             (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", 400),
             (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
@@ -382,6 +394,8 @@ mod tests {
             (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
             (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", 501),
             (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked,\r\n\r\n", 400),
+            (b"GET http://a/ HTTP/1.1\r\n\r\n", 400),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nContent_Length: 5\r\n\r\n", 400),
             (b"OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: -1\r\n\r\n", 400),
             (b"OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards:\r\n\r\n", 400),
             (b"TRACE / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 1\r\nMax-Forwards: 1\r\n\r\n", 400),

@@ -1,7 +1,7 @@
 //! Response heads (RFC 9112 sections 4 to 6): parsed once, checked, and what to cut from them.
 
 use super::body::{Framing, Malformed};
-use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, line};
+use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, is_bare, line};
 use super::framing::{Delimiters, Undelimited};
 use super::request::{Method, Version};
 use super::{cookie, upgrade};
@@ -55,8 +55,11 @@ pub struct ResponseHead {
     pub dated: bool,
 }
 
-/// Where the minor version stands.
-const VERSION_AT: usize = "HTTP/1.".len();
+/// What a status line begins with; the minor version follows.
+const STATUS_LINE: &[u8] = b"HTTP/1.";
+const VERSION_AT: usize = STATUS_LINE.len();
+/// Where the blank behind the three digits of a status stands.
+const STATUS_END: usize = "HTTP/1.1 200".len();
 
 /// Parses the head in `bytes`, which is complete up to and including its empty line. What is not passed on, such as a
 /// Set-Cookie of the affinity cookie, goes into `cuts`.
@@ -77,6 +80,10 @@ pub fn parse<'b>(
         Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(Malformed("bad header field")),
         Err(_) => return Err(Malformed("bad status line")),
     }
+    // httparse skips empty lines before the status line, and takes one that ends behind the digits (RFC 9112 section 4).
+    if !bytes.starts_with(STATUS_LINE) || bytes.get(STATUS_END) != Some(&b' ') {
+        return Err(Malformed("bad status line"));
+    }
     let status = parsed.code.filter(|status| *status >= 100).ok_or(Malformed("bad status"))?;
     let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
     let mut head = ResponseHead { status, framing: Framing::None, keep_alive: false, new_length: None, dated: false };
@@ -94,7 +101,7 @@ impl ResponseHead {
         cuts: &mut Cuts,
     ) -> Result<(), Malformed> {
         let (mut options, mut delimiters) = (ConnectionOptions::default(), Delimiters::default());
-        let (mut delimited, mut switched) = (false, false);
+        let (mut delimited, mut switched, mut close) = (false, false, None);
         for (index, field) in fields.iter().enumerate() {
             match Known::of(field.name) {
                 Some(Known::Connection) => {
@@ -103,7 +110,7 @@ impl ResponseHead {
                 }
                 Some(Known::HopByHop) => cuts.add(line(bytes, fields, index))?,
                 Some(Known::ContentLength) => {
-                    delimiters.content_length(field.value)?;
+                    delimiters.content_length(field.value, is_bare(bytes, field))?;
                     delimited = true;
                 }
                 Some(Known::TransferEncoding) => {
@@ -124,6 +131,8 @@ impl ResponseHead {
                     cuts.add(line(bytes, fields, index))?;
                 }
                 Some(Known::Date) => self.dated = true,
+                Some(Known::Close) => close = Some(index),
+                Some(Known::Lookalike) => return Err(Malformed("a framing field with an underscore")),
                 Some(
                     Known::Cookie
                     | Known::Forwarded
@@ -148,6 +157,9 @@ impl ResponseHead {
         // No body, no length (RFC 9110 section 8.6); a 304 and the answer to HEAD tell that of the body they leave out.
         let bodiless = matches!(self.status, 100..200 | 204);
         options.cut(bytes, fields, delimiters.rewrites_length() || bodiless, cuts)?;
+        if let Some(index) = close.filter(|_| options.close) {
+            cuts.add(line(bytes, fields, index))?;
+        }
         self.new_length = delimiters.length().filter(|_| delimiters.rewrites_length() && !bodiless);
         self.keep_alive = match version {
             Version::Http10 => options.keep_alive && !options.close,
@@ -215,7 +227,7 @@ mod tests {
             ("100 Continue\r\n", get, Framing::None, true),
             ("200 OK\r\nContent-Length: 5\r\nConnection: close\r\n", get, Framing::Length(5), false),
             ("200 OK\r\nContent-Length: 5, 5\r\n", get, Framing::Length(5), true),
-            ("200\r\nContent-Length: 5\r\n", get, Framing::Length(5), true),
+            ("200 \r\nContent-Length: 5\r\n", get, Framing::Length(5), true),
         ];
         for (head, method, framing, keep_alive) in cases {
             let head = parsed(format!("HTTP/1.1 {head}\r\n").as_bytes(), method).expect(head);
@@ -279,6 +291,10 @@ mod tests {
             "HTTP/1.1 099 OK\r\n\r\n",
             "HTTP/2 200\r\n\r\n",
             "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/1.1 200\r\n\r\n",
+            "HTTP/1.1 200\tOK\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "\r\nHTTP/1.1 200 OK\r\n\r\n",
             "HTTP/1.1 200 OK\r\nX : y\r\n\r\n",
             "HTTP/1.1 200 OK\r\n X: y\r\n\r\n",
             "hello\r\n\r\n",

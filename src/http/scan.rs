@@ -20,6 +20,8 @@ pub enum Scanned {
     Complete(usize),
     /// A line ends in LF without CR.
     BareLf,
+    /// A line begins with a CR that does not end it.
+    BareCr,
 }
 
 impl HeadScan {
@@ -31,6 +33,7 @@ impl HeadScan {
             }
             match (bytes.get(lf + 1), bytes.get(lf + 2)) {
                 (Some(b'\r'), Some(b'\n')) => return Scanned::Complete(lf + 3),
+                (Some(b'\r'), Some(_)) => return Scanned::BareCr,
                 (None, _) | (Some(b'\r'), None) => {
                     self.seen = lf;
                     return Scanned::Incomplete;
@@ -73,7 +76,7 @@ mod tests {
 
     #[test]
     fn cases() {
-        let cases: [(&[u8], Scanned); 8] = [
+        let cases: [(&[u8], Scanned); 9] = [
             (b"", Scanned::Incomplete),
             (b"GET / HTTP/1.1\r\n", Scanned::Incomplete),
             (b"GET / HTTP/1.1\r\nHost: a\r\n\r", Scanned::Incomplete),
@@ -82,6 +85,7 @@ mod tests {
             (b"GET / HTTP/1.1\nHost: a\r\n\r\n", Scanned::BareLf),
             (b"GET / HTTP/1.1\r\nHost: a\r\n\n", Scanned::BareLf),
             (b"\n", Scanned::BareLf),
+            (b"GET / HTTP/1.1\r\nHost: a\r\n\r\r\n", Scanned::BareCr),
         ];
         for (bytes, expected) in cases {
             assert_eq!(HeadScan::default().scan(bytes), expected, "{:?}", String::from_utf8_lossy(bytes));

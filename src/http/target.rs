@@ -20,8 +20,9 @@ pub(super) struct Absolute<'b> {
     pub authority: &'b [u8],
     /// Bytes of the target that are cut.
     pub cut: Range<usize>,
-    /// Whether the byte behind the cut becomes `/`: the target had no path of its own.
-    pub slash: bool,
+    /// What the byte behind the cut becomes, when the target has no path of its own: `/`, or the `*` of an OPTIONS that
+    /// names no resource (RFC 9112 section 3.2.4).
+    pub path: Option<u8>,
 }
 
 impl<'b> Target<'b> {
@@ -41,10 +42,13 @@ impl<'b> Target<'b> {
             let end = authority.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(authority.len());
             let (authority, rest) = authority.split_at(end);
             host::check(authority).map_err(bad)?;
-            let slash = rest.first() != Some(&b'/');
-            let path = if slash { b"/" } else { path_of(rest) };
-            let cut = 0..scheme + end - usize::from(slash);
-            return Ok(Self { path, absolute: Some(Absolute { authority, cut, slash }) });
+            let (path, byte): (&[u8], _) = match rest.first() {
+                Some(b'/') => (path_of(rest), None),
+                None if method == "OPTIONS" => (b"*", Some(b'*')),
+                _ => (b"/", Some(b'/')),
+            };
+            let cut = 0..scheme + end - usize::from(byte.is_some());
+            return Ok(Self { path, absolute: Some(Absolute { authority, cut, path: byte }) });
         }
         if target.first() == Some(&b'/') || (target == b"*" && method == "OPTIONS") {
             return Ok(Self { path: path_of(target), absolute: None });
@@ -78,25 +82,23 @@ mod tests {
 
     #[test]
     fn forms() {
-        type Case = (&'static str, &'static str, &'static str, Option<(&'static str, usize, bool)>);
-        let cases: [Case; 8] = [
+        type Case = (&'static str, &'static str, &'static str, Option<(&'static str, usize, Option<u8>)>);
+        let cases: [Case; 9] = [
             ("GET", "/a/b?c", "/a/b", None),
             ("GET", "//a/b", "//a/b", None),
             ("OPTIONS", "*", "*", None),
-            ("GET", "http://a/x?y", "/x", Some(("a", 8, false))),
-            ("GET", "HTTPS://a:80/", "/", Some(("a:80", 12, false))),
-            ("GET", "http://a", "/", Some(("a", 7, true))),
-            ("GET", "http://a?x", "/", Some(("a", 7, true))),
-            ("OPTIONS", "http://[::1]:8", "/", Some(("[::1]:8", 13, true))),
+            ("GET", "http://a/x?y", "/x", Some(("a", 8, None))),
+            ("GET", "HTTPS://a:80/", "/", Some(("a:80", 12, None))),
+            ("GET", "http://a", "/", Some(("a", 7, Some(b'/')))),
+            ("GET", "http://a?x", "/", Some(("a", 7, Some(b'/')))),
+            ("OPTIONS", "http://a?x", "/", Some(("a", 7, Some(b'/')))),
+            ("OPTIONS", "http://[::1]:8", "*", Some(("[::1]:8", 13, Some(b'*')))),
         ];
         for (method, target, path, absolute) in cases {
             let read = Target::read(method, target.as_bytes()).unwrap();
             assert_eq!(read.path, path.as_bytes(), "{target}");
-            let expected = absolute.map(|(authority, end, slash)| Absolute {
-                authority: authority.as_bytes(),
-                cut: 0..end,
-                slash,
-            });
+            let expected =
+                absolute.map(|(authority, end, path)| Absolute { authority: authority.as_bytes(), cut: 0..end, path });
             assert_eq!(read.absolute, expected, "{target}");
         }
     }

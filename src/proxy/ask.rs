@@ -1,6 +1,7 @@
 //! From a complete head to a decision: parse, route, find the affinity, rewrite in place.
 
 use super::Proxy;
+use super::connection::Connection;
 use super::exchange::Exchange;
 use super::flow::Broken;
 use crate::balance::Affinity;
@@ -36,13 +37,8 @@ pub(super) struct Ask {
 ///
 /// # Errors
 /// [`Fault::Refused`].
-pub(super) fn understand(
-    proxy: &'static Proxy,
-    exchange: &mut Exchange,
-    length: usize,
-    listener: ListenerId,
-    client: SocketAddr,
-) -> Result<Ask, Fault> {
+pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, length: usize) -> Result<Ask, Fault> {
+    let (proxy, listener, client) = (connection.proxy, connection.listener, connection.peer);
     let config = proxy.config;
     let flow = &mut exchange.request;
     let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
@@ -76,7 +72,7 @@ pub(super) fn understand(
         return Err(TOO_LONG);
     }
 
-    let host: heapless::String<MAX_HOST> = new_host(proxy, &parsed, listener);
+    let host: heapless::String<MAX_HOST> = new_host(&parsed, || connection.here());
     let answer = (parsed.max_forwards == Some(0)).then_some(if parsed.method == "TRACE" { 405 } else { 200 });
     let ask = Ask {
         pool: pool_id,
@@ -123,13 +119,13 @@ pub(super) fn understand(
 
 /// The Host to write anew: the authority of an absolute target, or for a client of HTTP/1.0 that named none, the
 /// address it came to (RFC 9110 section 7.2, RFC 9112 section 3.3). Empty when Host stays as it is.
-fn new_host(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId) -> heapless::String<MAX_HOST> {
+fn new_host(head: &RequestHead<'_, '_>, here: impl FnOnce() -> SocketAddr) -> heapless::String<MAX_HOST> {
     let mut host = heapless::String::new();
     // Both fit: the parser bounds an authority, an address is shorter.
     let _ = match head.host {
         Some(authority) if head.rewrites_host => host.push_str(std::str::from_utf8(authority).unwrap_or_default()),
         Some(_) => Ok(()),
-        None => write!(host, "{}", proxy.config.listeners[listener.index()].address).map_err(|_| Default::default()),
+        None => write!(host, "{}", here()).map_err(|_| Default::default()),
     };
     host
 }

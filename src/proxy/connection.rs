@@ -191,7 +191,7 @@ impl Connection {
         let Some(length) = self.read_head(exchange).await? else { return Ok(()) };
         exchange.record.headed_ms = Some(proxy.reactor.now_ms());
         proxy.requests.set(proxy.requests.get() + 1);
-        let ask = *asked.insert(ask::understand(proxy, exchange, length, self.listener, self.peer)?);
+        let ask = *asked.insert(ask::understand(self, exchange, length)?);
         exchange.record.pool = Some(ask.pool);
         exchange.record.client_cookie = ask.affinity.letter();
         if proxy.config.pools[ask.pool.index()].cookie.is_some() {
@@ -238,6 +238,7 @@ impl Connection {
                 Scanned::Complete(length) => length,
                 Scanned::Incomplete => buffer.len(),
                 Scanned::BareLf => return Err(refusal(400, "a line ends without CR")),
+                Scanned::BareCr => return Err(refusal(400, "a line begins with CR")),
             };
             if begun && proxy.journal.is_some() {
                 note_line(&mut exchange.line, buffer.filled());
@@ -275,6 +276,12 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// The address the client came to.
+    pub(super) fn here(&self) -> SocketAddr {
+        let bound = || self.proxy.config.listeners[self.listener.index()].address;
+        self.client.local_address().unwrap_or_else(bound)
     }
 
     /// Ends an exchange that failed: with a reply if the client can still make sense of one.

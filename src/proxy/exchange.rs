@@ -257,6 +257,7 @@ impl Connection {
                 match exchange.scan.scan(buffer.filled()) {
                     Scanned::Complete(length) => return Ok(Some(length)),
                     Scanned::BareLf => return Err(Fault::BackendMalformed("bare LF in the head")),
+                    Scanned::BareCr => return Err(Fault::BackendMalformed("bare CR in the head")),
                     Scanned::Incomplete => {}
                 }
             }
@@ -357,7 +358,7 @@ impl Connection {
             } else if let Some(length) = new_length {
                 write!(out, "Content-Length: {length}\r\n")?;
             }
-            if !dated {
+            if !dated && !switches {
                 proxy.with_date(|date| out.write_str(date))?;
             }
             match (close, ask.version) {

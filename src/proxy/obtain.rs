@@ -103,8 +103,7 @@ impl Connection {
     fn introduce(&self, id: BackendId, stream: &Stream) -> Result<(), Fault> {
         let config = self.proxy.config;
         let Some(version) = config.backends[id.index()].send_proxy else { return Ok(()) };
-        let here = self.client.local_address().unwrap_or(config.listeners[self.listener.index()].address);
-        let header = version.header(self.peer, here);
+        let header = version.header(self.peer, self.here());
         // There is room for it in an empty socket.
         match stream.send(&[IoSlice::new(&header)]) {
             Ok(Some(sent)) if sent == header.len() => Ok(()),

@@ -8,6 +8,7 @@ use super::exchange::Exchange;
 use super::flow::{Broken, Pumped};
 use super::obtain::Held;
 use crate::fault::Fault;
+use crate::runtime::Stream;
 
 impl Connection {
     /// Passes on what comes from either side. A side that ends ends the other's receiving only: the answer may follow.
@@ -15,15 +16,26 @@ impl Connection {
     /// # Errors
     /// [`Fault`] of the side that broke off; [`Fault::ClientSilent`] when nothing moved for `timeout.tunnel`.
     pub(super) async fn tunnel(&self, exchange: &mut Exchange, held: &mut Option<Held>) -> Result<(), Fault> {
-        let proxy = self.proxy;
         let Some(Held { slot: _slot, stream: backend, .. }) = held.take() else { return Err(Fault::BackendGone) };
+        let result = self.pass(exchange, &backend).await;
+        // A protocol whose end is a close must not take one side's breaking off for the other's end.
+        match result {
+            Err(Fault::BackendGone) => self.client.set_reset_on_close(true),
+            Err(Fault::ClientGone) => backend.set_reset_on_close(true),
+            Ok(()) | Err(_) => {}
+        }
+        result
+    }
+
+    async fn pass(&self, exchange: &mut Exchange, backend: &Stream) -> Result<(), Fault> {
+        let proxy = self.proxy;
         let idle_ms = proxy.config.timeouts.tunnel_ms;
         exchange.request.run_on().and_then(|()| exchange.response.run_on()).map_err(up)?;
         let (mut moved, mut moved_ms) = (exchange.moved(), proxy.reactor.now_ms());
         let (mut client_ended, mut backend_ended) = (false, false);
         loop {
-            let sent = exchange.request.pump(&self.client, &backend, proxy.buffers).map_err(up)?;
-            let answered = exchange.response.pump(&backend, &self.client, proxy.buffers).map_err(down)?;
+            let sent = exchange.request.pump(&self.client, backend, proxy.buffers).map_err(up)?;
+            let answered = exchange.response.pump(backend, &self.client, proxy.buffers).map_err(down)?;
             if sent == Pumped::Done && !std::mem::replace(&mut client_ended, true) {
                 backend.finish_sending();
             }

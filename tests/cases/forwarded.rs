@@ -20,6 +20,8 @@ pub fn cases() -> Vec<Case> {
         "X-Forwarded-Port",
         "X-Forwarded-Prefix",
         "X-Forwarded-By",
+        "X_Forwarded_For",
+        "X-Forwarded_Proto",
     ] {
         t.forward_without(name, get(format!("{name}: 192.0.2.1\r\nX: y\r\n")), &[name], "");
     }

@@ -33,7 +33,7 @@ pub fn unlisted(case: &Case, messages: &[Message]) -> Vec<String> {
     for line in &sent {
         let removable = may(line, &REMOVED)
             || may(line, &["host", "content-length", "max-forwards"])
-            || name(line).starts_with("x-forwarded-")
+            || name(line).replace('_', "-").starts_with("x-forwarded-")
             || named.contains(&name(line));
         let found = match removable {
             true => (got.get(at) == Some(line)).then_some(0),
