@@ -12,6 +12,7 @@ pub mod nginx;
 pub mod peer;
 pub mod port;
 pub mod process;
+pub mod raw;
 pub mod request;
 pub mod script;
 
