@@ -32,6 +32,8 @@ pub enum Fault {
     BackendMalformed(&'static str),
     /// A fixed table of ours is full.
     Exhausted,
+    /// Nothing went wrong: beelance is the one to answer, with this status.
+    Answered(u16),
 }
 
 /// Where an exchange is.
@@ -75,6 +77,7 @@ impl Fault {
             Self::QueueTimeout | Self::ConnectTimeout | Self::BackendSilent => 's',
             Self::QueueFull | Self::NoBackend | Self::ConnectFailed | Self::BackendGone => 'S',
             Self::Exhausted => 'R',
+            Self::Answered(_) => 'L',
         }
     }
 
@@ -96,6 +99,7 @@ impl Fault {
             | Self::Exhausted => 503,
             Self::BackendGone | Self::BackendMalformed(_) => 502,
             Self::BackendSilent => 504,
+            Self::Answered(status) => status,
         }
     }
 
@@ -114,7 +118,8 @@ impl Fault {
             | Self::BackendGone
             | Self::BackendSilent
             | Self::BackendMalformed(_)
-            | Self::Exhausted => true,
+            | Self::Exhausted
+            | Self::Answered(_) => true,
         }
     }
 
@@ -131,7 +136,8 @@ impl Fault {
             | Self::BackendGone
             | Self::BackendSilent
             | Self::BackendMalformed(_)
-            | Self::Exhausted => true,
+            | Self::Exhausted
+            | Self::Answered(_) => true,
         }
     }
 }
@@ -153,6 +159,7 @@ mod tests {
             (Fault::ClientGone, Phase::Request, "CR", 400),
             (Fault::ClientSilent, Phase::Request, "cR", 408),
             (refused, Phase::Request, "PR", 431),
+            (Fault::Answered(405), Phase::Request, "LR", 405),
             (Fault::ClientGone, Phase::Queue, "CQ", 503),
             (Fault::QueueTimeout, Phase::Queue, "sQ", 503),
             (Fault::QueueFull, Phase::Queue, "SQ", 503),

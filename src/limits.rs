@@ -58,6 +58,9 @@ pub const LINGER_MS: u64 = 2_000;
 pub const TURN_AROUND_MS: u64 = 1_000;
 /// Milliseconds between two purges of idle backend connections (HAProxy `pool-purge-delay`).
 pub const IDLE_PURGE_MS: u64 = 5_000;
+/// Milliseconds since 1970 before which the wall clock was never set: the first of January 2026. Boards without a battery
+/// begin in 1970.
+pub const CLOCK_SET_MS: u64 = 1_767_225_600_000;
 /// Milliseconds a listener rests after the system ran out of descriptors or memory.
 pub const ACCEPT_REST_MS: u64 = 100;
 

@@ -214,26 +214,42 @@ fn other_headers_are_byte_identical_and_in_order() {
     assert!(response.head.starts_with("HTTP/1.1 299 Odd Reason\r\n"), "{:?}", response.head);
 }
 
-#[test]
-fn forwarded_for_is_a_new_line_after_existing_ones() {
+/// What a request with these fields arrives with, in a name's lines.
+fn forwarded(config: &str, fields: &str) -> [Vec<String>; 3] {
     let backend = Backend::named("one");
-    let with = Beelance::before(&[&backend], "");
-    with.connect().get_with("/with", "X-Forwarded-For: 1.2.3.4\r\nX-Between: x\r\nX-Forwarded-For: 5.6.7.8\r\n");
-    let without = Beelance::before(&[&backend], "pool.default.forwardfor = no\n");
-    without.connect().get_with("/without", "X-Forwarded-For: 1.2.3.4\r\n");
-    let requests = backend.requests();
-    assert_eq!(requests[0].all("x-forwarded-for"), ["1.2.3.4", "5.6.7.8", "127.0.0.1"]);
-    assert_eq!(requests[0].all("x-forwarded-proto"), ["http"]);
-    assert_eq!(requests[1].all("x-forwarded-for"), ["1.2.3.4"]);
-    assert!(requests[1].all("x-forwarded-proto").is_empty());
+    let beelance = Beelance::before(&[&backend], config);
+    beelance.connect().get_with("/", fields);
+    let request = backend.only();
+    ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]
+        .map(|name| request.all(name).into_iter().map(str::to_owned).collect())
+}
+
+const FORWARDED: &str = "X-Forwarded-For: 1.2.3.4\r\nX-Between: x\r\nx-forwarded-for: 5.6.7.8\r\n\
+                         X-Forwarded-Proto: https\r\nX-Forwarded-Host: shop\r\n";
+
+#[test]
+fn a_trusted_client_keeps_its_forwarded_fields() {
+    let [addresses, proto, host] = forwarded("listen.web.trust = 10.0.0.0/8, 127.0.0.1\n", FORWARDED);
+    assert_eq!(addresses, ["1.2.3.4", "5.6.7.8", "127.0.0.1"], "ours is a new line behind them");
+    assert_eq!((proto, host), (vec!["https".to_owned()], vec!["shop".to_owned()]));
+    let [addresses, proto, _] = forwarded("listen.*.trust = 127.0.0.0/8\n", "");
+    assert_eq!((addresses, proto), (vec!["127.0.0.1".to_owned()], vec!["http".to_owned()]));
 }
 
 #[test]
-fn the_last_forwarded_proto_is_the_true_one() {
-    let backend = Backend::named("one");
-    let beelance = Beelance::before(&[&backend], "");
-    beelance.connect().get_with("/", "X-Forwarded-Proto: https\r\n");
-    assert_eq!(backend.only().all("x-forwarded-proto").last(), Some(&"http"));
+fn forwarded_fields_of_others_are_removed() {
+    for trust in ["", "listen.web.trust = 10.0.0.0/8, ::1\n"] {
+        let [addresses, proto, host] = forwarded(trust, FORWARDED);
+        assert_eq!((addresses, proto), (vec!["127.0.0.1".to_owned()], vec!["http".to_owned()]));
+        assert!(host.is_empty());
+    }
+}
+
+#[test]
+fn without_forwardfor_they_pass_untouched() {
+    let [addresses, proto, host] = forwarded("pool.default.forwardfor = no\n", FORWARDED);
+    assert_eq!(addresses, ["1.2.3.4", "5.6.7.8"]);
+    assert_eq!((proto, host), (vec!["https".to_owned()], vec!["shop".to_owned()]));
 }
 
 #[test]

@@ -63,6 +63,7 @@ fn process(id: Id, config: &Config) -> Option<String> {
         Id::TimeoutConnect => duration_text(timeouts.connect_ms),
         Id::TimeoutQueue => duration_text(timeouts.queue_ms),
         Id::TimeoutServer => duration_text(timeouts.server_ms),
+        Id::TimeoutTunnel => duration_text(timeouts.tunnel_ms),
         Id::Connections => limits.budget.connections.to_string(),
         Id::Memory => size_text(limits.budget.memory),
         Id::HeaderSize => size_text(limits.header_size as u64),
@@ -150,6 +151,7 @@ fn of_listener(id: Id, listener: &Listener, pool: Option<String>) -> Option<Stri
     match id {
         Id::Listen => Some(listener.address.to_string()),
         Id::ListenPool => pool,
+        Id::ListenTrust => Some(list(&listener.trust).unwrap_or_else(none)),
         _ => None,
     }
 }

@@ -57,13 +57,13 @@ pub enum Builtin {
 #[allow(missing_docs, reason = "KEYS says what each means")]
 #[rustfmt::skip]
 pub enum Id {
-    Listen, ListenPool,
+    Listen, ListenPool, ListenTrust,
     Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie,
     Balance, Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr, Reuse, Retries, Redispatch, Forwardfor,
     Check, CheckMethod, CheckUri, CheckHost, CheckExpect,
     CheckInter, CheckFastinter, CheckDowninter, CheckTimeout, CheckRise, CheckFall,
     RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool,
-    TimeoutClient, TimeoutHttpRequest, TimeoutHttpKeepAlive, TimeoutConnect, TimeoutQueue, TimeoutServer,
+    TimeoutClient, TimeoutHttpRequest, TimeoutHttpKeepAlive, TimeoutConnect, TimeoutQueue, TimeoutServer, TimeoutTunnel,
     Connections, Memory, HeaderSize, Headers, Body,
     LogLevel, LogAccess, DrainTimeout,
 }
@@ -80,7 +80,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 50] = {
+pub static KEYS: [Key; 52] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -89,6 +89,8 @@ pub static KEYS: [Key; 50] = {
         "Accept connections here; `[::]:80` takes IPv4 too unless a listener holds `0.0.0.0:80`; port 0 lets the system choose."),
     key(Id::ListenPool, Listen, "pool", Unit::Pool, Text("default"),
         "The pool for what no route takes; while it has no backend the answer is 503."),
+    key(Id::ListenTrust, Listen, "trust", Unit::Sources, Unset("none"),
+        "Clients in these blocks of addresses, proxies of yours, keep the X-Forwarded fields they send; everybody else's are removed."),
 
     key(Id::Backend, Backend, "", Unit::Server, Declared,
         "A server; a host name is resolved once, before the first connection."),
@@ -124,7 +126,7 @@ pub static KEYS: [Key; 50] = {
     key(Id::Redispatch, Pool, "redispatch", NO_YES, Text("yes"),
         "Whether the last attempt may go to another backend."),
     key(Id::Forwardfor, Pool, "forwardfor", NO_YES, Text("yes"),
-        "Add X-Forwarded-For (a new line after existing ones) and X-Forwarded-Proto."),
+        "Add X-Forwarded-For (a new line after those of a trusted client) and X-Forwarded-Proto (unless it sent one); `no` leaves all of these as they come."),
 
     key(Id::Check, Pool, "check", Choice(&["none", "tcp", "http"]),
         Follows("`http` when `.method`, `.uri`, `.host` or `.expect` is set, `tcp` when another check key is, else `none`"),
@@ -175,6 +177,8 @@ pub static KEYS: [Key; 50] = {
         "Waiting for a backend to have room; then 503."),
     key(Id::TimeoutServer, Process, "timeout.server", Duration, Text("30s"),
         "A backend neither sends nor takes a byte; before its response that is 504."),
+    key(Id::TimeoutTunnel, Process, "timeout.tunnel", Duration, Text("1h"),
+        "Behind an upgrade, such as to WebSocket: nobody sends or takes a byte."),
 
     key(Id::Connections, Process, "limits.connections", Number(1, MAX_CONNECTIONS as u64),
         Unset("as many as `limits.memory` and the descriptors allow"),

@@ -25,7 +25,7 @@ pub use effective::effective;
 pub use error::Errors;
 
 use crate::balance::Algorithm;
-use crate::http::route::Route;
+use crate::http::route::{Cidr, Route};
 use crate::limits::{BackendId, Budget, Machine, PoolId};
 use raw::{MAX_FILE, RawConfig};
 use settings::Settings;
@@ -106,6 +106,8 @@ pub struct Listener {
     pub only_v6: bool,
     /// For what no route takes.
     pub pool: PoolId,
+    /// Clients whose X-Forwarded fields are kept.
+    pub trust: Vec<Cidr>,
 }
 
 /// `backend.N`.
@@ -235,6 +237,8 @@ pub struct Timeouts {
     pub queue_ms: u64,
     /// The backend neither sends nor takes a byte.
     pub server_ms: u64,
+    /// Nobody sends or takes a byte behind an upgrade.
+    pub tunnel_ms: u64,
 }
 
 /// `limits.*` and the budget that follows from them.

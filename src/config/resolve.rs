@@ -41,6 +41,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
             connect_ms: number(Id::TimeoutConnect),
             queue_ms: number(Id::TimeoutQueue),
             server_ms: number(Id::TimeoutServer),
+            tunnel_ms: number(Id::TimeoutTunnel),
         },
         limits,
         log_level: log::LevelFilter::iter()

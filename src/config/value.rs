@@ -206,7 +206,7 @@ pub(super) fn is_name(text: &str) -> bool {
 
 /// Whether `text` is a token of RFC 9110.
 pub(super) fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    crate::http::fields::is_token(text.as_bytes())
 }
 
 fn is_cookie_octet(byte: u8) -> bool {

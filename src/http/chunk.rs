@@ -4,6 +4,7 @@
 //! side's framing ever reaches the other.
 
 use super::body::{Decoded, Malformed};
+use super::fields::is_token;
 
 /// Digits a chunk size may have, leading zeros included: 64 bits.
 const MAX_DIGITS: u8 = 16;
@@ -18,7 +19,7 @@ enum State {
     Size {
         digits: u8,
     },
-    /// Blanks behind the size: only an extension or the line's end may follow.
+    /// Blanks behind the size: only an extension may follow.
     Blank,
     /// In an extension.
     Extension,
@@ -29,8 +30,9 @@ enum State {
     /// The CR, then the LF behind the data.
     DataCr,
     DataLf,
-    /// At the start of a trailer line; in it; the LF behind it; the LF of the last, empty line.
+    /// At the start of a trailer line; in its name; in its value; the LF behind it; the LF of the last, empty line.
     TrailerStart,
+    TrailerName,
     Trailer,
     TrailerLf,
     LastLf,
@@ -97,7 +99,7 @@ impl ChunkDecoder {
                 self.left = self.left << 4 | u64::from((byte as char).to_digit(16).unwrap_or(0));
                 State::Size { digits: digits + 1 }
             }
-            (State::Size { digits: 1.. } | State::Blank, b'\r') | (State::Extension, b'\r') => State::SizeLf,
+            (State::Size { digits: 1.. } | State::Extension, b'\r') => State::SizeLf,
             (State::Size { digits: 1.. } | State::Blank, b' ' | b'\t') => {
                 self.drop_byte(MAX_EXTENSION, State::Blank)?
             }
@@ -116,12 +118,13 @@ impl ChunkDecoder {
                 State::Size { digits: 0 }
             }
             (State::TrailerStart, b'\r') => State::LastLf,
-            (State::TrailerStart, b' ' | b'\t' | b':') => return Err(Malformed("bad trailer")),
-            (State::Trailer, b'\r') => State::TrailerLf,
-            (State::TrailerStart | State::Trailer, b'\t' | b' '..=b'~' | 0x80..) => {
-                self.drop_byte(MAX_TRAILERS, State::Trailer)?
+            (State::TrailerName, b':') => self.drop_byte(MAX_TRAILERS, State::Trailer)?,
+            (State::TrailerStart | State::TrailerName, _) if is_token(&[byte]) => {
+                self.drop_byte(MAX_TRAILERS, State::TrailerName)?
             }
-            (State::TrailerStart | State::Trailer, _) => return Err(Malformed("bad trailer")),
+            (State::Trailer, b'\r') => State::TrailerLf,
+            (State::Trailer, b'\t' | b' '..=b'~' | 0x80..) => self.drop_byte(MAX_TRAILERS, State::Trailer)?,
+            (State::TrailerStart | State::TrailerName | State::Trailer, _) => return Err(Malformed("bad trailer")),
             (State::TrailerLf, b'\n') => State::TrailerStart,
             (State::LastLf, b'\n') => State::Done,
             (State::SizeLf | State::DataCr | State::DataLf | State::TrailerLf | State::LastLf, _) => {
@@ -159,7 +162,7 @@ mod tests {
         let cases: [(&str, &str, usize, bool); 6] = [
             ("0\r\n\r\n", "", 5, true),
             ("5\r\nhello\r\n0\r\n\r\n", "hello", 15, true),
-            ("5;a=b\r\nhello\r\n3 \r\nabc\r\n000\r\nX: y\r\n\r\n", "helloabc", 36, true),
+            ("5;a=b\r\nhello\r\n3 ;\r\nabc\r\n000\r\nX: y\r\n\r\n", "helloabc", 37, true),
             ("A\r\n0123456789\r\n0\r\n\r\nGET", "0123456789", 20, true),
             ("a\r\n01234", "01234", 8, false),
             ("", "", 0, false),
@@ -187,11 +190,16 @@ mod tests {
             "5\r\nhelloX",
             "11111111111111111\r\n",
             "5 x\r\nhello",
+            "5 \r\nhello",
+            "5\t\r\nhello",
             "5;\n",
             "0\r\n x\r\n\r\n",
             "0\r\nx\n\r\n",
             "0\r\n\n",
             "0\r\n:x\r\n\r\n",
+            "0\r\nx\r\n\r\n",
+            "0\r\nx : y\r\n\r\n",
+            "0\r\n\u{e9}: y\r\n\r\n",
             "5;\0\r\n",
             "0\r\nX: \0\r\n\r\n",
         ];

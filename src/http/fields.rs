@@ -19,18 +19,24 @@ pub enum Known {
     ContentLength,
     /// Cookie.
     Cookie,
-    /// Expect.
-    Expect,
+    /// Date.
+    Date,
+    /// X-Forwarded-For and whatever else begins so, but X-Forwarded-Proto.
+    Forwarded,
+    /// X-Forwarded-Proto.
+    ForwardedProto,
     /// Host.
     Host,
-    /// Keep-Alive, Proxy-Connection, TE, Trailer, Upgrade: of this hop only, never passed on.
+    /// Keep-Alive, Proxy-Connection, TE, Trailer: of this hop only, never passed on.
     HopByHop,
+    /// Max-Forwards.
+    MaxForwards,
     /// Set-Cookie.
     SetCookie,
     /// Transfer-Encoding.
     TransferEncoding,
-    /// X-Forwarded-Proto.
-    ForwardedProto,
+    /// Upgrade: of this hop, and passed on only under conditions.
+    Upgrade,
 }
 
 impl Known {
@@ -41,18 +47,23 @@ impl Known {
         // Most fields have a name of another length, or of the same one with another first letter.
         let (known, meaning) = match (name.len(), name.as_bytes().first()?.to_ascii_lowercase()) {
             (2, b't') => ("te", Self::HopByHop),
+            (4, b'd') => ("date", Self::Date),
             (4, b'h') => ("host", Self::Host),
             (6, b'c') => ("cookie", Self::Cookie),
-            (6, b'e') => ("expect", Self::Expect),
-            (7, b'u') => ("upgrade", Self::HopByHop),
+            (7, b'u') => ("upgrade", Self::Upgrade),
             (7, b't') => ("trailer", Self::HopByHop),
             (10, b'c') => ("connection", Self::Connection),
             (10, b'k') => ("keep-alive", Self::HopByHop),
             (10, b's') => ("set-cookie", Self::SetCookie),
+            (12, b'm') => ("max-forwards", Self::MaxForwards),
             (14, b'c') => ("content-length", Self::ContentLength),
             (16, b'p') => ("proxy-connection", Self::HopByHop),
             (17, b't') => ("transfer-encoding", Self::TransferEncoding),
-            (17, b'x') => ("x-forwarded-proto", Self::ForwardedProto),
+            (13.., b'x') => {
+                let forwarded = name.get(..12).is_some_and(|start| start.eq_ignore_ascii_case("x-forwarded-"));
+                let proto = is("x-forwarded-proto");
+                return forwarded.then_some(if proto { Self::ForwardedProto } else { Self::Forwarded });
+            }
             _ => return None,
         };
         is(known).then_some(meaning)
@@ -63,8 +74,14 @@ impl Known {
     #[must_use]
     pub fn may_be_nominated(self) -> bool {
         match self {
-            Self::ContentLength | Self::Host | Self::TransferEncoding | Self::Connection => false,
-            Self::Cookie | Self::Expect | Self::HopByHop | Self::SetCookie | Self::ForwardedProto => true,
+            Self::ContentLength | Self::Host | Self::TransferEncoding | Self::Connection | Self::Upgrade => false,
+            Self::Cookie
+            | Self::Date
+            | Self::Forwarded
+            | Self::ForwardedProto
+            | Self::HopByHop
+            | Self::MaxForwards
+            | Self::SetCookie => true,
         }
     }
 }
@@ -76,6 +93,8 @@ pub struct ConnectionOptions<'b> {
     pub close: bool,
     /// `keep-alive` is among them.
     pub keep_alive: bool,
+    /// `upgrade` is among them.
+    pub upgrade: bool,
     named: heapless::Vec<&'b [u8], MAX_OPTIONS>,
 }
 
@@ -94,6 +113,8 @@ impl<'b> ConnectionOptions<'b> {
                 self.close = true;
             } else if option.eq_ignore_ascii_case(b"keep-alive") {
                 self.keep_alive = true;
+            } else if option.eq_ignore_ascii_case(b"upgrade") {
+                self.upgrade = true;
             } else {
                 self.named.push(option).map_err(|_| TooManyOptions)?;
             }
@@ -136,28 +157,10 @@ pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
-/// The value of all Content-Length fields of a head so far (RFC 9112 section 6.3): digits only, 64 bits, and every
-/// repetition the same.
-///
-/// # Errors
-/// Why the length cannot be trusted.
-pub fn content_length(before: Option<u64>, value: &[u8]) -> Result<u64, &'static str> {
-    let mut length = before;
-    let mut any = false;
-    for element in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
-        any = true;
-        if element.is_empty() || !element.iter().all(u8::is_ascii_digit) {
-            return Err("Content-Length is not a number");
-        }
-        let number =
-            element.iter().try_fold(0u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
-        let number = number.ok_or("Content-Length is beyond 64 bits")?;
-        if length.is_some_and(|length| length != number) {
-            return Err("two different Content-Length values");
-        }
-        length = Some(number);
-    }
-    length.filter(|_| any).ok_or("Content-Length is empty")
+/// Whether `text` is a token (RFC 9110 section 5.6.2).
+#[must_use]
+pub fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// Ranges of a head that are not passed on.
@@ -228,24 +231,20 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn lengths() {
-        let cases: [(Option<u64>, &str, Option<u64>); 13] = [
-            (None, "5", Some(5)),
-            (None, "0005", Some(5)),
-            (Some(5), "5", Some(5)),
-            (None, "5, 5", Some(5)),
-            (None, "18446744073709551615", Some(u64::MAX)),
-            (None, "18446744073709551616", None),
-            (Some(5), "6", None),
-            (None, "5, 6", None),
-            (None, "", None),
-            (None, "+5", None),
-            (None, "5 5", None),
-            (None, "0x5", None),
-            (None, "5,", None),
-        ];
-        for (before, value, expected) in cases {
-            assert_eq!(content_length(before, value.as_bytes()).ok(), expected, "{value:?}");
+    fn names() {
+        for (name, known) in [
+            ("HOST", Some(Known::Host)),
+            ("x-forwarded-PROTO", Some(Known::ForwardedProto)),
+            ("X-Forwarded-For", Some(Known::Forwarded)),
+            ("X-Forwarded-Port", Some(Known::Forwarded)),
+            ("x-forwarded-", None),
+            ("x-forwarded", None),
+            ("x-forwarder-for", None),
+            ("xx", None),
+            ("", None),
+            ("Max-Forwards", Some(Known::MaxForwards)),
+        ] {
+            assert_eq!(Known::of(name), known, "{name}");
         }
     }
 

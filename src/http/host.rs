@@ -1,9 +1,10 @@
-//! The authority a request is for: a host and perhaps a port (RFC 9110 section 4.2).
+//! The authority a request is for: a host and perhaps a port (RFC 9110 section 4.2, RFC 3986 section 3.2.2).
 
 use crate::limits::MAX_HOST;
+use std::net::Ipv6Addr;
 
-/// The bytes a host may have, beside those that delimit its port.
-static HOST_BYTES: [bool; 256] = {
+/// The bytes of a registered name, `%` among them.
+static NAME_BYTES: [bool; 256] = {
     let mut allowed = [false; 256];
     let mut byte = 0;
     while byte < 256 {
@@ -13,7 +14,7 @@ static HOST_BYTES: [bool; 256] = {
         allowed[byte] = char.is_ascii_alphanumeric();
         byte += 1;
     }
-    let others = b"-._~%!$&'()*+;=[";
+    let others = b"-._~%!$&'()*+;=";
     let mut at = 0;
     while at < others.len() {
         allowed[others[at] as usize] = true;
@@ -22,7 +23,8 @@ static HOST_BYTES: [bool; 256] = {
     allowed
 };
 
-/// A host and perhaps a port (RFC 9110 section 4.2), with nothing in it that another reader could take for an end.
+/// A host and perhaps a port, with nothing in it that another reader could take for an end. A comma, though a registered
+/// name may have one, makes a list of it for readers that join fields.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -30,21 +32,50 @@ pub(super) fn check(host: &[u8]) -> Result<(), &'static str> {
     if host.is_empty() || host.len() > MAX_HOST {
         return Err("bad Host");
     }
-    // The first colon, or the first behind an address in brackets.
-    let mut colon = None;
-    for (at, &byte) in host.iter().enumerate() {
-        match byte {
-            b']' => colon = None,
-            b':' => colon = colon.or(Some(at)),
-            byte if HOST_BYTES[usize::from(byte)] => {}
-            _ => return Err("bad Host"),
+    let end = if host[0] == b'[' {
+        literal(host).ok_or("bad address in Host")?
+    } else {
+        let end = host.iter().position(|&byte| !NAME_BYTES[usize::from(byte)]).unwrap_or(host.len());
+        if end == 0 || !escapes_are_whole(&host[..end]) {
+            return Err("bad Host");
         }
+        end
+    };
+    match host.get(end) {
+        None => Ok(()),
+        Some(b':') => port(&host[end + 1..]),
+        Some(_) => Err("bad Host"),
     }
-    let port = colon.map_or(&[][..], |colon| &host[colon + 1..]);
-    if port.len() > 5 || !port.iter().all(u8::is_ascii_digit) {
-        return Err("bad port in Host");
+}
+
+/// The length of an address in brackets at the front (RFC 3986: IPv6 or a future form).
+fn literal(host: &[u8]) -> Option<usize> {
+    let end = host.iter().position(|&byte| byte == b']')?;
+    let inner = std::str::from_utf8(&host[1..end]).ok()?;
+    let future = || {
+        let (version, address) = inner.strip_prefix(['v', 'V'])?.split_once('.')?;
+        let legal = |byte: u8| (NAME_BYTES[usize::from(byte)] && byte != b'%') || byte == b':';
+        let good = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_hexdigit());
+        (good && !address.is_empty() && address.bytes().all(legal)).then_some(())
+    };
+    (inner.parse::<Ipv6Addr>().is_ok() || future().is_some()).then_some(end + 1)
+}
+
+fn escapes_are_whole(name: &[u8]) -> bool {
+    let mut parts = name.split(|&byte| byte == b'%');
+    parts.next();
+    parts.all(|part| part.get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
+}
+
+/// Digits up to 65535; none is the scheme's own port.
+fn port(digits: &[u8]) -> Result<(), &'static str> {
+    let number = digits.iter().try_fold(0u32, |number, digit| {
+        digit.is_ascii_digit().then(|| number.saturating_mul(10).saturating_add(u32::from(digit - b'0')))
+    });
+    match number {
+        Some(0..=65535) if digits.len() <= 5 => Ok(()),
+        _ => Err("bad port in Host"),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -53,13 +84,57 @@ mod tests {
 
     #[test]
     fn cases() {
-        for good in ["a", "shop.example.com:8080", "127.0.0.1:80", "[::1]", "[2001:db8::1]:443", "a:", "x_y~%41"] {
+        for good in [
+            "a",
+            "shop.example.com:8080",
+            "127.0.0.1:80",
+            "[::1]",
+            "[2001:db8::1]:443",
+            "[::ffff:10.0.0.1]",
+            "[v1.fe80::a+en1]:80",
+            "a:",
+            "a:0",
+            "a:65535",
+            "x_y~%41",
+        ] {
             assert_eq!(check(good.as_bytes()), Ok(()), "{good}");
         }
         let long = "x".repeat(MAX_HOST + 1);
-        for bad in
-            ["", "a b", "u@a", "a/b", "a?b", "a#b", "a,b", "a\\b", "a:8o", "a:123456", "[::1]:x", "::1", "a\0", &long]
-        {
+        let bad = [
+            "",
+            "a b",
+            "u@a",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a,b",
+            "a\\b",
+            "a:8o",
+            "a:123456",
+            "a:65536",
+            ":80",
+            "a:80:80",
+            "a:+80",
+            "a%",
+            "a%4",
+            "a%zz",
+            "a[b",
+            "a]b",
+            "[::1",
+            "[::1]x",
+            "[::1]:x",
+            "[::1%25eth0]",
+            "[]",
+            "[1.2.3.4]",
+            "[v.x]",
+            "[vg.x]",
+            "[[::1]]",
+            "::1",
+            "a\0",
+            "\u{e9}",
+            &long,
+        ];
+        for bad in bad {
             assert!(check(bad.as_bytes()).is_err(), "{bad}");
         }
     }

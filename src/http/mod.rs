@@ -6,10 +6,15 @@
 pub mod body;
 pub mod chunk;
 pub mod cookie;
+pub mod date;
 pub mod fields;
+mod framing;
 mod host;
+pub mod proxy_protocol;
 pub mod reply;
 pub mod request;
 pub mod response;
 pub mod route;
 pub mod scan;
+mod target;
+pub mod upgrade;

@@ -3,11 +3,13 @@
 use std::fmt::{self, Write};
 
 /// Bytes a reply has at most.
-pub const MAX_REPLY: usize = 512;
+pub const MAX_REPLY: usize = 600;
 
 /// The reply's reason phrase and the sentence of its body (HAProxy's `http_err_msgs`).
-const REPLIES: [(u16, &str, &str); 11] = [
+const REPLIES: [(u16, &str, &str); 13] = [
+    (200, "OK", ""),
     (400, "Bad Request", "Your browser sent an invalid request."),
+    (405, "Method Not Allowed", "This method ends here."),
     (408, "Request Time-out", "Your browser didn't send a complete request in time."),
     (413, "Payload Too Large", "The request entity exceeds the maximum allowed."),
     (414, "URI Too Long", "The request target exceeds the maximum allowed."),
@@ -40,15 +42,15 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The reply for `status`, one of the table's; without a body when it answers HEAD.
+    /// The reply for `status`, one of the table's, with the Date line `date`; without a body when it answers HEAD.
     #[must_use]
-    pub fn new(status: u16, after: After, head_only: bool) -> Self {
+    pub fn new(status: u16, after: After, head_only: bool, date: &str) -> Self {
         let known = REPLIES.iter().find(|(known, ..)| *known == status);
-        let &(status, reason, sentence) = known.unwrap_or(&REPLIES[5]);
+        let &(status, reason, sentence) = known.unwrap_or(&(500, "Internal Server Error", ""));
         debug_assert!(known.is_some(), "no reply {status}");
         let mut bytes = heapless::Vec::new();
         // The table's longest reply fits: a test says so.
-        let written = write_reply(&mut bytes, status, reason, sentence, after, head_only);
+        let written = write_reply(&mut bytes, status, (reason, sentence), after, head_only, date);
         debug_assert!(written.is_ok());
         Self { status, bytes }
     }
@@ -63,19 +65,26 @@ impl Reply {
 fn write_reply(
     out: &mut heapless::Vec<u8, MAX_REPLY>,
     status: u16,
-    reason: &str,
-    sentence: &str,
+    (reason, sentence): (&str, &str),
     after: After,
     head_only: bool,
+    date: &str,
 ) -> fmt::Result {
     let frame = "<html><body><h1> </h1>\n\n</body></html>\n".len() + 3;
-    let length = frame + reason.len() + sentence.len();
-    write!(out, "HTTP/1.1 {status} {reason}\r\nContent-Length: {length}\r\nCache-Control: no-cache\r\n")?;
+    let length = if sentence.is_empty() { 0 } else { frame + reason.len() + sentence.len() };
+    write!(out, "HTTP/1.1 {status} {reason}\r\n{date}Content-Length: {length}\r\nCache-Control: no-cache\r\n")?;
     out.write_str(match after {
         After::Close => "Connection: close\r\n",
         After::Keep => "",
         After::SayKeep => "Connection: keep-alive\r\n",
     })?;
+    if matches!(status, 200 | 405) {
+        // What beelance itself does, when a request says that it shall go no further (RFC 9110 section 7.6.2).
+        out.write_str("Allow: OPTIONS\r\n")?;
+    }
+    if length == 0 {
+        return out.write_str("\r\n");
+    }
     out.write_str("Content-Type: text/html\r\n\r\n")?;
     if head_only {
         return Ok(());
@@ -87,18 +96,21 @@ fn write_reply(
 mod tests {
     use super::*;
 
+    const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+
     #[test]
     fn every_reply_is_whole_and_its_length_is_right() {
         for (status, reason, _) in REPLIES {
             for after in [After::Close, After::Keep, After::SayKeep] {
-                let reply = Reply::new(status, after, false);
+                let reply = Reply::new(status, after, false, DATE);
                 let text = std::str::from_utf8(reply.bytes()).unwrap();
                 let (head, body) = text.split_once("\r\n\r\n").unwrap();
                 assert!(head.starts_with(&format!("HTTP/1.1 {status} {reason}\r\n")), "{head}");
                 assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head} {}", body.len());
                 assert_eq!(head.contains("Connection: close"), after == After::Close);
-                assert!(body.ends_with("</html>\n"));
-                let head_only = Reply::new(status, after, true);
+                assert!(body.ends_with("</html>\n") || status == 200);
+                assert!(head.contains(DATE.trim_end()));
+                let head_only = Reply::new(status, after, true, DATE);
                 assert_eq!(head_only.bytes(), &reply.bytes()[..head.len() + 4]);
             }
         }

@@ -3,13 +3,12 @@
 //! Refuses what two readers could read differently; the reason goes into the reply's status and the log.
 
 use super::body::Framing;
-use super::fields::{
-    ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, content_length, elements, line, offset,
-};
-use super::host;
+use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, line, offset};
+use super::framing::{Delimiters, Undelimited};
+use super::target::Target;
+use super::{host, upgrade};
 use httparse::Header;
 use std::mem::MaybeUninit;
-use std::ops::Range;
 
 /// The version of HTTP a peer speaks; beelance itself always speaks 1.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +41,15 @@ impl From<TooManyCuts> for Refusal {
 impl From<TooManyOptions> for Refusal {
     fn from(_: TooManyOptions) -> Self {
         bad("too many Connection options")
+    }
+}
+
+impl From<Undelimited> for Refusal {
+    fn from(undelimited: Undelimited) -> Self {
+        match undelimited {
+            Undelimited::Malformed(reason) => bad(reason),
+            Undelimited::UnknownCoding => Self { status: 501, reason: "unknown transfer coding" },
+        }
     }
 }
 
@@ -100,8 +108,12 @@ pub struct RequestHead<'b, 'f> {
     pub fields: &'f [Header<'b>],
     /// Bytes of the request line, without its CRLF.
     pub line: usize,
-    /// Whether it has an X-Forwarded-Proto field.
-    pub forwarded_proto: bool,
+    /// Whether it has an X-Forwarded field of any kind.
+    pub forwarded: bool,
+    /// The protocols it offers to go on with, as its Upgrade field names them; that field is passed on.
+    pub upgrade: Option<&'b [u8]>,
+    /// How many more proxies it may pass, when it is a TRACE or an OPTIONS that says so; that field is cut.
+    pub max_forwards: Option<u64>,
     /// The byte of an absolute target that becomes the `/` of its origin form.
     slash: Option<usize>,
 }
@@ -143,7 +155,9 @@ pub fn parse<'b, 'f>(
         keep_alive: false,
         fields: parsed.headers,
         line: offset(bytes, target.as_bytes()) + target.len() + " HTTP/1.1".len(),
-        forwarded_proto: false,
+        forwarded: false,
+        upgrade: None,
+        max_forwards: None,
         slash: None,
     };
     head.read_fields(bytes, cuts)?;
@@ -153,8 +167,8 @@ pub fn parse<'b, 'f>(
 
 impl<'b> RequestHead<'b, '_> {
     fn read_fields(&mut self, bytes: &'b [u8], cuts: &mut Cuts) -> Result<(), Refusal> {
-        let mut options = ConnectionOptions::default();
-        let (mut length, mut length_lines, mut chunked) = (None, 0, false);
+        let (mut options, mut delimiters) = (ConnectionOptions::default(), Delimiters::default());
+        let mut upgrades = 0;
         for (index, field) in self.fields.iter().enumerate() {
             match Known::of(field.name) {
                 Some(Known::Host) => {
@@ -169,71 +183,62 @@ impl<'b> RequestHead<'b, '_> {
                     cuts.add(line(bytes, self.fields, index))?;
                 }
                 Some(Known::HopByHop) => cuts.add(line(bytes, self.fields, index))?,
-                Some(Known::ContentLength) => {
-                    length = Some(content_length(length, field.value).map_err(bad)?);
-                    length_lines += 1;
-                    self.rewrites_length |= length_lines > 1 || !field.value.iter().all(u8::is_ascii_digit);
-                }
+                Some(Known::ContentLength) => delimiters.content_length(field.value)?,
                 Some(Known::TransferEncoding) => {
-                    if self.version == Version::Http10 {
-                        return Err(bad("Transfer-Encoding in HTTP/1.0"));
-                    }
-                    read_codings(field.value, &mut chunked)?;
+                    delimiters.transfer_encoding(field.value, self.version)?;
                     cuts.add(line(bytes, self.fields, index))?;
                 }
-                Some(Known::ForwardedProto) => self.forwarded_proto = true,
-                Some(Known::Cookie | Known::Expect | Known::SetCookie) | None => {}
+                Some(Known::Upgrade) => {
+                    upgrades += 1;
+                    self.upgrade = Some(field.value);
+                }
+                Some(Known::MaxForwards) if matches!(self.method, "TRACE" | "OPTIONS") => {
+                    if self.max_forwards.is_some() {
+                        return Err(bad("two Max-Forwards fields"));
+                    }
+                    self.max_forwards = Some(max_forwards(field.value).ok_or(bad("bad Max-Forwards"))?);
+                    cuts.add(line(bytes, self.fields, index))?;
+                }
+                Some(Known::Forwarded | Known::ForwardedProto) => self.forwarded = true,
+                Some(Known::Cookie | Known::Date | Known::MaxForwards | Known::SetCookie) | None => {}
             }
         }
-        self.framing = match (length, chunked) {
-            (Some(_), true) => return Err(bad("Content-Length and Transfer-Encoding")),
-            (None, true) => Framing::Chunked,
-            (Some(0) | None, false) => Framing::None,
-            (Some(length), false) => Framing::Length(length),
-        };
+        self.framing = delimiters.framing()?;
+        self.rewrites_length = delimiters.rewrites_length();
         options.cut(bytes, self.fields, self.rewrites_length, cuts)?;
         self.keep_alive = match self.version {
             Version::Http10 => options.keep_alive && !options.close,
             Version::Http11 => !options.close,
         };
+        // Behind a body nobody could tell where the other protocol begins before it is answered.
+        let offers = options.upgrade && self.version == Version::Http11 && self.framing == Framing::None;
+        self.upgrade = self.upgrade.filter(|offer| offers && upgrades == 1 && upgrade::is_offer(offer));
+        if upgrades > 0 && self.upgrade.is_none() {
+            for (index, field) in self.fields.iter().enumerate() {
+                if Known::of(field.name) == Some(Known::Upgrade) {
+                    cuts.add(line(bytes, self.fields, index))?;
+                }
+            }
+        }
         Ok(())
     }
 
-    /// Origin, absolute or asterisk form (RFC 9112 section 3.2); an absolute target is cut down to its origin form.
+    /// Cuts the target down to its origin form; an absolute one's authority takes the place of Host.
     fn read_target(&mut self, bytes: &'b [u8], target: &'b [u8], cuts: &mut Cuts) -> Result<(), Refusal> {
-        if !target.iter().all(|byte| matches!(byte, b'!'..=b'~')) || target.contains(&b'#') {
-            return Err(bad("bad byte in the target"));
-        }
-        if self.method == "CONNECT" {
-            return Err(Refusal { status: 501, reason: "CONNECT" });
-        }
-        if let Some(scheme) = absolute(target) {
-            let authority = &target[scheme..];
-            let end = authority.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(authority.len());
-            let (authority, rest) = authority.split_at(end);
-            host::check(authority).map_err(bad)?;
-            if self.host.is_none_or(|host| !host.eq_ignore_ascii_case(authority)) {
+        let Target { path, absolute } = Target::read(self.method, target)?;
+        self.path = path;
+        if let Some(absolute) = absolute {
+            if self.host.is_none_or(|host| !host.eq_ignore_ascii_case(absolute.authority)) {
                 self.rewrites_host = true;
                 if let Some(index) = self.fields.iter().position(|field| Known::of(field.name) == Some(Known::Host)) {
                     cuts.add(line(bytes, self.fields, index))?;
                 }
             }
-            self.host = Some(authority);
+            self.host = Some(absolute.authority);
             let start = offset(bytes, target);
-            let mut cut: Range<usize> = start..start + scheme + end;
-            if rest.first() != Some(&b'/') {
-                cut.end -= 1;
-                self.slash = Some(cut.end);
-            }
+            let cut = start + absolute.cut.start..start + absolute.cut.end;
+            self.slash = absolute.slash.then_some(cut.end);
             cuts.add(cut)?;
-            self.path = path_of(rest);
-            if self.path.is_empty() {
-                self.path = b"/";
-            }
-        } else if target.first() == Some(&b'/') || (target == b"*" && self.method == "OPTIONS") {
-            self.path = path_of(target);
-        } else {
-            return Err(bad("bad target"));
         }
         if self.version == Version::Http11 && self.host.is_none() {
             return Err(bad("no Host field"));
@@ -269,15 +274,6 @@ impl Rewrite {
     }
 }
 
-/// The length of `http://` or `https://` at the start of an absolute target.
-fn absolute(target: &[u8]) -> Option<usize> {
-    ["http://", "https://"].into_iter().map(str::len).find(|&length| {
-        target
-            .get(..length)
-            .is_some_and(|start| start.eq_ignore_ascii_case(b"http://") || start.eq_ignore_ascii_case(b"https://"))
-    })
-}
-
 /// Whether the request line is whole but for a version that is not 1.0 or 1.1.
 fn names_other_version(head: &[u8]) -> bool {
     let line = head.split(|&byte| byte == b'\r').next().unwrap_or(head);
@@ -286,27 +282,9 @@ fn names_other_version(head: &[u8]) -> bool {
     words.next().is_none() && matches!(version, Some([b'0'..=b'9', b'.', b'0'..=b'9']))
 }
 
-fn path_of(target: &[u8]) -> &[u8] {
-    target.split(|&byte| byte == b'?').next().unwrap_or(target)
-}
-
-/// `chunked`, once, and nothing else.
-fn read_codings(value: &[u8], chunked: &mut bool) -> Result<(), Refusal> {
-    let mut any = false;
-    for coding in elements(value) {
-        any = true;
-        if !coding.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)) {
-            return Err(bad("bad Transfer-Encoding"));
-        }
-        if *chunked {
-            return Err(bad("chunked is not the last coding, or not the only one"));
-        }
-        if !coding.eq_ignore_ascii_case(b"chunked") {
-            return Err(Refusal { status: 501, reason: "unknown transfer coding" });
-        }
-        *chunked = true;
-    }
-    if any { Ok(()) } else { Err(bad("empty Transfer-Encoding")) }
+fn max_forwards(value: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(value).ok()?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 #[cfg(test)]
@@ -360,7 +338,7 @@ mod tests {
 
     #[test]
     fn refused() {
-        let cases: [(&[u8], u16); 46] = [
+        let cases: [(&[u8], u16); 50] = [
             (b"GET / HTTP/1.1\r\n\r\n", 400),
             (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", 400),
             (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
@@ -403,6 +381,10 @@ mod tests {
             (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", 400),
             (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
             (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n", 501),
+            (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked,\r\n\r\n", 400),
+            (b"OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: -1\r\n\r\n", 400),
+            (b"OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards:\r\n\r\n", 400),
+            (b"TRACE / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 1\r\nMax-Forwards: 1\r\n\r\n", 400),
             (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n", 400),
             (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n", 400),
             (b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
@@ -411,6 +393,34 @@ mod tests {
         for (bytes, status) in cases {
             let result = with(bytes, |parsed| parsed.map(|head| format!("{head:?}")));
             assert_eq!(result.map_err(|refusal| refusal.status), Err(status), "{}", String::from_utf8_lossy(bytes));
+        }
+    }
+
+    #[test]
+    fn upgrades_and_max_forwards() {
+        let asks = |lines: &str| {
+            let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+            let offered = with(head.as_bytes(), |parsed| parsed.unwrap().upgrade.map(<[u8]>::to_vec));
+            (offered.map(|offer| String::from_utf8(offer).unwrap()), rewritten(&head))
+        };
+        let plain = "GET / HTTP/1.1\r\nHost: a\r\n".to_owned();
+        let passed = asks("Connection: Upgrade\r\nUpgrade: websocket\r\n");
+        assert_eq!(passed, (Some("websocket".into()), plain.clone() + "Upgrade: websocket\r\n"));
+        for lines in [
+            "Upgrade: websocket\r\n",
+            "Connection: upgrade\r\n",
+            "Connection: upgrade, http2-settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n",
+            "Connection: upgrade\r\nUpgrade: websocket\r\nUpgrade: websocket\r\n",
+        ] {
+            assert_eq!(asks(lines), (None, plain.clone()), "{lines}");
+        }
+        let body = "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n";
+        assert_eq!(asks(body), (None, plain + "Content-Length: 1\r\n"));
+
+        for (method, expected) in [("TRACE", Some(7)), ("OPTIONS", Some(7)), ("GET", None)] {
+            let head = format!("{method} / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 7\r\n\r\n");
+            assert_eq!(with(head.as_bytes(), |parsed| parsed.unwrap().max_forwards), expected);
+            assert_eq!(rewritten(&head).contains("Max-Forwards"), expected.is_none());
         }
     }
 

@@ -1,9 +1,10 @@
 //! Response heads (RFC 9112 sections 4 to 6): parsed once, checked, and what to cut from them.
 
 use super::body::{Framing, Malformed};
-use super::cookie;
-use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, content_length, elements, line};
+use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, line};
+use super::framing::{Delimiters, Undelimited};
 use super::request::{Method, Version};
+use super::{cookie, upgrade};
 use httparse::Header;
 use std::mem::MaybeUninit;
 
@@ -19,6 +20,26 @@ impl From<TooManyOptions> for Malformed {
     }
 }
 
+impl From<Undelimited> for Malformed {
+    fn from(undelimited: Undelimited) -> Self {
+        match undelimited {
+            Undelimited::Malformed(reason) => Self(reason),
+            Undelimited::UnknownCoding => Self("unknown transfer coding"),
+        }
+    }
+}
+
+/// What is known of the request that a response answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Its method.
+    pub method: Method,
+    /// The protocols it offered to go on with.
+    pub offer: Option<&'a [u8]>,
+    /// The name of the affinity cookie, which the backend may not set.
+    pub affinity: Option<&'a str>,
+}
+
 /// What a response head says, free of its bytes.
 #[derive(Debug)]
 pub struct ResponseHead {
@@ -30,21 +51,22 @@ pub struct ResponseHead {
     pub keep_alive: bool,
     /// The Content-Length to write anew, because it came in another form than plain digits, once.
     pub new_length: Option<u64>,
+    /// Whether it has a Date.
+    pub dated: bool,
 }
 
 /// Where the minor version stands.
 const VERSION_AT: usize = "HTTP/1.".len();
 
-/// Parses the head in `bytes`, which is complete up to and including its empty line. `method` is the request's;
-/// a Set-Cookie of the cookie called `affinity` is not passed on. What is not passed on goes into `cuts`.
+/// Parses the head in `bytes`, which is complete up to and including its empty line. What is not passed on, such as a
+/// Set-Cookie of the affinity cookie, goes into `cuts`.
 ///
 /// # Errors
-/// [`Malformed`]: the backend cannot be understood, or could be understood in two ways.
+/// [`Malformed`]: the backend cannot be understood, or could be understood in two ways, or does what nobody asked for.
 pub fn parse<'b>(
     bytes: &'b [u8],
     fields: &mut [MaybeUninit<Header<'b>>],
-    method: Method,
-    affinity: Option<&str>,
+    asked: Asked<'_>,
     cuts: &mut Cuts,
 ) -> Result<ResponseHead, Malformed> {
     let mut parsed = httparse::Response::new(&mut []);
@@ -57,8 +79,8 @@ pub fn parse<'b>(
     }
     let status = parsed.code.filter(|status| *status >= 100).ok_or(Malformed("bad status"))?;
     let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
-    let mut head = ResponseHead { status, framing: Framing::None, keep_alive: false, new_length: None };
-    head.read_fields(bytes, parsed.headers, version, method, affinity, cuts)?;
+    let mut head = ResponseHead { status, framing: Framing::None, keep_alive: false, new_length: None, dated: false };
+    head.read_fields(bytes, parsed.headers, version, asked, cuts)?;
     Ok(head)
 }
 
@@ -68,12 +90,11 @@ impl ResponseHead {
         bytes: &[u8],
         fields: &[Header<'_>],
         version: Version,
-        method: Method,
-        affinity: Option<&str>,
+        asked: Asked<'_>,
         cuts: &mut Cuts,
     ) -> Result<(), Malformed> {
-        let mut options = ConnectionOptions::default();
-        let (mut length, mut length_lines, mut chunked, mut odd) = (None, 0, false, false);
+        let (mut options, mut delimiters) = (ConnectionOptions::default(), Delimiters::default());
+        let (mut delimited, mut switched) = (false, false);
         for (index, field) in fields.iter().enumerate() {
             match Known::of(field.name) {
                 Some(Known::Connection) => {
@@ -82,41 +103,52 @@ impl ResponseHead {
                 }
                 Some(Known::HopByHop) => cuts.add(line(bytes, fields, index))?,
                 Some(Known::ContentLength) => {
-                    length = Some(content_length(length, field.value).map_err(Malformed)?);
-                    length_lines += 1;
-                    odd |= length_lines > 1 || !field.value.iter().all(u8::is_ascii_digit);
+                    delimiters.content_length(field.value)?;
+                    delimited = true;
                 }
                 Some(Known::TransferEncoding) => {
-                    for coding in elements(field.value) {
-                        if chunked || !coding.eq_ignore_ascii_case(b"chunked") {
-                            return Err(Malformed("unknown transfer coding"));
-                        }
-                        chunked = true;
-                    }
-                    if !chunked || version == Version::Http10 {
-                        return Err(Malformed("bad Transfer-Encoding"));
-                    }
+                    delimiters.transfer_encoding(field.value, version)?;
+                    delimited = true;
                     cuts.add(line(bytes, fields, index))?;
                 }
-                Some(Known::SetCookie) if affinity.is_some_and(|name| cookie::sets(field.value, name)) => {
+                Some(Known::Upgrade) if self.status == 101 => {
+                    // The second one, or another protocol than one offered, leaves it unclear what the bytes behind are.
+                    let accepted = asked.offer.is_some_and(|offer| upgrade::accepts(offer, field.value));
+                    if switched || !accepted {
+                        return Err(Malformed("101 for a protocol that was not offered"));
+                    }
+                    switched = true;
+                }
+                Some(Known::Upgrade) => cuts.add(line(bytes, fields, index))?,
+                Some(Known::SetCookie) if asked.affinity.is_some_and(|name| cookie::sets(field.value, name)) => {
                     cuts.add(line(bytes, fields, index))?;
                 }
-                Some(Known::Cookie | Known::Expect | Known::Host | Known::SetCookie | Known::ForwardedProto) | None => {
-                }
+                Some(Known::Date) => self.dated = true,
+                Some(
+                    Known::Cookie
+                    | Known::Forwarded
+                    | Known::ForwardedProto
+                    | Known::Host
+                    | Known::MaxForwards
+                    | Known::SetCookie,
+                )
+                | None => {}
             }
         }
-        self.framing = match (length, chunked) {
-            _ if method == Method::Head || matches!(self.status, 100..200 | 204 | 304) => Framing::None,
-            (Some(_), true) => return Err(Malformed("Content-Length and Transfer-Encoding")),
-            (None, true) => Framing::Chunked,
-            (Some(0), false) => Framing::None,
-            (Some(length), false) => Framing::Length(length),
-            (None, false) => Framing::UntilClose,
+        if self.status == 101 && !(switched && options.upgrade) {
+            return Err(Malformed("101 that nobody asked for"));
+        }
+        // Both fields together are refused even where no body follows.
+        let framing = delimiters.framing()?;
+        self.framing = match framing {
+            _ if asked.method == Method::Head || matches!(self.status, 100..200 | 204 | 304) => Framing::None,
+            Framing::None if !delimited => Framing::UntilClose,
+            framing => framing,
         };
         // No body, no length (RFC 9110 section 8.6); a 304 and the answer to HEAD tell that of the body they leave out.
         let bodiless = matches!(self.status, 100..200 | 204);
-        options.cut(bytes, fields, odd || bodiless, cuts)?;
-        self.new_length = length.filter(|_| odd && !bodiless);
+        options.cut(bytes, fields, delimiters.rewrites_length() || bodiless, cuts)?;
+        self.new_length = delimiters.length().filter(|_| delimiters.rewrites_length() && !bodiless);
         self.keep_alive = match version {
             Version::Http10 => options.keep_alive && !options.close,
             Version::Http11 => !options.close,
@@ -124,10 +156,16 @@ impl ResponseHead {
         Ok(())
     }
 
-    /// Whether another head follows this one: 1xx. (101 is one, but no request that asks for it is ever passed on.)
+    /// Whether another head follows this one: 1xx but 101.
     #[must_use]
     pub fn is_interim(&self) -> bool {
-        matches!(self.status, 100..200)
+        matches!(self.status, 100..200) && !self.switches()
+    }
+
+    /// Whether what follows is the other protocol that the request offered: 101.
+    #[must_use]
+    pub fn switches(&self) -> bool {
+        self.status == 101
     }
 }
 
@@ -148,13 +186,15 @@ mod tests {
 
     fn parsed(bytes: &[u8], method: Method) -> Result<ResponseHead, Malformed> {
         let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-        parse(bytes, &mut fields, method, Some("SRV"), &mut Cuts::default())
+        let asked = Asked { method, offer: Some(b"websocket"), affinity: Some("SRV") };
+        parse(bytes, &mut fields, asked, &mut Cuts::default())
     }
 
     fn rewritten(head: &[u8]) -> Option<Vec<u8>> {
         let (mut bytes, mut cuts) = (head.to_vec(), Cuts::default());
         let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-        parse(head, &mut fields, Method::Idempotent, Some("SRV"), &mut cuts).ok()?;
+        let asked = Asked { method: Method::Idempotent, offer: None, affinity: Some("SRV") };
+        parse(head, &mut fields, asked, &mut cuts).ok()?;
         let length = rewrite(&mut bytes, &mut cuts);
         bytes.truncate(length);
         Some(bytes)
@@ -200,6 +240,32 @@ mod tests {
     }
 
     #[test]
+    fn switching() {
+        let switch = |lines: &str| {
+            let head = format!("HTTP/1.1 101 Go\r\n{lines}\r\n");
+            parsed(head.as_bytes(), Method::Idempotent).map(|head| (head.switches(), head.is_interim(), head.framing))
+        };
+        let good = "Connection: Upgrade\r\nUpgrade: WebSocket\r\n";
+        assert_eq!(switch(good), Ok((true, false, Framing::None)));
+        for bad in [
+            "",
+            "Connection: Upgrade\r\n",
+            "Upgrade: websocket\r\n",
+            "Connection: Upgrade\r\nUpgrade: h2c\r\n",
+            "Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n",
+            "Connection: Upgrade\r\nUpgrade:\r\n",
+            "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: websocket\r\n",
+        ] {
+            assert!(switch(bad).is_err(), "{bad}");
+        }
+        let unasked = format!("HTTP/1.1 101 Go\r\n{good}\r\n");
+        assert_eq!(rewritten(unasked.as_bytes()), None);
+        // Everywhere else the field says what the backend could do, of this hop only.
+        let other = b"HTTP/1.1 426 No\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(rewritten(other).unwrap(), b"HTTP/1.1 426 No\r\nContent-Length: 0\r\n");
+    }
+
+    #[test]
     fn malformed() {
         let cases = [
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -208,6 +274,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\r\n",
+            "HTTP/1.1 304 Not\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
             "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
             "HTTP/1.1 099 OK\r\n\r\n",
             "HTTP/2 200\r\n\r\n",

@@ -1,82 +1,25 @@
 //! The access log, in HAProxy's HTTP format (`option httplog`), each line prefixed as syslog would.
 //!
-//! Lines are formatted into one fixed buffer and written once a turn, and only when the descriptor takes them without
-//! blocking; what does not fit any more is dropped and counted, and the count is told as soon as there is room.
+//! Owns the form of a line; [`Lines`] takes it to standard error.
 
-use super::time::{Date, MONTHS};
+use super::lines::{Line, Lines};
 use crate::fault::Phase;
-use crate::limits::{LOG_BUFFER, LOG_LINE};
+use crate::http::date::{Date, MONTHS};
 use crate::proxy::{Journal, Proxy, Record};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::cell::{Cell, RefCell};
 use std::fmt::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
 
-/// What a writable pipe takes at once without blocking (POSIX `PIPE_BUF` on Linux).
-const PIPE_BUF: usize = 4096;
-/// Writes in one turn at most.
-const WRITES_PER_TURN: usize = 4;
-
-/// The access log on a descriptor.
+/// The access log of one process.
 pub struct AccessLog {
-    sink: OwnedFd,
+    lines: &'static Lines,
     /// `HOST beelance[PID]: `
     tag: String,
-    lines: RefCell<Vec<u8>>,
-    dropped: Cell<u64>,
 }
 
 impl AccessLog {
-    /// A log of the process `pid` on `host`, written to `sink`.
+    /// A log of the process `pid` on `host`.
     #[must_use]
-    pub fn new(host: &str, pid: u32, sink: OwnedFd) -> Self {
-        Self {
-            sink,
-            tag: format!("{host} beelance[{pid}]: "),
-            lines: RefCell::new(Vec::with_capacity(LOG_BUFFER)),
-            dropped: Cell::new(0),
-        }
-    }
-
-    /// Writes what can be written without blocking.
-    pub fn flush(&self) {
-        let mut lines = self.lines.borrow_mut();
-        for _ in 0..WRITES_PER_TURN {
-            if lines.is_empty() {
-                return;
-            }
-            let mut ready = [PollFd::new(self.sink.as_fd(), PollFlags::POLLOUT)];
-            if !matches!(poll(&mut ready, PollTimeout::ZERO), Ok(count) if count > 0) {
-                return;
-            }
-            let count = lines.len().min(PIPE_BUF);
-            match nix::unistd::write(&self.sink, &lines[..count]) {
-                Ok(written) => {
-                    lines.drain(..written);
-                }
-                // Nobody reads any more: the lines are lost whatever we do.
-                Err(nix::errno::Errno::EPIPE) => lines.clear(),
-                Err(_) => return,
-            }
-        }
-    }
-
-    fn push(&self, format: impl FnOnce(&mut Line<'_>) -> fmt::Result) {
-        // The longest line: its fixed parts and a request line in which every byte is escaped.
-        const ROOM: usize = 512 + 3 * LOG_LINE;
-        if self.lines.borrow().len() + ROOM > LOG_BUFFER {
-            self.flush();
-        }
-        let mut lines = self.lines.borrow_mut();
-        if lines.len() + ROOM > LOG_BUFFER {
-            self.dropped.set(self.dropped.get() + 1);
-            return;
-        }
-        let start = lines.len();
-        let mut line = Line { bytes: &mut lines, end: start + ROOM };
-        if format(&mut line).is_err() {
-            lines.truncate(start);
-        }
+    pub fn new(host: &str, pid: u32, lines: &'static Lines) -> Self {
+        Self { lines, tag: format!("{host} beelance[{pid}]: ") }
     }
 }
 
@@ -84,39 +27,15 @@ impl Journal for AccessLog {
     fn write(&self, proxy: &Proxy, record: &Record, line: &[u8]) {
         let clock = proxy.reactor.clock();
         let now = Date::of(clock.wall_ms(proxy.reactor.now_ms()));
-        let dropped = self.dropped.get();
-        if dropped > 0 {
-            self.push(|out| {
-                self.dropped.set(0);
-                write_prefix(out, &now, &self.tag)?;
-                writeln!(out, "{dropped} lines of the access log were dropped: standard error takes them too slowly")
-            });
-        }
-        self.push(|out| {
+        self.lines.push(|out| {
             write_prefix(out, &now, &self.tag)?;
             write_line(out, proxy, record, line)
         });
     }
 }
 
-/// A line on its way into the buffer, which never grows.
-struct Line<'a> {
-    bytes: &'a mut Vec<u8>,
-    end: usize,
-}
-
-impl Write for Line<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.bytes.len() + text.len() > self.end {
-            return Err(fmt::Error);
-        }
-        self.bytes.extend_from_slice(text.as_bytes());
-        Ok(())
-    }
-}
-
 /// `Mon dd hh:mm:ss HOST beelance[PID]: `, as RFC 3164 has it.
-fn write_prefix(out: &mut Line<'_>, now: &Date, tag: &str) -> fmt::Result {
+fn write_prefix(out: &mut impl Write, now: &Date, tag: &str) -> fmt::Result {
     let Date { month, day, hour, minute, second, .. } = *now;
     write!(out, "{} {day:2} {hour:02}:{minute:02}:{second:02} {tag}", MONTHS[month])
 }
@@ -125,7 +44,7 @@ fn write_prefix(out: &mut Line<'_>, now: &Date, tag: &str) -> fmt::Result {
 fn write_line(out: &mut Line<'_>, proxy: &Proxy, record: &Record, line: &[u8]) -> fmt::Result {
     let config = proxy.config;
     let began = Date::of(proxy.reactor.clock().wall_ms(record.began_ms));
-    let Date { year, month, day, hour, minute, second, milli } = began;
+    let Date { year, month, day, hour, minute, second, milli, .. } = began;
     let listener = &config.listeners[record.listener.index()].name;
     write!(out, "{}:{} ", record.client.ip(), record.client.port())?;
     write!(out, "[{day:02}/{}/{year}:{hour:02}:{minute:02}:{second:02}.{milli:03}] {listener} ", MONTHS[month])?;
@@ -163,11 +82,11 @@ fn write_line(out: &mut Line<'_>, proxy: &Proxy, record: &Record, line: &[u8]) -
     } else {
         write_escaped(out, line)?;
     }
-    out.write_str("\"\n")
+    out.write_str("\"")
 }
 
 /// Bytes that could break the line leave as `#` and two digits, as HAProxy's do.
-fn write_escaped(out: &mut Line<'_>, line: &[u8]) -> fmt::Result {
+fn write_escaped(out: &mut impl Write, line: &[u8]) -> fmt::Result {
     for &byte in line {
         match byte {
             b'"' | b'#' | 0..=0x1f | 0x7f.. => write!(out, "#{byte:02X}")?,
@@ -181,10 +100,10 @@ fn write_escaped(out: &mut Line<'_>, line: &[u8]) -> fmt::Result {
 mod tests {
     use super::*;
 
-    fn written(format: impl FnOnce(&mut Line<'_>) -> fmt::Result) -> String {
-        let mut bytes = Vec::new();
-        format(&mut Line { bytes: &mut bytes, end: 1000 }).unwrap();
-        String::from_utf8(bytes).unwrap()
+    fn written(format: impl FnOnce(&mut String) -> fmt::Result) -> String {
+        let mut text = String::new();
+        format(&mut text).unwrap();
+        text
     }
 
     #[test]
@@ -195,17 +114,5 @@ mod tests {
             "Feb  6 12:14:14 board beelance[7]: "
         );
         assert_eq!(written(|out| write_escaped(out, b"GET /\"#\x80 x")), "GET /#22#23#80 x");
-    }
-
-    #[test]
-    fn a_full_buffer_drops_and_counts() {
-        let (_reader, writer) = nix::unistd::pipe().unwrap();
-        let log = AccessLog::new("board", 7, writer);
-        // The pipe holds 64 kB, then nobody reads.
-        for _ in 0..200 {
-            log.push(|out| out.write_str(&"x".repeat(1000)));
-        }
-        assert!(log.lines.borrow().len() <= LOG_BUFFER);
-        assert!((1..200 - 64).contains(&log.dropped.get()), "{} dropped", log.dropped.get());
     }
 }

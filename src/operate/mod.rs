@@ -3,10 +3,11 @@
 //! Stands on top of everything. The control plane runs here, as ordinary tasks on `async-io`; the data path never does.
 
 pub mod access_log;
+pub mod lines;
 pub mod machine;
+mod messages;
 mod probe;
 mod run;
 mod signals;
-mod time;
 
 pub use run::{Failure, Running, check, run, start};

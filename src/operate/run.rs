@@ -1,6 +1,8 @@
 //! `beelance run` and `beelance check`: from a file to a loop that serves.
 
 use super::access_log::AccessLog;
+use super::lines::{self, Lines};
+use super::messages::{self, Serving};
 use super::{machine, probe, signals};
 use crate::config::{self, Config};
 use crate::limits::{ListenerId, SPARE_SOURCES};
@@ -75,7 +77,8 @@ pub fn run(path: &Path) -> Result<u8, Failure> {
 /// A balancer that listens, and is about to serve.
 pub struct Running {
     event_loop: &'static Loop,
-    access_log: Option<&'static AccessLog>,
+    lines: &'static Lines,
+    serving: Serving,
 }
 
 impl Running {
@@ -84,7 +87,8 @@ impl Running {
     /// # Errors
     /// [`Failure::System`] when the loop fails.
     pub fn serve(self) -> Result<u8, Failure> {
-        let after_turn = || self.access_log.iter().for_each(|log| log.flush());
+        self.serving.begin();
+        let after_turn = || self.lines.flush(self.event_loop.reactor);
         let code = self.event_loop.run(after_turn).map_err(Failure::system("epoll"))?;
         Ok(u8::try_from(code).unwrap_or(0))
     }
@@ -96,8 +100,9 @@ impl Running {
 /// [`Failure::System`]: a port in use, no permission.
 pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Running, Failure> {
     let config: &'static Config = Box::leak(Box::new(config));
-    // It fails only when a logger is there already, as in a test.
-    let _ = simple_logger::SimpleLogger::new().with_level(config.log_level).init();
+    let stderr = io::stderr().as_fd().try_clone_to_owned().map_err(Failure::system("standard error"))?;
+    let lines: &'static Lines = Box::leak(Box::new(Lines::new(stderr)));
+    let serving = messages::set_up(config.log_level, lines);
     if let Err(error) = machine::raise_descriptors() {
         log::warn!("the limit of file descriptors stays as it is: {error}");
     }
@@ -107,16 +112,14 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
     let reactor = Reactor::new(budget.sockets() + SPARE_SOURCES, budget.connections + SPARE_SEATS);
     let reactor: &'static Reactor = Box::leak(Box::new(reactor.map_err(Failure::system("epoll"))?));
     let event_loop: &'static Loop = Box::leak(Box::new(Loop::new(reactor)));
-    let access_log: Option<&'static AccessLog> = match config.access_log {
+    let journal: Option<&'static dyn Journal> = match config.access_log {
         config::AccessLog::Off => None,
         config::AccessLog::Stderr => {
             let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
             let host = host.unwrap_or_else(|| "localhost".into());
-            let sink = io::stderr().as_fd().try_clone_to_owned().map_err(Failure::system("standard error"))?;
-            Some(Box::leak(Box::new(AccessLog::new(&host, std::process::id(), sink))))
+            Some(Box::leak(Box::new(AccessLog::new(&host, std::process::id(), lines))))
         }
     };
-    let journal = access_log.map(|log| log as &'static dyn Journal);
     let proxy: &'static Proxy = Box::leak(Box::new(Proxy::new(config, event_loop, &addresses, journal)));
 
     let mut listeners = Vec::new();
@@ -142,9 +145,10 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
     let _ = stdout.flush();
     event_loop.executor.spawn(proxy::purge_idle(proxy)).detach();
     event_loop.executor.spawn(signals::watch(signals, event_loop, proxy)).detach();
+    event_loop.executor.spawn(lines::keep(lines, reactor)).detach();
     start_probes(event_loop, proxy);
     also(proxy);
-    Ok(Running { event_loop, access_log })
+    Ok(Running { event_loop, lines, serving })
 }
 
 /// Starts the probes, spread evenly over an interval.

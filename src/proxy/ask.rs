@@ -28,6 +28,8 @@ pub(super) struct Ask {
     pub version: Version,
     /// Whether the client wants the connection kept.
     pub keep_alive: bool,
+    /// The status with which beelance answers by itself: the request says that it may go no further.
+    pub answer: Option<u16>,
 }
 
 /// Understands the head of `length` bytes at the front of the request's buffer, and makes the request's first batch.
@@ -56,10 +58,16 @@ pub(super) fn understand(
         let value = cookie::take(head, parsed.fields, &cookie.name, &mut cuts).map_err(Refusal::from)?;
         affinity = Affinity::of(&proxy.balancer.borrow(), pool_id, value);
     }
-    if pool.forwardfor && parsed.forwarded_proto {
+    let mut says_proto = false;
+    if pool.forwardfor && parsed.forwarded {
+        let trusted = config.listeners[listener.index()].trust.iter().any(|block| block.contains(client.ip()));
         for (index, field) in parsed.fields.iter().enumerate() {
-            if Known::of(field.name) == Some(Known::ForwardedProto) {
-                cuts.add(fields::line(head, parsed.fields, index)).map_err(Refusal::from)?;
+            let known = Known::of(field.name);
+            if matches!(known, Some(Known::Forwarded | Known::ForwardedProto)) {
+                if !trusted {
+                    cuts.add(fields::line(head, parsed.fields, index)).map_err(Refusal::from)?;
+                }
+                says_proto |= trusted && known == Some(Known::ForwardedProto);
             }
         }
     }
@@ -69,9 +77,20 @@ pub(super) fn understand(
     }
 
     let host: heapless::String<MAX_HOST> = new_host(proxy, &parsed, listener);
-    let ask =
-        Ask { pool: pool_id, affinity, method: parsed.kind, version: parsed.version, keep_alive: parsed.keep_alive };
-    let (framing, rewrites_length) = (parsed.framing, parsed.rewrites_length);
+    let answer = (parsed.max_forwards == Some(0)).then_some(if parsed.method == "TRACE" { 405 } else { 200 });
+    let ask = Ask {
+        pool: pool_id,
+        affinity,
+        method: parsed.kind,
+        version: parsed.version,
+        keep_alive: parsed.keep_alive,
+        answer,
+    };
+    exchange.offer.clear();
+    // The parser bounds it.
+    let _ = exchange.offer.extend_from_slice(parsed.upgrade.unwrap_or_default());
+    let switches = parsed.upgrade.is_some();
+    let (framing, rewrites_length, max_forwards) = (parsed.framing, parsed.rewrites_length, parsed.max_forwards);
     let rewrite = parsed.rewrite();
     let rewritten = rewrite.apply(&mut buffer.filled_mut()[..length], &mut cuts);
     flow.allow(limit);
@@ -81,6 +100,15 @@ pub(super) fn understand(
         }
         if pool.forwardfor {
             write_forwarded(out, client.ip())?;
+            if !says_proto {
+                out.write_str("X-Forwarded-Proto: http\r\n")?;
+            }
+        }
+        if let Some(left) = max_forwards {
+            write!(out, "Max-Forwards: {}\r\n", left.saturating_sub(1))?;
+        }
+        if switches {
+            out.write_str("Connection: upgrade\r\n")?;
         }
         match framing {
             Framing::Chunked => out.write_str("Transfer-Encoding: chunked\r\n"),
@@ -128,7 +156,7 @@ fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source
     matching.map_or(config.listeners[listener.index()].pool, |&(_, pool)| pool)
 }
 
-/// X-Forwarded-For, a line of its own behind any that are there, and X-Forwarded-Proto.
+/// X-Forwarded-For, a line of its own behind any that are there.
 fn write_forwarded(out: &mut impl Write, client: IpAddr) -> std::fmt::Result {
     out.write_str("X-Forwarded-For: ")?;
     match client {
@@ -148,7 +176,7 @@ fn write_forwarded(out: &mut impl Write, client: IpAddr) -> std::fmt::Result {
         }
         IpAddr::V6(address) => write!(out, "{address}")?,
     }
-    out.write_str("\r\nX-Forwarded-Proto: http\r\n")
+    out.write_str("\r\n")
 }
 
 #[cfg(test)]
@@ -160,7 +188,7 @@ mod tests {
         for address in ["0.0.0.0", "1.22.103.255", "10.100.9.200", "2001:db8::1"] {
             let mut out = String::new();
             write_forwarded(&mut out, address.parse().unwrap()).unwrap();
-            assert_eq!(out, format!("X-Forwarded-For: {address}\r\nX-Forwarded-Proto: http\r\n"));
+            assert_eq!(out, format!("X-Forwarded-For: {address}\r\n"));
         }
     }
 }

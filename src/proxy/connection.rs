@@ -135,6 +135,9 @@ impl Connection {
         if proxy.config.pools[ask.pool.index()].cookie.is_some() {
             exchange.record.server_cookie = 'N';
         }
+        if let Some(status) = ask.answer {
+            return Err(Fault::Answered(status));
+        }
         let _counted = Counted::new(&proxy.pool_exchanges[ask.pool.index()]);
         let mut held = Some(self.obtain(exchange, &ask, None).await?);
         match self.transfer(exchange, &ask, &mut held).await {
@@ -229,7 +232,7 @@ impl Connection {
             (false, _) => After::Close,
         };
         let head_only = ask.is_some_and(|ask| ask.method == Method::Head);
-        let reply = Reply::new(exchange.record.status, after, head_only);
+        let reply = self.proxy.with_date(|date| Reply::new(exchange.record.status, after, head_only, date));
         let sent = reply::send(self.proxy, &self.seat, &self.client, &reply).await;
         exchange.record.bytes += sent as u64;
         match sent == reply.bytes().len() {

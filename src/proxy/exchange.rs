@@ -6,6 +6,7 @@
 //! ```text
 //!   Head --1xx--> Interim --sent--> Head
 //!   Head --final--> Body --sent--> done
+//!   Head --101--> Switching --sent--> Tunnel
 //! ```
 
 use super::ask::{Ask, refused};
@@ -18,8 +19,9 @@ use crate::fault::{Fault, Phase};
 use crate::http::body::{Framing, Malformed};
 use crate::http::fields::Cuts;
 use crate::http::request::Version;
-use crate::http::response;
+use crate::http::response::{self, Asked, ResponseHead};
 use crate::http::scan::{HeadScan, Scanned};
+use crate::http::upgrade::MAX_OFFER;
 use crate::limits::{LARGE_BUFFER, LOG_LINE, MAX_ADDED, MAX_HEADERS, STEPS_PER_TURN};
 use crate::runtime::{Need, Received, Stream};
 use std::fmt::Write;
@@ -34,6 +36,10 @@ enum Stage {
     Interim,
     /// The head is understood, the body is on its way.
     Body,
+    /// A 101 is on its way out.
+    Switching,
+    /// What follows is another protocol.
+    Tunnel,
 }
 
 /// A request on its way. Taken from a shelf when the first byte of a request comes, put back when it is logged.
@@ -41,6 +47,8 @@ pub(super) struct Exchange {
     pub record: Record,
     /// The request line as it came, for the log.
     pub line: heapless::Vec<u8, LOG_LINE>,
+    /// The protocols the request offers to go on with; empty when it offers none.
+    pub offer: heapless::Vec<u8, MAX_OFFER>,
     pub request: Flow,
     pub response: Flow,
     stage: Stage,
@@ -50,6 +58,8 @@ pub(super) struct Exchange {
     keeps_backend: bool,
     /// The backend takes no more of the request.
     deaf: bool,
+    /// The end of the client's connection is to tell it the end of the response.
+    ends_by_close: bool,
 }
 
 impl Exchange {
@@ -57,6 +67,7 @@ impl Exchange {
         Self {
             record,
             line: heapless::Vec::new(),
+            offer: heapless::Vec::new(),
             request: Flow::new(),
             response: Flow::new(),
             stage: Stage::Head,
@@ -64,17 +75,19 @@ impl Exchange {
             keeps_client: false,
             keeps_backend: false,
             deaf: false,
+            ends_by_close: false,
         }
     }
 
     /// Forgets all but the record, which the next request replaces.
     pub(super) fn reset(&mut self) {
         self.line.clear();
+        self.offer.clear();
         self.request.reset();
         self.response.reset();
         self.stage = Stage::Head;
         self.scan = HeadScan::default();
-        (self.keeps_client, self.keeps_backend, self.deaf) = (false, false, false);
+        (self.keeps_client, self.keeps_backend, self.deaf, self.ends_by_close) = (false, false, false, false);
     }
 
     /// Whether the request may be sent again: doing it twice is doing it once, and all of it is in the buffer.
@@ -89,7 +102,10 @@ impl Exchange {
 
     /// Whether the final response's head is understood.
     pub(super) fn is_answered(&self) -> bool {
-        self.stage == Stage::Body
+        match self.stage {
+            Stage::Head | Stage::Interim => false,
+            Stage::Body | Stage::Switching | Stage::Tunnel => true,
+        }
     }
 
     /// Forgets what a connection that gave nothing back did.
@@ -99,7 +115,7 @@ impl Exchange {
         self.scan = HeadScan::default();
     }
 
-    fn moved(&self) -> u64 {
+    pub(super) fn moved(&self) -> u64 {
         self.request.moved + self.response.moved
     }
 }
@@ -123,8 +139,15 @@ impl Connection {
         loop {
             let up = self.pump_request(exchange, ask, held.as_ref())?;
             let down = self.pump_response(exchange, ask, held)?;
-            if exchange.stage == Stage::Body && exchange.response.is_done() {
-                return Ok(());
+            match exchange.stage {
+                Stage::Body if exchange.response.is_done() => {
+                    if exchange.ends_by_close {
+                        self.client.set_reset_on_close(false);
+                    }
+                    return Ok(());
+                }
+                Stage::Tunnel => return self.tunnel(exchange, held).await,
+                Stage::Head | Stage::Interim | Stage::Body | Stage::Switching => {}
             }
             if up == Pumped::Yield || down == Pumped::Yield {
                 self.seat.next_turn().await;
@@ -134,7 +157,7 @@ impl Connection {
                 moved = exchange.moved();
                 moved_ms = proxy.reactor.now_ms();
             }
-            let answering = exchange.stage == Stage::Body;
+            let answering = exchange.is_answered();
             if !answering && exchange.request.is_complete() {
                 exchange.record.phase = Phase::Headers;
             }
@@ -199,6 +222,13 @@ impl Connection {
                     exchange.scan = HeadScan::default();
                     exchange.stage = Stage::Head;
                 }
+                Stage::Switching => {
+                    if !exchange.response.send(&self.client).map_err(|_| Fault::ClientGone)? {
+                        return Ok(Pumped::WaitSink);
+                    }
+                    exchange.stage = Stage::Tunnel;
+                }
+                Stage::Tunnel => return Ok(Pumped::Done),
                 Stage::Body => {
                     if exchange.response.is_complete() {
                         self.give_back(exchange, held);
@@ -273,18 +303,22 @@ impl Connection {
         let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
         buffer.compact();
         let mut table = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-        let affinity = pool.cookie.as_ref().map(|cookie| cookie.name.as_str());
         let mut cuts = Cuts::default();
-        let head = response::parse(&buffer.filled()[..length], &mut table, ask.method, affinity, &mut cuts);
+        let asked = Asked {
+            method: ask.method,
+            offer: (!exchange.offer.is_empty()).then_some(&exchange.offer),
+            affinity: pool.cookie.as_ref().map(|cookie| cookie.name.as_str()),
+        };
+        let head = response::parse(&buffer.filled()[..length], &mut table, asked, &mut cuts);
         let head = head.map_err(|Malformed(reason)| Fault::BackendMalformed(reason))?;
-        let (status, framing, new_length) = (head.status, head.framing, head.new_length);
-        if status == 101 {
-            return Err(Fault::BackendMalformed("101 that nobody asked for"));
+        let ResponseHead { status, framing, new_length, dated, .. } = head;
+        let switches = head.switches();
+        if switches && !exchange.request.is_done() {
+            return Err(Fault::BackendMalformed("101 before all of the request was sent"));
         }
-        let interim = head.is_interim();
         exchange.keeps_backend = head.keep_alive && pool.reuse != Reuse::Never;
         let rewritten = response::rewrite(&mut buffer.filled_mut()[..length], &mut cuts);
-        if interim {
+        if head.is_interim() {
             if ask.version == Version::Http10 {
                 buffer.consume(length);
                 exchange.scan = HeadScan::default();
@@ -306,9 +340,15 @@ impl Connection {
         };
         let delimited = !matches!(framing, Framing::Chunked | Framing::UntilClose);
         let rechunk = !delimited && ask.version == Version::Http11;
+        let ends_by_close = !delimited && !rechunk;
         exchange.keeps_client =
-            ask.keep_alive && (delimited || rechunk) && exchange.request.is_complete() && !proxy.is_stopping();
+            ask.keep_alive && !ends_by_close && !switches && exchange.request.is_complete() && !proxy.is_stopping();
         let close = !exchange.keeps_client;
+        if ends_by_close {
+            // Until it is whole, a close must not look like its end.
+            self.client.set_reset_on_close(true);
+        }
+        exchange.ends_by_close = ends_by_close;
         let started = flow.start(length, rewritten, framing, rechunk, |out: &mut heapless::Vec<u8, MAX_ADDED>| {
             out.write_str(set_cookie)?;
             if rechunk {
@@ -316,14 +356,18 @@ impl Connection {
             } else if let Some(length) = new_length {
                 write!(out, "Content-Length: {length}\r\n")?;
             }
+            if !dated {
+                proxy.with_date(|date| out.write_str(date))?;
+            }
             match (close, ask.version) {
+                _ if switches => out.write_str("Connection: upgrade\r\n"),
                 (true, _) => out.write_str("Connection: close\r\n"),
                 (false, Version::Http10) => out.write_str("Connection: keep-alive\r\n"),
                 (false, Version::Http11) => Ok(()),
             }
         });
         started.map_err(broken_response)?;
-        exchange.stage = Stage::Body;
+        exchange.stage = if switches { Stage::Switching } else { Stage::Body };
         record.status = status;
         record.answered_ms = Some(proxy.reactor.now_ms());
         record.phase = Phase::Data;

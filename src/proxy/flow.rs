@@ -136,6 +136,19 @@ impl Flow {
         self.decode()
     }
 
+    /// Passes on whatever comes, without an end: a tunnel. What is received behind the message is its beginning.
+    ///
+    /// # Errors
+    /// None that could happen: bytes have no form.
+    pub(super) fn run_on(&mut self) -> Result<(), Broken> {
+        debug_assert!(self.is_done());
+        self.clear_batch();
+        self.decoder = BodyDecoder::UntilClose;
+        self.allowance = u64::MAX;
+        (self.rechunk, self.complete) = (false, false);
+        self.decode()
+    }
+
     /// Limits the payload to `bytes`.
     pub(super) fn allow(&mut self, bytes: u64) {
         self.allowance = bytes;

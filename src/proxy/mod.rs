@@ -12,6 +12,7 @@ mod obtain;
 mod record;
 mod reply;
 mod slot;
+mod tunnel;
 
 pub use accept::accept;
 pub use idle::purge_idle;
@@ -19,6 +20,7 @@ pub use record::{Journal, Record};
 
 use crate::balance::{BackendSpec, Balancer};
 use crate::config::Config;
+use crate::http::date::DateLine;
 use crate::limits::{BackendId, ListenerId, PoolId};
 use crate::runtime::{Buffers, Loop, Reactor};
 use exchange::Exchange;
@@ -47,6 +49,7 @@ pub struct Proxy {
     addresses: Box<[Cell<Option<SocketAddr>>]>,
     /// The lines that give a client the affinity cookie of a backend.
     set_cookies: Box<[Box<str>]>,
+    date: RefCell<DateLine>,
     journal: Option<&'static dyn Journal>,
     connections: Cell<usize>,
     listener_connections: Box<[Cell<usize>]>,
@@ -94,6 +97,7 @@ impl Proxy {
             exchanges: RefCell::new(Vec::with_capacity(budget.connections)),
             addresses: addresses.iter().map(|&address| Cell::new(address)).collect(),
             set_cookies: config.backends.iter().map(set_cookie).collect(),
+            date: RefCell::new(DateLine::default()),
             journal,
             connections: Cell::new(0),
             listener_connections: config.listeners.iter().map(|_| Cell::new(0)).collect(),
@@ -164,6 +168,11 @@ impl Proxy {
     pub fn watch_connections(&self, seat: u16) {
         // There are fewer such tasks than places.
         let _ = self.watchers.borrow_mut().push(seat);
+    }
+
+    /// Gives `take` the Date line of now; an empty one while the clock is not set.
+    fn with_date<T>(&self, take: impl FnOnce(&str) -> T) -> T {
+        take(self.date.borrow_mut().at(self.reactor.clock().wall_ms(self.reactor.now_ms())))
     }
 
     fn take_exchange(&self, record: Record) -> Box<Exchange> {

@@ -170,6 +170,13 @@ impl Stream {
         }
     }
 
+    /// Whether closing, by whatever end, resets the connection: the peer must not take what it has for all there is.
+    pub fn set_reset_on_close(&self, reset: bool) {
+        let linger = libc::linger { l_onoff: reset.into(), l_linger: 0 };
+        // A connection that is over needs no care.
+        let _ = setsockopt(&self.socket, sockopt::Linger, &linger);
+    }
+
     /// Says that no more will be sent; the peer may still.
     pub fn finish_sending(&self) {
         // A connection that is over needs no goodbye.

@@ -1,0 +1,124 @@
+//! The target of a request, and which of its four forms it has (RFC 9112 section 3.2).
+
+use super::host;
+use super::request::Refusal;
+use std::ops::Range;
+
+/// A target that is passed on, in origin form or as `*`.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Target<'b> {
+    /// The path without the query; `*` for OPTIONS of the server.
+    pub path: &'b [u8],
+    /// Of an absolute form.
+    pub absolute: Option<Absolute<'b>>,
+}
+
+/// What an absolute form is cut down from.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Absolute<'b> {
+    /// Its authority, which replaces Host.
+    pub authority: &'b [u8],
+    /// Bytes of the target that are cut.
+    pub cut: Range<usize>,
+    /// Whether the byte behind the cut becomes `/`: the target had no path of its own.
+    pub slash: bool,
+}
+
+impl<'b> Target<'b> {
+    /// Understands `target` of a request with this method.
+    ///
+    /// # Errors
+    /// [`Refusal`] with 400, or 501 for CONNECT.
+    pub(super) fn read(method: &str, target: &'b [u8]) -> Result<Self, Refusal> {
+        if !target.iter().all(|byte| matches!(byte, b'!'..=b'~') && *byte != b'#') {
+            return Err(bad("bad byte in the target"));
+        }
+        if method == "CONNECT" {
+            return Err(Refusal { status: 501, reason: "CONNECT" });
+        }
+        if let Some(scheme) = scheme(target) {
+            let authority = &target[scheme..];
+            let end = authority.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(authority.len());
+            let (authority, rest) = authority.split_at(end);
+            host::check(authority).map_err(bad)?;
+            let slash = rest.first() != Some(&b'/');
+            let path = if slash { b"/" } else { path_of(rest) };
+            let cut = 0..scheme + end - usize::from(slash);
+            return Ok(Self { path, absolute: Some(Absolute { authority, cut, slash }) });
+        }
+        if target.first() == Some(&b'/') || (target == b"*" && method == "OPTIONS") {
+            return Ok(Self { path: path_of(target), absolute: None });
+        }
+        Err(bad("bad target"))
+    }
+}
+
+const fn bad(reason: &'static str) -> Refusal {
+    Refusal { status: 400, reason }
+}
+
+/// The length of `http://` or `https://` at the start of an absolute form.
+fn scheme(target: &[u8]) -> Option<usize> {
+    // Nearly every target begins with a slash.
+    if target.first() == Some(&b'/') {
+        return None;
+    }
+    let begins =
+        |scheme: &&str| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()));
+    ["http://", "https://"].iter().find(|scheme| begins(scheme)).map(|scheme| scheme.len())
+}
+
+fn path_of(target: &[u8]) -> &[u8] {
+    target.split(|&byte| byte == b'?').next().unwrap_or(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms() {
+        type Case = (&'static str, &'static str, &'static str, Option<(&'static str, usize, bool)>);
+        let cases: [Case; 8] = [
+            ("GET", "/a/b?c", "/a/b", None),
+            ("GET", "//a/b", "//a/b", None),
+            ("OPTIONS", "*", "*", None),
+            ("GET", "http://a/x?y", "/x", Some(("a", 8, false))),
+            ("GET", "HTTPS://a:80/", "/", Some(("a:80", 12, false))),
+            ("GET", "http://a", "/", Some(("a", 7, true))),
+            ("GET", "http://a?x", "/", Some(("a", 7, true))),
+            ("OPTIONS", "http://[::1]:8", "/", Some(("[::1]:8", 13, true))),
+        ];
+        for (method, target, path, absolute) in cases {
+            let read = Target::read(method, target.as_bytes()).unwrap();
+            assert_eq!(read.path, path.as_bytes(), "{target}");
+            let expected = absolute.map(|(authority, end, slash)| Absolute {
+                authority: authority.as_bytes(),
+                cut: 0..end,
+                slash,
+            });
+            assert_eq!(read.absolute, expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn none_of_them() {
+        for (method, target, status) in [
+            ("GET", "", 400),
+            ("GET", "x", 400),
+            ("GET", "*", 400),
+            ("OPTIONS", "**", 400),
+            ("GET", "a:80", 400),
+            ("GET", "http:/a", 400),
+            ("GET", "http:///x", 400),
+            ("GET", "http://u@a/", 400),
+            ("GET", "http://a:x/", 400),
+            ("GET", "ftp://a/", 400),
+            ("GET", "/#x", 400),
+            ("GET", "/\u{e9}", 400),
+            ("CONNECT", "a:80", 501),
+        ] {
+            assert_eq!(Target::read(method, target.as_bytes()).unwrap_err().status, status, "{method} {target}");
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Lines for standard error that never block the loop.
+//!
+//! Whatever beelance says while it serves goes through here, the access log and the messages about servers alike: two
+//! writers on one pipe would cut each other's lines. Lines wait in one fixed buffer, written once a turn and only as far
+//! as the descriptor takes them without blocking. What does not fit is dropped and counted, and the count is told as
+//! soon as there is room. The descriptor's flags are left alone: a shell or another process may share it.
+
+use crate::limits::{LOG_BUFFER, LOG_LINE};
+use crate::runtime::{NEVER, Reactor, Seat};
+use async_io::Async;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::fmt::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What a writable pipe takes at once without blocking (POSIX `PIPE_BUF` on Linux).
+const PIPE_BUF: usize = 4096;
+/// Writes in one turn at most.
+const WRITES_PER_TURN: usize = 4;
+/// The longest line: its fixed parts and a request line in which every byte is escaped. A longer one is cut.
+const ROOM: usize = 512 + 3 * LOG_LINE;
+
+/// Lines on their way to a descriptor. Behind a lock only because a logger must be shareable: one thread writes.
+pub struct Lines {
+    sink: OwnedFd,
+    waiting: Mutex<Waiting>,
+    /// The seat of [`keep`].
+    keeper: Mutex<Option<u16>>,
+}
+
+struct Waiting {
+    bytes: Vec<u8>,
+    dropped: u64,
+}
+
+impl Lines {
+    /// An empty buffer before `sink`.
+    #[must_use]
+    pub fn new(sink: OwnedFd) -> Self {
+        let waiting = Waiting { bytes: Vec::with_capacity(LOG_BUFFER), dropped: 0 };
+        Self { sink, waiting: Mutex::new(waiting), keeper: Mutex::new(None) }
+    }
+
+    /// Adds the line that `format` writes, or counts it as dropped. The line's end is added.
+    pub fn push(&self, format: impl FnOnce(&mut Line<'_>) -> fmt::Result) {
+        let mut waiting = self.waiting();
+        if !waiting.has_room() {
+            self.write(&mut waiting);
+            waiting.tell();
+        }
+        if waiting.has_room() {
+            waiting.add(format);
+        } else {
+            waiting.dropped += 1;
+        }
+    }
+
+    /// Writes what can be written without blocking; what is left, and what was dropped, is for [`keep`].
+    pub fn flush(&self, reactor: &Reactor) {
+        let mut waiting = self.waiting();
+        if waiting.bytes.is_empty() {
+            return;
+        }
+        self.write(&mut waiting);
+        waiting.tell();
+        if !waiting.bytes.is_empty()
+            && let Some(keeper) = *self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            reactor.wake(keeper);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.waiting().bytes.is_empty()
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // A panic ends the process: nobody sees a poisoned lock.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, waiting: &mut Waiting) {
+        let mut written = 0;
+        for _ in 0..WRITES_PER_TURN {
+            let rest = &waiting.bytes[written..];
+            let mut ready = [PollFd::new(self.sink.as_fd(), PollFlags::POLLOUT)];
+            if rest.is_empty() || !matches!(poll(&mut ready, PollTimeout::ZERO), Ok(count) if count > 0) {
+                break;
+            }
+            match nix::unistd::write(&self.sink, &rest[..rest.len().min(PIPE_BUF)]) {
+                Ok(count) => written += count,
+                // Nobody reads any more: the lines are lost whatever we do.
+                Err(Errno::EPIPE) => written = waiting.bytes.len(),
+                Err(_) => break,
+            }
+        }
+        waiting.bytes.drain(..written);
+    }
+}
+
+impl Waiting {
+    fn has_room(&self) -> bool {
+        self.bytes.len() + ROOM <= LOG_BUFFER
+    }
+
+    fn add(&mut self, format: impl FnOnce(&mut Line<'_>) -> fmt::Result) {
+        let end = self.bytes.len() + ROOM - 1;
+        // What does not fit is cut.
+        let _ = format(&mut Line { bytes: &mut self.bytes, end });
+        self.bytes.push(b'\n');
+    }
+
+    /// Tells, where lines are missing, how many.
+    fn tell(&mut self) {
+        if self.dropped > 0 && self.has_room() {
+            let dropped = std::mem::take(&mut self.dropped);
+            self.add(|out| {
+                write!(out, "WARN  [beelance::log] {dropped} lines were dropped: standard error takes them too slowly")
+            });
+        }
+    }
+}
+
+/// A line on its way into the buffer, which never grows.
+pub struct Line<'a> {
+    bytes: &'a mut Vec<u8>,
+    end: usize,
+}
+
+impl Write for Line<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = self.end.saturating_sub(self.bytes.len());
+        let cut = (0..=room.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        self.bytes.extend_from_slice(&text.as_bytes()[..cut]);
+        if cut < text.len() { Err(fmt::Error) } else { Ok(()) }
+    }
+}
+
+/// The task that writes what a slow reader left, as soon as the descriptor takes it. Ends where nothing blocks: a file.
+pub(super) async fn keep(lines: &'static Lines, reactor: &'static Reactor) {
+    let Ok(sink) = lines.sink.try_clone() else { return };
+    let Ok(sink) = Async::new_nonblocking(sink) else { return };
+    let Some(seat) = Seat::take(reactor) else { return };
+    *lines.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(seat.index());
+    loop {
+        let _ = seat.until(NEVER, || (!lines.is_empty()).then_some(())).await;
+        if sink.writable().await.is_err() {
+            return;
+        }
+        // The turn's end flushes: this wake made a turn.
+        seat.next_turn().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn a_full_buffer_drops_counts_and_tells() {
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        let lines = Lines::new(writer);
+        // The pipe holds 64 kB, then nobody reads.
+        for _ in 0..200 {
+            lines.push(|out| out.write_str(&"x".repeat(999)));
+        }
+        let dropped = lines.waiting().dropped;
+        assert!(lines.waiting().bytes.len() <= LOG_BUFFER);
+        assert!((1..200 - 64).contains(&dropped), "{dropped} dropped");
+        let mut reader = std::fs::File::from(reader);
+        let (mut text, mut bytes) = (Vec::new(), vec![0; 65536]);
+        let reactor = Reactor::new(1, 1).unwrap();
+        while !lines.is_empty() {
+            lines.flush(&reactor);
+            let count = reader.read(&mut bytes).unwrap();
+            text.extend_from_slice(&bytes[..count]);
+        }
+        let text = String::from_utf8(text).unwrap();
+        let (told, written): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.contains("dropped"));
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains(&format!(" {dropped} lines")), "{told:?}");
+        assert_eq!(written.len() as u64 + dropped, 200);
+        assert!(written.iter().all(|line| line.len() == 999), "no line is cut");
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_cut_and_ends() {
+        let (_reader, writer) = nix::unistd::pipe().unwrap();
+        let lines = Lines::new(writer);
+        lines.push(|out| out.write_str(&"\u{e4}".repeat(ROOM)));
+        let waiting = lines.waiting();
+        assert!(waiting.bytes.len() <= ROOM && waiting.bytes.ends_with(b"\xa4\n"), "{}", waiting.bytes.len());
+    }
+}

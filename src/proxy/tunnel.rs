@@ -1,0 +1,66 @@
+//! Behind a 101: bytes of another protocol in both directions, until both sides have ended or nobody moves.
+//!
+//! The backend's slot stays taken for as long: it works on that connection. What the client sent behind its request is
+//! the first that goes through, and only now.
+
+use super::connection::Connection;
+use super::exchange::Exchange;
+use super::flow::{Broken, Pumped};
+use super::obtain::Held;
+use crate::fault::Fault;
+
+impl Connection {
+    /// Passes on what comes from either side. A side that ends ends the other's receiving only: the answer may follow.
+    ///
+    /// # Errors
+    /// [`Fault`] of the side that broke off; [`Fault::ClientSilent`] when nothing moved for `timeout.tunnel`.
+    pub(super) async fn tunnel(&self, exchange: &mut Exchange, held: &mut Option<Held>) -> Result<(), Fault> {
+        let proxy = self.proxy;
+        let Some(Held { slot: _slot, stream: backend, .. }) = held.take() else { return Err(Fault::BackendGone) };
+        let idle_ms = proxy.config.timeouts.tunnel_ms;
+        exchange.request.run_on().and_then(|()| exchange.response.run_on()).map_err(up)?;
+        let (mut moved, mut moved_ms) = (exchange.moved(), proxy.reactor.now_ms());
+        let (mut client_ended, mut backend_ended) = (false, false);
+        loop {
+            let sent = exchange.request.pump(&self.client, &backend, proxy.buffers).map_err(up)?;
+            let answered = exchange.response.pump(&backend, &self.client, proxy.buffers).map_err(down)?;
+            if sent == Pumped::Done && !std::mem::replace(&mut client_ended, true) {
+                backend.finish_sending();
+            }
+            if answered == Pumped::Done && !std::mem::replace(&mut backend_ended, true) {
+                self.client.finish_sending();
+            }
+            if client_ended && backend_ended {
+                return Ok(());
+            }
+            if sent == Pumped::Yield || answered == Pumped::Yield {
+                self.seat.next_turn().await;
+                continue;
+            }
+            if exchange.moved() != moved {
+                (moved, moved_ms) = (exchange.moved(), proxy.reactor.now_ms());
+            }
+            if self.seat.pause(moved_ms + idle_ms).await.is_err() {
+                return Err(Fault::ClientSilent);
+            }
+        }
+    }
+}
+
+/// The fault of the way to the backend.
+fn up(broken: Broken) -> Fault {
+    match broken {
+        Broken::Source => Fault::ClientGone,
+        Broken::Sink => Fault::BackendGone,
+        Broken::NoBuffer | Broken::Malformed(_) | Broken::TooLong => Fault::Exhausted,
+    }
+}
+
+/// The fault of the way to the client.
+fn down(broken: Broken) -> Fault {
+    match broken {
+        Broken::Source => Fault::BackendGone,
+        Broken::Sink => Fault::ClientGone,
+        Broken::NoBuffer | Broken::Malformed(_) | Broken::TooLong => Fault::Exhausted,
+    }
+}
