@@ -9,10 +9,10 @@
 
 mod common;
 
-use common::backend::Backend;
+use common::backend::{Backend, ok, send};
 use common::client::Client;
 use common::process::{Beelance, ConfigFile, command_with_descriptors, listener_and};
-use common::{output, scale, tool};
+use common::{assert_same, eventually, output, pattern, scale, tool};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -136,6 +136,41 @@ fn too_few_descriptors_for_the_limit_are_told_at_start() {
     let output = output(command.args(["run", "-c"]).arg(config.path()), Duration::ZERO);
     assert_eq!(output.code, Some(1), "{output:?}");
     assert!(output.stderr.contains("limits.connections") && output.stderr.contains("descriptors"), "{output:?}");
+}
+
+#[test]
+fn heads_that_never_end_leave_buffers_for_the_others() {
+    let head = |bytes: usize| format!("HTTP/1.1 200 OK\r\nX-Long: {}\r\n", "x".repeat(bytes));
+    let backend = Backend::start(move |request| match request.target() {
+        "/long" => send(format!("{}Content-Length: 5\r\n\r\nsmall", head(5_000))),
+        "/longest" => send(format!("{}Content-Length: 5\r\n\r\nsmall", head(15_000))),
+        _ => ok(&request.body),
+    });
+    // There is one large buffer for eight connections, and at least 16 of them.
+    let beelance = Beelance::before(&[&backend], &format!("{PATIENT}limits.connections = 64\n"));
+    let mut slow: Vec<Client> = (0..40).map(|_| beelance.connect()).collect();
+    for client in &mut slow {
+        client.send(format!("GET /slow HTTP/1.1\r\nHost: a\r\nX: {}", "x".repeat(3_000)));
+    }
+    // They get no more than their share: who comes later is refused.
+    eventually("a slow head is refused", || slow.iter().any(|client| !client.is_silent()).then_some(()));
+    let mut client = beelance.connect();
+    for (target, bytes) in [("/long", 5_000), ("/longest", 15_000)] {
+        for _ in 0..3 {
+            let response = client.get(target);
+            assert_eq!((response.status, response.text()), (200, "small"), "{target}");
+            assert_eq!(response.header("x-long").map(str::len), Some(bytes), "{target}");
+        }
+    }
+    let body = pattern(100_000);
+    assert_same("the echo", &client.post("/", &body).body, &body);
+    // A slow head that is still held may yet end.
+    let mut held: Vec<Client> = slow.into_iter().filter(Client::is_silent).collect();
+    assert!(!held.is_empty(), "all slow heads are refused");
+    for client in &mut held {
+        client.send("\r\n\r\n");
+        assert_eq!(client.response().status, 200);
+    }
 }
 
 /// Takes the process's descriptors away but for `spare` more than it has open.

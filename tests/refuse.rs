@@ -285,6 +285,34 @@ fn idle_clients_are_closed_without_a_word() {
 }
 
 #[test]
+fn an_empty_line_behind_a_body_is_no_slow_head() {
+    let backend = Backend::named("one");
+    let quick = Beelance::before(&[&backend], "timeout.http-request = 300ms\ntimeout.http-keep-alive = 300ms\n");
+    let patient = Beelance::before(&[&backend], "");
+    for empty in ["\r\n", "\r", "\r\n\r\n"] {
+        for apart in [false, true] {
+            let begin = |beelance: &Beelance| {
+                let mut client = beelance.connect();
+                client.ask("POST", "/", "Content-Length: 4\r\n");
+                client.send(if apart { "body".to_owned() } else { format!("body{empty}") });
+                assert_eq!(client.response().text(), "one");
+                if apart {
+                    client.send(empty);
+                }
+                client
+            };
+            begin(&quick).ends();
+            if empty != "\r" {
+                assert_eq!(begin(&patient).get("/next").text(), "one", "{empty:?}");
+            }
+        }
+    }
+    assert_eq!(quick.connect().get("/last").text(), "one");
+    let lines = quick.access(7);
+    assert!(lines.len() == 7 && lines.iter().all(|line| line.status == 200), "{lines:?}");
+}
+
+#[test]
 fn a_body_that_stops_coming_is_answered_with_408_or_the_end() {
     let backend = Backend::at_head(|_| vec![Step::ReadBody, ok(b"one").remove(0)]);
     let beelance = Beelance::before(&[&backend], "timeout.client = 300ms\n");

@@ -11,7 +11,7 @@ mod common;
 
 use common::backend::{Backend, Port, Step, ok, ok_to, send};
 use common::process::{Beelance, listener_and};
-use common::scale;
+use common::{chunked, scale};
 
 /// Ends each connection when the second request comes on it: what a keep-alive timeout does at the worst moment.
 fn stale(end: Step) -> Backend {
@@ -45,6 +45,43 @@ fn a_replay_happens_once() {
     assert_eq!(client.get("/bad").status, 502);
     assert_eq!(backend.targets(), ["/good", "/bad", "/bad"]);
     assert_eq!(beelance.connect().get("/good").text(), "good");
+}
+
+#[test]
+fn the_tail_of_a_streamed_put_is_not_sent_again() {
+    // Wherever the last piece that was passed on begins, it is likely to be a request if it goes out alone.
+    let request = format!("{:<60}\r\n\r\n", "GET /tail HTTP/1.1\r\nHost: a\r\nX: padded to 64 bytes");
+    let once = request.as_bytes();
+    let cases = [
+        ("Content-Length: 64\r\n", once.to_vec()),
+        ("Content-Length: 128000\r\n", once.repeat(2000)),
+        ("Transfer-Encoding: chunked\r\n", chunked(once, 64)),
+        ("Transfer-Encoding: chunked\r\n", chunked(&once.repeat(2000), 16 << 10)),
+    ];
+    for (framing, body) in cases {
+        for end in [Step::Close, Step::Reset] {
+            let last = end.clone();
+            let backend = Backend::at_head(move |request| match request.method() {
+                "PUT" => vec![Step::ReadBody, last.clone()],
+                _ => ok(b"fine"),
+            });
+            let beelance = Beelance::before(&[&backend], "pool.*.reuse = always\n");
+            let mut client = beelance.connect();
+            assert_eq!(client.get("/first").text(), "fine");
+            client.ask("PUT", "/put", framing);
+            // The head is gone before any of the body comes, so no piece of the body is in one batch with it.
+            backend.wait_requests(2);
+            client.send(&body);
+            assert_eq!(client.response().status, 502, "{framing:?} {end:?}");
+            assert_eq!(backend.targets(), ["/first", "/put"], "{framing:?} {end:?}");
+            assert_eq!(
+                backend.accepted(),
+                1,
+                "{framing:?} {end:?}: the PUT was on the reused connection, and only there"
+            );
+            assert!(backend.requests()[1].complete, "{framing:?} {end:?}");
+        }
+    }
 }
 
 #[test]
@@ -241,6 +278,28 @@ fn bad_responses_are_answered_with_502() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_first_chunk_that_is_broken_is_502_and_nothing_of_the_head_is_passed() {
+    let bodies = ["zz\r\n", "-1\r\n", "\r\n", "5\nhello\r\n", "5\r\nhello, world\r\n", "fffffffffffffffff\r\n"];
+    for version in ["1.0", "1.1"] {
+        for body in bodies {
+            let reply = format!("HTTP/1.1 200 OK\r\nX-From: backend\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+            let backend =
+                Backend::start(move |request| if request.target() == "/bad" { send(&reply) } else { ok(b"good") });
+            let beelance = Beelance::before(&[&backend], "");
+            let mut client = beelance.connect();
+            client.send(format!("GET /bad HTTP/{version}\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"));
+            let response = client.response();
+            assert_eq!((response.status, response.header("x-from")), (502, None), "{body:?}: {:?}", response.head);
+            let line = beelance.access_to("/bad");
+            assert_eq!((line.state.as_str(), line.status), ("PH--", 502), "{body:?}: {line:?}");
+            // Nothing of the broken response comes later, on either connection.
+            assert_eq!(client.get("/good").text(), "good", "{body:?}");
+            assert_eq!((backend.count(), backend.accepted()), (2, 2), "{body:?}");
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::keys::{Id, KEYS, Kind};
 use super::value::{duration_text, size_text};
 use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse};
 use crate::balance::Algorithm;
+use crate::http::proxy_protocol::ProxyVersion;
 use crate::http::route::Route;
 use std::fmt::Display;
 
@@ -151,6 +152,7 @@ fn of_listener(id: Id, listener: &Listener, pool: Option<String>) -> Option<Stri
     match id {
         Id::Listen => Some(listener.address.to_string()),
         Id::ListenPool => pool,
+        Id::AcceptProxy => Some(yes(listener.accept_proxy)),
         Id::ListenTrust => Some(list(&listener.trust).unwrap_or_else(none)),
         _ => None,
     }
@@ -166,6 +168,11 @@ fn of_backend(id: Id, backend: &Backend, pool: Option<String>) -> Option<String>
         Id::Maxqueue => backend.maxqueue.to_string(),
         Id::Backup => yes(backend.backup),
         Id::BackendCookie => backend.cookie.clone(),
+        Id::SendProxy => match backend.send_proxy {
+            None => yes(false),
+            Some(ProxyVersion::V1) => "v1".to_owned(),
+            Some(ProxyVersion::V2) => "v2".to_owned(),
+        },
         _ => return None,
     })
 }

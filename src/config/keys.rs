@@ -57,8 +57,8 @@ pub enum Builtin {
 #[allow(missing_docs, reason = "KEYS says what each means")]
 #[rustfmt::skip]
 pub enum Id {
-    Listen, ListenPool, ListenTrust,
-    Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie,
+    Listen, ListenPool, AcceptProxy, ListenTrust,
+    Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy,
     Balance, Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr, Reuse, Retries, Redispatch, Forwardfor,
     Check, CheckMethod, CheckUri, CheckHost, CheckExpect,
     CheckInter, CheckFastinter, CheckDowninter, CheckTimeout, CheckRise, CheckFall,
@@ -80,7 +80,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 52] = {
+pub static KEYS: [Key; 54] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -89,6 +89,8 @@ pub static KEYS: [Key; 52] = {
         "Accept connections here; `[::]:80` takes IPv4 too unless a listener holds `0.0.0.0:80`; port 0 lets the system choose."),
     key(Id::ListenPool, Listen, "pool", Unit::Pool, Text("default"),
         "The pool for what no route takes; while it has no backend the answer is 503."),
+    key(Id::AcceptProxy, Listen, "accept-proxy", NO_YES, Text("no"),
+        "Every connection begins with a PROXY header, version 1 or 2, which names the client; one without is closed."),
     key(Id::ListenTrust, Listen, "trust", Unit::Sources, Unset("none"),
         "Clients in these blocks of addresses, proxies of yours, keep the X-Forwarded fields they send; everybody else's are removed."),
 
@@ -106,6 +108,8 @@ pub static KEYS: [Key; 52] = {
         "Used only while no other backend of the pool is up."),
     key(Id::BackendCookie, Backend, "cookie", Unit::CookieValue, Follows("the backend's name"),
         "The value of the affinity cookie that leads here; of several with the same the first that is up takes it."),
+    key(Id::SendProxy, Backend, "send-proxy", Choice(&["no", "v1", "v2"]), Text("no"),
+        "Begin every connection with a PROXY header that names the client; a connection then serves that client only."),
 
     key(Id::Balance, Pool, "balance", Choice(&["roundrobin", "leastconn"]), Text("roundrobin"),
         "How a request without affinity is placed: in turn by weight, or where the fewest requests are for the weight."),

@@ -27,11 +27,12 @@ impl Resolver<'_, '_> {
                 self.errors.push(*line, &format!("listen.{name}"), reason);
             }
             let pool = self.pool(Id::ListenPool, name);
+            let accept_proxy = self.settings.yes(Id::AcceptProxy, name);
             let trust = match self.settings.value(Id::ListenTrust, name) {
                 Value::Sources(blocks) => blocks,
                 _ => Vec::new(),
             };
-            listeners.push(Listener { name: (*name).to_owned(), address, only_v6: false, pool, trust });
+            listeners.push(Listener { name: (*name).to_owned(), address, only_v6: false, pool, accept_proxy, trust });
         }
         let v4: Vec<u16> = listeners.iter().map(|l| l.address).filter(is_all_v4).map(|a| a.port()).collect();
         for listener in &mut listeners {

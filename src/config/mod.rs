@@ -25,6 +25,7 @@ pub use effective::effective;
 pub use error::Errors;
 
 use crate::balance::Algorithm;
+use crate::http::proxy_protocol::ProxyVersion;
 use crate::http::route::{Cidr, Route};
 use crate::limits::{BackendId, Budget, Machine, PoolId};
 use raw::{MAX_FILE, RawConfig};
@@ -106,6 +107,8 @@ pub struct Listener {
     pub only_v6: bool,
     /// For what no route takes.
     pub pool: PoolId,
+    /// Every connection begins with a PROXY header.
+    pub accept_proxy: bool,
     /// Clients whose X-Forwarded fields are kept.
     pub trust: Vec<Cidr>,
 }
@@ -131,6 +134,8 @@ pub struct Backend {
     pub backup: bool,
     /// The value of the affinity cookie that leads here.
     pub cookie: String,
+    /// The PROXY header that its connections begin with.
+    pub send_proxy: Option<ProxyVersion>,
 }
 
 /// `pool.N`.

@@ -8,6 +8,7 @@ use super::keys::{Id, Kind};
 use super::settings::{Settings, in_order};
 use super::value::Value;
 use super::{AccessLog, Backend, Config, Limits, Timeouts};
+use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::{Budget, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, Machine, PoolId};
 
 /// The configuration the settings make; what is wrong with it goes to `errors`.
@@ -154,6 +155,11 @@ impl<'a> Resolver<'_, 'a> {
             maxqueue: settings.small(Id::Maxqueue, name).unwrap_or_default(),
             backup: settings.yes(Id::Backup, name),
             cookie: settings.text(Id::BackendCookie, name).unwrap_or_else(|| name.to_owned()),
+            send_proxy: match settings.number(Id::SendProxy, name) {
+                Some(1) => Some(ProxyVersion::V1),
+                Some(2) => Some(ProxyVersion::V2),
+                _ => None,
+            },
         }
     }
 

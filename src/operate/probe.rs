@@ -2,6 +2,7 @@
 
 use crate::balance::{Health, Interval};
 use crate::config::{Check, CheckKind, Expect};
+use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::BackendId;
 use crate::proxy::Proxy;
 use async_io::{Async, Timer};
@@ -24,7 +25,8 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static 
     let mut health = Health::new(check.rise, check.fall);
     Timer::after(wait).await;
     loop {
-        let result = probe(address, check).await;
+        let hello = proxy.config.backends[id.index()].send_proxy.map(ProxyVersion::local);
+        let result = probe(address, check, hello.as_deref().unwrap_or_default()).await;
         if let Err(why) = &result {
             log::debug!("probe of {}: {why}", name(proxy, id));
         }
@@ -59,12 +61,13 @@ fn tell(proxy: &Proxy, id: BackendId, up: bool, why: Option<&str>) {
     }
 }
 
-/// One probe, within its timeout.
-async fn probe(address: SocketAddr, check: &Check) -> Result<(), Why> {
+/// One probe, within its timeout. `hello` is what every connection to the backend begins with.
+async fn probe(address: SocketAddr, check: &Check, hello: &[u8]) -> Result<(), Why> {
     let within = Duration::from_millis(check.timeout_ms);
     let work = async {
-        let connected = Async::<TcpStream>::connect(address).await;
-        let mut stream = connected.map_err(|error| format!("Layer4 connection problem, info: \"{error}\""))?;
+        let problem = |error: io::Error| format!("Layer4 connection problem, info: \"{error}\"");
+        let mut stream = Async::<TcpStream>::connect(address).await.map_err(problem)?;
+        stream.write_all(hello).await.map_err(problem)?;
         match &check.kind {
             CheckKind::Tcp => Ok(()),
             CheckKind::Http { method, uri, host, expect } => {

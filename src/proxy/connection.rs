@@ -7,11 +7,13 @@ use super::obtain::Held;
 use super::record::Record;
 use super::{Counted, Proxy, reply};
 use crate::fault::Fault;
+use crate::http::proxy_protocol::{self, Parsed};
 use crate::http::reply::{After, Reply};
 use crate::http::request::{Method, Refusal, Version};
 use crate::http::scan::{HeadScan, Scanned, leading_empty_lines};
-use crate::limits::ListenerId;
+use crate::limits::{BackendId, ListenerId};
 use crate::runtime::{Buffer, Need, Received, Seat, Stream};
+use std::cell::RefCell;
 use std::net::SocketAddr;
 
 /// Bytes of empty lines before a request line; some clients send one behind a body.
@@ -22,12 +24,15 @@ pub(super) struct Connection {
     pub proxy: &'static Proxy,
     pub seat: Seat,
     pub client: Stream,
-    peer: SocketAddr,
-    listener: ListenerId,
+    /// Who the client is: its address, or what a PROXY header says.
+    pub peer: SocketAddr,
+    pub listener: ListenerId,
     /// What the client sent behind its last request: the start of the next one.
     rest: Option<Buffer>,
     /// No request was read yet.
     fresh: bool,
+    /// A backend connection that is this client's alone, since a PROXY header on it says so.
+    pub own: RefCell<Option<(BackendId, Stream)>>,
 }
 
 /// What happens to the connection after an exchange.
@@ -44,7 +49,11 @@ pub(super) async fn serve(proxy: &'static Proxy, client: Stream, peer: SocketAdd
     // There is a seat for every connection that is admitted.
     let Some(seat) = Seat::take(proxy.reactor) else { return };
     client.set_owner(seat.index());
-    let mut connection = Connection { proxy, seat, client, peer, listener, rest: None, fresh: true };
+    let mut connection =
+        Connection { proxy, seat, client, peer, listener, rest: None, fresh: true, own: RefCell::new(None) };
+    if proxy.config.listeners[listener.index()].accept_proxy && !connection.read_proxy_header().await {
+        return;
+    }
     loop {
         let Some(buffer) = connection.first_bytes().await else { return };
         match connection.serve_request(buffer).await {
@@ -58,6 +67,39 @@ pub(super) async fn serve(proxy: &'static Proxy, client: Stream, peer: SocketAdd
 }
 
 impl Connection {
+    /// Reads who the client is; whether it was said, in time. What comes behind it is the first request.
+    async fn read_proxy_header(&mut self) -> bool {
+        let (proxy, client) = (self.proxy, &self.client);
+        let deadline_ms = proxy.reactor.now_ms() + proxy.config.timeouts.http_request_ms;
+        // A header that is not whole yet fits, so there is always space.
+        let Some(mut buffer) = proxy.buffers.small() else { return false };
+        loop {
+            match client.receive(buffer.space()) {
+                Ok(Received::Bytes(count)) => buffer.fill(count),
+                Ok(Received::End) | Err(_) => return false,
+                Ok(Received::Dry) => {
+                    if self.seat.until(deadline_ms, || client.readable().then_some(())).await.is_err() {
+                        return false;
+                    }
+                    continue;
+                }
+            }
+            match proxy_protocol::parse(buffer.filled()) {
+                Parsed::Incomplete => {}
+                Parsed::Malformed(reason) => {
+                    log::debug!("{}: {reason}", self.peer);
+                    return false;
+                }
+                Parsed::Complete { length, source } => {
+                    self.peer = source.unwrap_or(self.peer);
+                    buffer.consume(length);
+                    self.rest = (!buffer.is_empty()).then_some(buffer);
+                    return true;
+                }
+            }
+        }
+    }
+
     /// Waits for the first bytes of a request; `None` when the connection is to be closed without a word. An idle
     /// connection holds no buffer.
     async fn first_bytes(&mut self) -> Option<Buffer> {
@@ -73,9 +115,12 @@ impl Connection {
         let idle_ms = if self.fresh { timeouts.http_request_ms } else { timeouts.http_keep_alive_ms };
         let deadline_ms = proxy.reactor.now_ms() + idle_ms;
         loop {
-            let wait = self.seat.until(deadline_ms, || match client.readable() {
-                true => Some(true),
-                false => proxy.is_stopping().then_some(false),
+            let wait = self.seat.until(deadline_ms, || {
+                self.own.borrow_mut().take_if(|(_, stream)| !stream.is_quiet());
+                match client.readable() {
+                    true => Some(true),
+                    false => proxy.is_stopping().then_some(false),
+                }
             });
             if wait.await != Ok(true) {
                 return None;

@@ -379,7 +379,7 @@ impl Connection {
         let Some(Held { slot, stream, .. }) = held.take() else { return };
         let clean = exchange.keeps_backend && exchange.request.is_done() && !exchange.response.has_more();
         if clean && !exchange.deaf && !self.proxy.is_stopping() {
-            self.proxy.idle.borrow_mut().put(slot.backend, stream);
+            self.keep(slot.backend, stream);
         }
     }
 }

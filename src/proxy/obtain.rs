@@ -9,6 +9,7 @@ use crate::config::Reuse;
 use crate::fault::{Fault, Phase};
 use crate::limits::{BackendId, TURN_AROUND_MS};
 use crate::runtime::{Stream, is_exhaustion};
+use std::io::IoSlice;
 
 /// A connection to a backend, and the slot that lets a request use it.
 pub(super) struct Held {
@@ -49,8 +50,7 @@ impl Connection {
             if failed == Some(id) {
                 // The same again: it may be restarting, so not at once (HAProxy's turn-around).
                 self.rest(exchange, TURN_AROUND_MS.min(proxy.config.timeouts.connect_ms)).await?;
-            } else if shares && let Some(stream) = proxy.idle.borrow_mut().take(id) {
-                stream.set_owner(self.seat.index());
+            } else if shares && let Some(stream) = self.reusable(id) {
                 exchange.record.connected_ms.get_or_insert(proxy.reactor.now_ms());
                 return Ok(Held { slot: held, stream, reused: true });
             }
@@ -74,6 +74,41 @@ impl Connection {
             } else {
                 slot = Some(held);
             }
+        }
+    }
+
+    /// A connection to `id` that is good for another request.
+    fn reusable(&self, id: BackendId) -> Option<Stream> {
+        let proxy = self.proxy;
+        if proxy.config.backends[id.index()].send_proxy.is_some() {
+            let own = self.own.borrow_mut().take();
+            return own.filter(|(backend, stream)| *backend == id && stream.is_quiet()).map(|(_, stream)| stream);
+        }
+        let stream = proxy.idle.borrow_mut().take(id)?;
+        stream.set_owner(self.seat.index());
+        Some(stream)
+    }
+
+    /// Keeps a connection for another request: of anybody, or of this client where the backend was told who it is.
+    pub(super) fn keep(&self, id: BackendId, stream: Stream) {
+        let proxy = self.proxy;
+        if proxy.config.backends[id.index()].send_proxy.is_some() {
+            self.own.replace(Some((id, stream)));
+        } else {
+            proxy.idle.borrow_mut().put(id, stream);
+        }
+    }
+
+    /// Says first of all on a new connection who the client is, where the backend wants to know.
+    fn introduce(&self, id: BackendId, stream: &Stream) -> Result<(), Fault> {
+        let config = self.proxy.config;
+        let Some(version) = config.backends[id.index()].send_proxy else { return Ok(()) };
+        let here = self.client.local_address().unwrap_or(config.listeners[self.listener.index()].address);
+        let header = version.header(self.peer, here);
+        // There is room for it in an empty socket.
+        match stream.send(&[IoSlice::new(&header)]) {
+            Ok(Some(sent)) if sent == header.len() => Ok(()),
+            Ok(_) | Err(_) => Err(Fault::ConnectFailed),
         }
     }
 
@@ -163,7 +198,9 @@ impl Connection {
             None if self.client_left(exchange) => Some(Err(Fault::ClientGone)),
             None => None,
         });
-        wait.await.unwrap_or(Err(Fault::ConnectTimeout)).map(|()| stream)
+        wait.await.unwrap_or(Err(Fault::ConnectTimeout))?;
+        self.introduce(id, &stream)?;
+        Ok(stream)
     }
 
     /// Lets time pass, unless the client leaves meanwhile.

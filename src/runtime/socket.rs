@@ -170,6 +170,12 @@ impl Stream {
         }
     }
 
+    /// The address of this end; `None` when the connection is over.
+    #[must_use]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        getsockname::<SockaddrStorage>(self.socket.as_raw_fd()).ok().as_ref().and_then(to_std)
+    }
+
     /// Whether closing, by whatever end, resets the connection: the peer must not take what it has for all there is.
     pub fn set_reset_on_close(&self, reset: bool) {
         let linger = libc::linger { l_onoff: reset.into(), l_linger: 0 };

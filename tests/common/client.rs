@@ -1,7 +1,7 @@
 //! A raw client: exact bytes out, one strictly read response in.
 
 use super::DEADLINE;
-use super::port::reset_on_close;
+use super::port::{narrow_socket, reset_on_close};
 use super::request::is_token;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -68,7 +68,18 @@ impl Client {
     }
 
     pub fn try_connect(address: SocketAddr) -> std::io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, DEADLINE)?;
+        Self::of(TcpStream::connect_timeout(&address, DEADLINE)?)
+    }
+
+    /// One whose system takes no more than some 16 kB before the client reads.
+    #[track_caller]
+    pub fn connect_narrow(address: SocketAddr) -> Self {
+        let stream =
+            TcpStream::from(narrow_socket(&address).unwrap_or_else(|e| panic!("connecting to {address}: {e}")));
+        Self::of(stream).unwrap()
+    }
+
+    fn of(stream: TcpStream) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;

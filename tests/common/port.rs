@@ -1,9 +1,9 @@
 //! A port of one's own, and how a connection to it may end.
 
 use super::eventually;
-use nix::sys::socket::sockopt::{Linger, ReuseAddr};
+use nix::sys::socket::sockopt::{Linger, RcvBuf, ReuseAddr};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, getsockname, listen, setsockopt, socket,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, connect, getsockname, listen, setsockopt, socket,
 };
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -47,6 +47,15 @@ fn bound(address: SocketAddr) -> nix::Result<OwnedFd> {
     let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&fd, ReuseAddr, &true)?;
     bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
+    Ok(fd)
+}
+
+/// A socket connected to `address` that receives no more than some 16 kB before it is read.
+pub fn narrow_socket(address: &SocketAddr) -> nix::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    setsockopt(&fd, RcvBuf, &(16 * 1024))?;
+    connect(fd.as_raw_fd(), &SockaddrStorage::from(*address))?;
     Ok(fd)
 }
 

@@ -2,7 +2,7 @@
 
 use super::backend::Backend;
 use super::client::Client;
-use super::{DEADLINE, access::Line};
+use super::{DEADLINE, access::Line, eventually};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read};
@@ -260,6 +260,19 @@ impl Beelance {
 
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.pid()).unwrap()), signal).unwrap();
+    }
+
+    /// What happens meanwhile the process finds all at once: it stands still until `meanwhile` is over.
+    #[track_caller]
+    pub fn frozen<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
+        self.signal(Signal::SIGSTOP);
+        eventually("the process stands still", || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+            stat.rsplit_once(") ").unwrap().1.starts_with('T').then_some(())
+        });
+        let answer = meanwhile();
+        self.signal(Signal::SIGCONT);
+        answer
     }
 
     /// The exit code, once the process has ended by itself.
