@@ -24,9 +24,9 @@ mod interim;
 
 use case::{Case, Then, Wants};
 use common::backend::{Backend, Request, Step, ok};
-use common::client::{Client, Framing, Response};
+use common::client::{Framing, Response};
 use common::process::Beelance;
-use common::raw::End;
+use common::raw::{End, RawBackend};
 
 /// Runs the cases one after the other, each in one piece and byte by byte, and fails with all that went wrong.
 #[track_caller]
@@ -91,9 +91,17 @@ fn check(case: &Case, target: &str, beelance: &Beelance, backend: &Backend) -> R
             !response.says_close()
         }
         Wants::Cut(framing, most) => {
-            let (raw, end) = client.rest();
-            is_cut(&raw, end, framing, most)?;
-            false
+            let head = client.head_bytes();
+            if head.starts_with("HTTP/1.1 502 ") {
+                // Nothing was passed on yet: then a refusal is as good.
+                let length = head.split_once("Content-Length: ").and_then(|(_, rest)| rest.split_once("\r\n"));
+                client.exactly(length.unwrap().0.parse().unwrap());
+                !head.contains("Connection: close")
+            } else {
+                let (raw, end) = client.rest();
+                is_cut(&head, &String::from_utf8_lossy(&raw), end, framing, most)?;
+                false
+            }
         }
     };
     if !keeps {
@@ -111,14 +119,14 @@ fn check(case: &Case, target: &str, beelance: &Beelance, backend: &Backend) -> R
     if reused != case.reuses {
         return Err(format!("the backend's connection: reused is {reused}"));
     }
-    let state = beelance.access_to(target).state;
-    same("the termination state", &state, case.state)
+    let line = beelance.access_to(target);
+    let refused = matches!(case.wants, Wants::Cut(..)) && line.status == 502;
+    let state = if refused { case.state.replace('D', "H") } else { case.state.to_owned() };
+    same("the termination state", &line.state, &state)
 }
 
 /// Fails unless what came shows that it is not all.
-fn is_cut(raw: &[u8], end: End, framing: Framing, most: &str) -> Result<(), String> {
-    let text = String::from_utf8_lossy(raw);
-    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| format!("no head: {text:?}, {end:?}"))?;
+fn is_cut(head: &str, body: &str, end: End, framing: Framing, most: &str) -> Result<(), String> {
     if !head.starts_with("HTTP/1.1 200 OK\r\n") {
         return Err(format!("another head: {head:?}"));
     }
@@ -130,7 +138,7 @@ fn is_cut(raw: &[u8], end: End, framing: Framing, most: &str) -> Result<(), Stri
         Framing::Close => !says("content-length: ") && !says("chunked") && most.starts_with(body) && end == End::Reset,
         Framing::None => false,
     };
-    if sound { Ok(()) } else { Err(format!("cut as {framing:?} is wanted: {text:?}, {end:?}")) }
+    if sound { Ok(()) } else { Err(format!("cut as {framing:?} is wanted: {head:?} {body:?}, {end:?}")) }
 }
 
 fn same(what: &str, got: &str, wanted: &str) -> Result<(), String> {
@@ -173,4 +181,40 @@ fn fields_pass_but_for_those_of_the_hop() {
 #[test]
 fn interim_responses_pass_to_http_1_1_only() {
     run(interim::CASES);
+}
+
+/// The client has read what there was before the backend breaks off: no reply of beelance's own is possible any more.
+#[test]
+fn what_breaks_off_is_never_made_whole() {
+    let heads = [
+        ("Content-Length: 10\r\n\r\nhalf", "1.1", Framing::Length),
+        ("Content-Length: 10\r\n\r\nhalf", "1.0", Framing::Length),
+        ("Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", "1.1", Framing::Chunked),
+        ("Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", "1.0", Framing::Close),
+        ("\r\nhalf", "1.1", Framing::Chunked),
+        ("\r\nhalf", "1.0", Framing::Close),
+    ];
+    let backend = RawBackend::start();
+    let beelance = Beelance::start(&backend.config(""));
+    for (rest, version, framing) in heads {
+        // Without a length of any kind only a reset tells that there would have been more.
+        for reset in if rest.starts_with('\r') { vec![true] } else { vec![false, true] } {
+            let what = format!("{rest:?} to HTTP/{version}, reset: {reset}");
+            let mut client = beelance.connect();
+            client.send(format!("GET / HTTP/{version}\r\nHost: a\r\n\r\n"));
+            let mut server = backend.accept();
+            server.head_bytes();
+            server.send(format!("HTTP/1.1 200 OK\r\n{rest}"));
+            let head = client.head_bytes();
+            client.expect(if framing == Framing::Chunked { "4\r\nhalf\r\n" } else { "half" });
+            if reset {
+                server.reset()
+            } else {
+                drop(server)
+            }
+            let (raw, end) = client.rest();
+            let cut = is_cut(&head, &String::from_utf8_lossy(&raw), end, framing, "");
+            assert!(cut.is_ok(), "{what}: {cut:?}");
+        }
+    }
 }

@@ -79,7 +79,8 @@ impl Client {
         Self::of(stream).unwrap()
     }
 
-    fn of(stream: TcpStream) -> std::io::Result<Self> {
+    /// This end of a connection, whoever opened it.
+    pub(super) fn of(stream: TcpStream) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;

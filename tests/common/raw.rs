@@ -5,7 +5,7 @@ use super::client::Client;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use std::io::{ErrorKind, Read};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl RawBackend {
     pub fn accept(&self) -> Client {
         let accepted = self.listener.accept();
         let (stream, _) = accepted.unwrap_or_else(|e| panic!("no connection to the backend: {e}"));
-        Client::of(stream)
+        Client::of(stream).unwrap()
     }
 
     /// Whether no connection waits to be accepted.
@@ -54,14 +54,6 @@ impl RawBackend {
 }
 
 impl Client {
-    /// This end of a connection, whoever opened it.
-    pub fn of(stream: TcpStream) -> Self {
-        stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.set_write_timeout(Some(DEADLINE)).unwrap();
-        Self { stream, unread: Vec::new() }
-    }
-
     /// Exactly so many bytes.
     #[track_caller]
     pub fn exactly(&mut self, count: usize) -> Vec<u8> {

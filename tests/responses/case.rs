@@ -101,9 +101,10 @@ pub const fn cut(
 }
 
 impl Case {
-    /// The backend ends its connection behind its bytes.
+    /// The backend ends its connection behind its bytes. A reset would overtake bytes that go one by one.
     pub const fn then(self, then: Then) -> Self {
-        Self { then, reuses: false, ..self }
+        let dribbles = self.dribbles && !matches!(then, Then::Reset);
+        Self { then, reuses: false, dribbles, ..self }
     }
 
     /// The backend's connection takes no other request.

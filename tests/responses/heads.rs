@@ -47,7 +47,9 @@ pub const CASES: &[Case] = &[
     refused(("bare CRs only", "9112 2.2"), b"HTTP/1.1 200 OK\rContent-Length: 0\r\r\n\r\n"),
     refused(("a bare CR in a value", "9112 2.2"), b"HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 0\r\n\r\n"),
     refused(("two CRs", "9112 2.2"), b"HTTP/1.1 200 OK\r\nX: a\r\r\nContent-Length: 0\r\n\r\n"),
-    refused(("CR LF CR CR LF", "9112 2.2"), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\r\n"),
+    refused(("CR LF CR CR LF", "9112 2.2"), b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\r\n")
+        .then(Then::Close)
+        .state("SH--"),
     // Field lines.
     refused(("a folded line", "9112 5.2"), b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n"),
     refused(("a line folded by a TAB", "9112 5.2"), b"HTTP/1.1 200 OK\r\nX: a\r\n\tb\r\nContent-Length: 0\r\n\r\n"),
