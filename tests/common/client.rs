@@ -57,8 +57,8 @@ impl Response {
 
 /// One client connection.
 pub struct Client {
-    stream: TcpStream,
-    unread: Vec<u8>,
+    pub(super) stream: TcpStream,
+    pub(super) unread: Vec<u8>,
 }
 
 impl Client {
@@ -79,7 +79,8 @@ impl Client {
         Self::of(stream).unwrap()
     }
 
-    fn of(stream: TcpStream) -> std::io::Result<Self> {
+    /// This end of a connection, whoever opened it.
+    pub(super) fn of(stream: TcpStream) -> std::io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;
@@ -202,7 +203,9 @@ impl Client {
                 return Err(format!("the connection ends after {:?}", String::from_utf8_lossy(&self.unread)));
             }
         };
-        String::from_utf8(self.unread.drain(..end).collect()).map_err(|e| format!("a head that is no text: {e}"))
+        let head = String::from_utf8(self.unread.drain(..end).collect());
+        // What is no UTF-8 is Latin-1.
+        Ok(head.unwrap_or_else(|e| e.into_bytes().into_iter().map(char::from).collect()))
     }
 
     fn chunks(&mut self, body: &mut Vec<u8>) -> Result<(), String> {
@@ -250,7 +253,7 @@ impl Client {
     }
 
     /// More bytes; 0 at the end.
-    fn fill(&mut self) -> Result<usize, String> {
+    pub(super) fn fill(&mut self) -> Result<usize, String> {
         let mut buffer = [0; 16 * 1024];
         let n = self.stream.read(&mut buffer).map_err(|e| match e.kind() {
             ErrorKind::WouldBlock => format!("nothing comes; so far {:?}", String::from_utf8_lossy(&self.unread)),

@@ -14,6 +14,7 @@ pub mod peer;
 pub mod port;
 pub mod process;
 pub mod recorder;
+pub mod raw;
 pub mod request;
 pub mod script;
 
