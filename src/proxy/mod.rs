@@ -12,10 +12,12 @@ mod obtain;
 mod record;
 mod reply;
 mod slot;
+mod usage;
 
 pub use accept::accept;
 pub use idle::purge_idle;
 pub use record::{Journal, Record};
+pub use usage::Usage;
 
 use crate::balance::{BackendSpec, Balancer};
 use crate::config::Config;
