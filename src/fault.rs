@@ -32,6 +32,8 @@ pub enum Fault {
     BackendMalformed(&'static str),
     /// A fixed table of ours is full.
     Exhausted,
+    /// The head was not complete when its place was needed for somebody else.
+    Shed,
 }
 
 /// Where an exchange is.
@@ -74,7 +76,7 @@ impl Fault {
             Self::Refused(_) | Self::BackendMalformed(_) => 'P',
             Self::QueueTimeout | Self::ConnectTimeout | Self::BackendSilent => 's',
             Self::QueueFull | Self::NoBackend | Self::ConnectFailed | Self::BackendGone => 'S',
-            Self::Exhausted => 'R',
+            Self::Exhausted | Self::Shed => 'R',
         }
     }
 
@@ -93,7 +95,8 @@ impl Fault {
             | Self::NoBackend
             | Self::ConnectFailed
             | Self::ConnectTimeout
-            | Self::Exhausted => 503,
+            | Self::Exhausted
+            | Self::Shed => 503,
             Self::BackendGone | Self::BackendMalformed(_) => 502,
             Self::BackendSilent => 504,
         }
@@ -114,7 +117,8 @@ impl Fault {
             | Self::BackendGone
             | Self::BackendSilent
             | Self::BackendMalformed(_)
-            | Self::Exhausted => true,
+            | Self::Exhausted
+            | Self::Shed => true,
         }
     }
 
@@ -122,7 +126,7 @@ impl Fault {
     #[must_use]
     pub fn keeps_framing(self) -> bool {
         match self {
-            Self::ClientGone | Self::ClientSilent | Self::Refused(_) => false,
+            Self::ClientGone | Self::ClientSilent | Self::Refused(_) | Self::Shed => false,
             Self::QueueTimeout
             | Self::QueueFull
             | Self::NoBackend
@@ -161,6 +165,7 @@ mod tests {
             (Fault::ConnectTimeout, Phase::Connect, "sC", 503),
             (Fault::ClientGone, Phase::Connect, "CC", 503),
             (Fault::Exhausted, Phase::Connect, "RC", 503),
+            (Fault::Shed, Phase::Request, "RR", 503),
             (Fault::ClientGone, Phase::Headers, "CH", 400),
             (Fault::BackendGone, Phase::Headers, "SH", 502),
             (Fault::BackendSilent, Phase::Headers, "sH", 504),

@@ -5,6 +5,7 @@ use super::ask::{self, Ask};
 use super::exchange::Exchange;
 use super::obtain::Held;
 use super::record::Record;
+use super::shed::{Awaiting, Kind, Room};
 use super::{Counted, Proxy, reply};
 use crate::fault::Fault;
 use crate::http::reply::{After, Reply};
@@ -28,6 +29,8 @@ pub(super) struct Connection {
     rest: Option<Buffer>,
     /// No request was read yet.
     fresh: bool,
+    /// Its place among those that make room, until a head is complete.
+    awaiting: Awaiting,
 }
 
 /// What happens to the connection after an exchange.
@@ -44,7 +47,8 @@ pub(super) async fn serve(proxy: &'static Proxy, client: Stream, peer: SocketAdd
     // There is a seat for every connection that is admitted.
     let Some(seat) = Seat::take(proxy.reactor) else { return };
     client.set_owner(seat.index());
-    let mut connection = Connection { proxy, seat, client, peer, listener, rest: None, fresh: true };
+    let awaiting = Awaiting::new(proxy, seat.index());
+    let mut connection = Connection { proxy, seat, client, peer, listener, rest: None, fresh: true, awaiting };
     loop {
         let Some(buffer) = connection.first_bytes().await else { return };
         match connection.serve_request(buffer).await {
@@ -52,7 +56,10 @@ pub(super) async fn serve(proxy: &'static Proxy, client: Stream, peer: SocketAdd
             Next::Keep if connection.rest.is_some() => connection.seat.next_turn().await,
             Next::Keep => {}
             Next::Close => return,
-            Next::Linger => return reply::linger(proxy, &connection.seat, &connection.client).await,
+            Next::Linger => {
+                connection.awaiting.begin(Kind::Leaving);
+                return reply::linger(proxy, &connection.seat, &connection.client, &connection.awaiting).await;
+            }
         }
     }
 }
@@ -61,6 +68,7 @@ impl Connection {
     /// Waits for the first bytes of a request; `None` when the connection is to be closed without a word. An idle
     /// connection holds no buffer.
     async fn first_bytes(&mut self) -> Option<Buffer> {
+        self.awaiting.begin(if self.fresh { Kind::Fresh } else { Kind::Idle });
         if let Some(mut rest) = self.rest.take() {
             // An empty line behind a body is nothing yet.
             rest.consume(leading_empty_lines(rest.filled()));
@@ -75,7 +83,7 @@ impl Connection {
         loop {
             let wait = self.seat.until(deadline_ms, || match client.readable() {
                 true => Some(true),
-                false => proxy.is_stopping().then_some(false),
+                false => (proxy.is_stopping() || self.awaiting.is_shed()).then_some(false),
             });
             if wait.await != Ok(true) {
                 return None;
@@ -126,7 +134,9 @@ impl Connection {
     /// The way of a request that goes well.
     async fn exchange(&self, exchange: &mut Exchange, asked: &mut Option<Ask>) -> Result<(), Fault> {
         let proxy = self.proxy;
-        let Some(length) = self.read_head(exchange).await? else { return Ok(()) };
+        let head = self.read_head(exchange).await;
+        self.awaiting.end();
+        let Some(length) = head? else { return Ok(()) };
         exchange.record.headed_ms = Some(proxy.reactor.now_ms());
         proxy.requests.set(proxy.requests.get() + 1);
         let ask = *asked.insert(ask::understand(proxy, exchange, length, self.listener, self.peer)?);
@@ -191,7 +201,7 @@ impl Connection {
             if buffer.space().is_empty() {
                 buffer.compact();
                 if buffer.space().is_empty() {
-                    let Some(mut large) = proxy.buffers.large(Need::RequestHead) else { return Err(Fault::Exhausted) };
+                    let mut large = self.large_buffer().await?;
                     buffer.move_to(&mut large);
                     *buffer = large;
                 }
@@ -200,11 +210,36 @@ impl Connection {
                 Ok(Received::Bytes(count)) => buffer.fill(count),
                 Ok(Received::End) | Err(_) => return if begun { Err(Fault::ClientGone) } else { Ok(None) },
                 Ok(Received::Dry) => {
-                    if self.seat.until(deadline_ms, || self.client.readable().then_some(())).await.is_err() {
-                        return if begun { Err(Fault::ClientSilent) } else { Ok(None) };
+                    let wait = self.seat.until(deadline_ms, || match self.client.readable() {
+                        true => Some(Ok(())),
+                        false => self.awaiting.is_shed().then_some(Err(Fault::Shed)),
+                    });
+                    match wait.await.unwrap_or(Err(Fault::ClientSilent)) {
+                        Err(_) if !begun => return Ok(None),
+                        result => result?,
                     }
                 }
             }
+        }
+    }
+
+    /// A large buffer for a head that outgrew its small one. Slow heads must not keep it from others: the one that has
+    /// held a large buffer longest makes room.
+    async fn large_buffer(&self) -> Result<Buffer, Fault> {
+        let proxy = self.proxy;
+        loop {
+            if let Some(large) = proxy.buffers.large(Need::RequestHead) {
+                self.awaiting.begin(Kind::LargeHead);
+                return Ok(large);
+            }
+            let room = proxy.sheddable.borrow_mut().for_large_head();
+            match room {
+                _ if self.awaiting.is_shed() => return Err(Fault::Shed),
+                Room::Shed(who) => proxy.reactor.wake(who),
+                Room::Coming => {}
+                Room::NotBefore(_) => return Err(Fault::Exhausted),
+            }
+            self.seat.next_turn().await;
         }
     }
 
@@ -234,6 +269,8 @@ impl Connection {
         exchange.record.bytes += sent as u64;
         match sent == reply.bytes().len() {
             true if keep => Next::Keep,
+            // Its place is needed now.
+            true if fault == Fault::Shed => Next::Close,
             true => Next::Linger,
             false => Next::Close,
         }
