@@ -5,14 +5,14 @@ use super::ask::{self, Ask};
 use super::exchange::Exchange;
 use super::obtain::Held;
 use super::record::Record;
-use super::shed::{Awaiting, Kind, Room};
+use super::shed::{Awaiting, Kind};
 use super::{Counted, Proxy, reply};
 use crate::fault::Fault;
 use crate::http::reply::{After, Reply};
 use crate::http::request::{Method, Refusal, Version};
 use crate::http::scan::{HeadScan, Scanned, leading_empty_lines};
 use crate::limits::ListenerId;
-use crate::runtime::{Buffer, Need, Received, Seat, Stream};
+use crate::runtime::{Buffer, Received, Seat, Stream};
 use std::net::SocketAddr;
 
 /// Bytes of empty lines before a request line; some clients send one behind a body.
@@ -168,7 +168,8 @@ impl Connection {
         let (mut begun, mut empty) = (false, 0);
         let flow = &mut exchange.request;
         loop {
-            let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
+            // It was taken away while the task waited.
+            let Some(buffer) = &mut flow.buffer else { return Err(Fault::Shed) };
             if !begun {
                 let skipped = leading_empty_lines(buffer.filled());
                 empty += skipped;
@@ -201,7 +202,7 @@ impl Connection {
             if buffer.space().is_empty() {
                 buffer.compact();
                 if buffer.space().is_empty() {
-                    let mut large = self.large_buffer().await?;
+                    let Some(mut large) = self.awaiting.large_buffer() else { return Err(Fault::Exhausted) };
                     buffer.move_to(&mut large);
                     *buffer = large;
                 }
@@ -214,32 +215,15 @@ impl Connection {
                         true => Some(Ok(())),
                         false => self.awaiting.is_shed().then_some(Err(Fault::Shed)),
                     });
-                    match wait.await.unwrap_or(Err(Fault::ClientSilent)) {
+                    self.awaiting.park(&mut flow.buffer);
+                    let result = wait.await;
+                    self.awaiting.unpark(&mut flow.buffer);
+                    match result.unwrap_or(Err(Fault::ClientSilent)) {
                         Err(_) if !begun => return Ok(None),
                         result => result?,
                     }
                 }
             }
-        }
-    }
-
-    /// A large buffer for a head that outgrew its small one. Slow heads must not keep it from others: the one that has
-    /// held a large buffer longest makes room.
-    async fn large_buffer(&self) -> Result<Buffer, Fault> {
-        let proxy = self.proxy;
-        loop {
-            if let Some(large) = proxy.buffers.large(Need::RequestHead) {
-                self.awaiting.begin(Kind::LargeHead);
-                return Ok(large);
-            }
-            let room = proxy.sheddable.borrow_mut().for_large_head();
-            match room {
-                _ if self.awaiting.is_shed() => return Err(Fault::Shed),
-                Room::Shed(who) => proxy.reactor.wake(who),
-                Room::Coming => {}
-                Room::NotBefore(_) => return Err(Fault::Exhausted),
-            }
-            self.seat.next_turn().await;
         }
     }
 

@@ -3,7 +3,8 @@
 //! A connection is in the table from when it could send a request until that request's head is complete, and again while
 //! it lingers behind a last reply. The oldest of its kind is shed first, never one that came a moment ago, never one that
 //! is at work. The table decides, knows neither sockets nor the clock, and only marks who is shed; the connection's task
-//! sees the mark and ends.
+//! sees the mark and ends. A large buffer with an incomplete head lies in the table while its task waits, so that it can
+//! be taken away at once.
 //!
 //! ```text
 //!   accepted ------> Fresh --+--head outgrows a small buffer--> LargeHead --+--head complete--> (at work)
@@ -11,8 +12,8 @@
 //! ```
 
 use super::Proxy;
-use crate::limits::{HEAD_GRACE_MS, IDLE_GRACE_MS};
-use crate::runtime::NEVER;
+use crate::limits::{HEAD_GRACE_MS, IDLE_GRACE_MS, LARGE_BUFFER};
+use crate::runtime::{Buffer, NEVER, Need};
 
 const NONE: u16 = u16::MAX;
 
@@ -43,7 +44,7 @@ impl Kind {
     }
 }
 
-/// What becomes of a wish for room.
+/// What becomes of a connection's wish for room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Room {
     /// This one was marked: it is to be woken.
@@ -62,12 +63,13 @@ enum Place {
     Shed(Kind),
 }
 
-#[derive(Clone, Copy)]
 struct Entry {
     since_ms: u64,
     older: u16,
     younger: u16,
     place: Place,
+    /// The beginning of a large head.
+    parked: Option<Buffer>,
 }
 
 #[derive(Clone, Copy)]
@@ -87,8 +89,9 @@ pub(super) struct Sheddable {
 impl Sheddable {
     /// For so many seats.
     pub(super) fn new(seats: usize) -> Self {
+        let entry = |_| Entry { since_ms: 0, older: NONE, younger: NONE, place: Place::Out, parked: None };
         Self {
-            entries: vec![Entry { since_ms: 0, older: NONE, younger: NONE, place: Place::Out }; seats].into(),
+            entries: (0..seats).map(entry).collect(),
             lists: [List { oldest: NONE, youngest: NONE, shed: 0 }; KINDS.len()],
         }
     }
@@ -105,7 +108,8 @@ impl Sheddable {
             NONE => list.oldest = who,
             older => self.entries[usize::from(older)].younger = who,
         }
-        self.entries[usize::from(who)] = Entry { since_ms: now_ms, older, younger: NONE, place: Place::In(kind) };
+        let place = Place::In(kind);
+        self.entries[usize::from(who)] = Entry { since_ms: now_ms, older, younger: NONE, place, parked: None };
     }
 
     /// Takes `who` out, be it marked or not, if it is in.
@@ -134,12 +138,14 @@ impl Sheddable {
         }
     }
 
-    /// Makes room for a head that needs a large buffer, with no grace: it would get none otherwise.
-    pub(super) fn for_large_head(&mut self) -> Room {
-        match self.lists[Kind::LargeHead as usize].shed {
-            0 => self.shed_oldest(Kind::LargeHead),
-            _ => Room::Coming,
-        }
+    /// Takes the large buffer of the oldest incomplete head, with no grace: the other would get none. Who it was is to be
+    /// woken.
+    fn take_parked(&mut self) -> Option<(u16, Buffer)> {
+        let who = self.lists[Kind::LargeHead as usize].oldest;
+        let mut buffer = self.entries.get_mut(usize::from(who))?.parked.take()?;
+        self.shed_oldest(Kind::LargeHead);
+        buffer.clear();
+        Some((who, buffer))
     }
 
     /// When somebody may be shed for a connection; [`NEVER`] while the table is empty.
@@ -167,7 +173,8 @@ impl Sheddable {
     }
 
     fn unlink(&mut self, who: u16, kind: Kind) {
-        let Entry { older, younger, .. } = self.entries[usize::from(who)];
+        let Entry { older, younger, .. } = &self.entries[usize::from(who)];
+        let (older, younger) = (*older, *younger);
         let list = &mut self.lists[kind as usize];
         match older {
             NONE => list.oldest = younger,
@@ -203,6 +210,33 @@ impl Awaiting {
         }
     }
 
+    /// A large buffer for a head that outgrew its small one: a free one, or that of the oldest incomplete head, so that
+    /// slow heads do not keep it from others.
+    pub(super) fn large_buffer(&self) -> Option<Buffer> {
+        let proxy = self.proxy;
+        let buffer = proxy.buffers.large(Need::RequestHead).or_else(|| {
+            let (who, buffer) = proxy.sheddable.borrow_mut().take_parked()?;
+            proxy.reactor.wake(who);
+            Some(buffer)
+        })?;
+        self.begin(Kind::LargeHead);
+        Some(buffer)
+    }
+
+    /// Leaves a large buffer in the table while the task waits.
+    pub(super) fn park(&self, buffer: &mut Option<Buffer>) {
+        if buffer.as_ref().is_some_and(|buffer| buffer.capacity() >= LARGE_BUFFER) {
+            self.proxy.sheddable.borrow_mut().entries[usize::from(self.who)].parked = buffer.take();
+        }
+    }
+
+    /// Takes it back, if it was not taken away.
+    pub(super) fn unpark(&self, buffer: &mut Option<Buffer>) {
+        if buffer.is_none() {
+            *buffer = self.proxy.sheddable.borrow_mut().entries[usize::from(self.who)].parked.take();
+        }
+    }
+
     /// The head is complete, or will not be.
     pub(super) fn end(&self) {
         self.proxy.sheddable.borrow_mut().leave(self.who);
@@ -223,6 +257,7 @@ impl Drop for Awaiting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::Buffers;
     use proptest::prelude::*;
 
     #[test]
@@ -246,19 +281,23 @@ mod tests {
     }
 
     #[test]
-    fn large_heads_make_room_for_large_heads() {
+    fn the_oldest_large_head_gives_its_buffer() {
+        let buffers: &'static Buffers = Box::leak(Box::new(Buffers::new(0, 4)));
         let mut table = Sheddable::new(8);
         table.enter(1, Kind::Fresh, 0);
-        assert_eq!(table.for_large_head(), Room::NotBefore(NEVER));
-        table.enter(2, Kind::Fresh, 0);
-        table.enter(2, Kind::LargeHead, 10);
-        table.enter(1, Kind::LargeHead, 20);
-        assert_eq!(table.for_large_head(), Room::Shed(2));
-        assert_eq!(table.for_large_head(), Room::Coming);
-        table.enter(2, Kind::LargeHead, 20);
-        assert!(table.is_shed(2), "a mark stays until it leaves");
-        table.leave(2);
-        assert_eq!(table.for_large_head(), Room::Shed(1));
+        assert!(table.take_parked().is_none());
+        for (who, now_ms) in [(2, 10), (1, 20)] {
+            table.enter(who, Kind::LargeHead, now_ms);
+            table.entries[usize::from(who)].parked = buffers.large(Need::RequestHead);
+        }
+        for expected in [2, 1] {
+            let (who, buffer) = table.take_parked().unwrap();
+            assert!(who == expected && buffer.is_empty() && table.is_shed(who));
+            table.enter(who, Kind::LargeHead, 30);
+            assert!(table.is_shed(who), "a mark stays until it leaves");
+        }
+        assert!(table.take_parked().is_none());
+        assert_eq!(buffers.in_use(), (0, 0));
     }
 
     proptest! {
