@@ -6,8 +6,10 @@
 
 pub mod access;
 pub mod backend;
+pub mod beside;
 pub mod client;
 pub mod memory;
+pub mod mob;
 pub mod nginx;
 pub mod peer;
 pub mod port;
