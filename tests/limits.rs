@@ -97,18 +97,6 @@ fn who_was_served_long_ago_makes_room_too() {
 }
 
 #[test]
-fn who_lingers_behind_a_refusal_makes_room() {
-    let backend = Backend::named("one");
-    let beelance = Beelance::before(&[&backend], &format!("{PATIENT}limits.connections = 1\n"));
-    let mut refused = beelance.connect();
-    refused.send("broken\r\n\r\n");
-    assert_eq!(refused.response().status, 400);
-    // It does not close its side.
-    assert_eq!(beelance.connect().get("/").text(), "one");
-    refused.ends();
-}
-
-#[test]
 fn slow_large_heads_make_room_for_others() {
     // Sixteen large buffers, twelve of them for heads of requests.
     const HEAD: &str = "GET / HTTP/1.1\r\nHost: example.com\r\nX-Large: ";
