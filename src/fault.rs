@@ -34,6 +34,8 @@ pub enum Fault {
     Exhausted,
     /// Nothing went wrong: beelance is the one to answer, with this status.
     Answered(u16),
+    /// The head was not complete when its place was needed for somebody else.
+    Shed,
 }
 
 /// Where an exchange is.
@@ -76,7 +78,7 @@ impl Fault {
             Self::Refused(_) | Self::BackendMalformed(_) => 'P',
             Self::QueueTimeout | Self::ConnectTimeout | Self::BackendSilent => 's',
             Self::QueueFull | Self::NoBackend | Self::ConnectFailed | Self::BackendGone => 'S',
-            Self::Exhausted => 'R',
+            Self::Exhausted | Self::Shed => 'R',
             Self::Answered(_) => 'L',
         }
     }
@@ -96,7 +98,8 @@ impl Fault {
             | Self::NoBackend
             | Self::ConnectFailed
             | Self::ConnectTimeout
-            | Self::Exhausted => 503,
+            | Self::Exhausted
+            | Self::Shed => 503,
             Self::BackendGone | Self::BackendMalformed(_) => 502,
             Self::BackendSilent => 504,
             Self::Answered(status) => status,
@@ -119,6 +122,7 @@ impl Fault {
             | Self::BackendSilent
             | Self::BackendMalformed(_)
             | Self::Exhausted
+            | Self::Shed
             | Self::Answered(_) => true,
         }
     }
@@ -127,7 +131,7 @@ impl Fault {
     #[must_use]
     pub fn keeps_framing(self) -> bool {
         match self {
-            Self::ClientGone | Self::ClientSilent | Self::Refused(_) => false,
+            Self::ClientGone | Self::ClientSilent | Self::Refused(_) | Self::Shed => false,
             Self::QueueTimeout
             | Self::QueueFull
             | Self::NoBackend
@@ -168,6 +172,7 @@ mod tests {
             (Fault::ConnectTimeout, Phase::Connect, "sC", 503),
             (Fault::ClientGone, Phase::Connect, "CC", 503),
             (Fault::Exhausted, Phase::Connect, "RC", 503),
+            (Fault::Shed, Phase::Request, "RR", 503),
             (Fault::ClientGone, Phase::Headers, "CH", 400),
             (Fault::BackendGone, Phase::Headers, "SH", 502),
             (Fault::BackendSilent, Phase::Headers, "sH", 504),

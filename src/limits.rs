@@ -64,6 +64,11 @@ pub const CLOCK_SET_MS: u64 = 1_767_225_600_000;
 /// Milliseconds a listener rests after the system ran out of descriptors or memory.
 pub const ACCEPT_REST_MS: u64 = 100;
 
+/// Milliseconds a client without a complete head is spared when connections have run out.
+pub const HEAD_GRACE_MS: u64 = 50;
+/// Milliseconds the same is true of one that was served and may be about to ask again.
+pub const IDLE_GRACE_MS: u64 = 2_000;
+
 /// Resident bytes beside everything counted below: code, stack, the executor and the control plane.
 const FIXED_BYTES: u64 = 2 * 1024 * 1024;
 /// A client connection's task, its exchange, and its entries in the runtime's and the queue's tables.

@@ -1,4 +1,4 @@
-//! `limits.connections` and file descriptors: what is beyond waits, nothing is lost, nothing spins.
+//! `limits.connections` and file descriptors: who has no request makes room, what is beyond waits, nothing spins.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -31,36 +31,93 @@ fn assert_idle(beelance: &Beelance) {
 }
 
 #[test]
-fn who_comes_beyond_the_limit_waits_for_room() {
+fn who_comes_beyond_the_limit_waits_while_all_are_at_work() {
     const LIMIT: usize = 5;
     let backend = Backend::named("one");
     let beelance = Beelance::before(&[&backend], &format!("{PATIENT}limits.connections = {LIMIT}\n"));
+    backend.hold();
     let mut inside: Vec<Client> = (0..LIMIT).map(|_| beelance.connect()).collect();
     for client in &mut inside {
-        assert_eq!(client.get("/inside").text(), "one");
+        client.ask("GET", "/inside", "");
     }
+    backend.wait_in_flight(LIMIT);
     let mut outside: Vec<Client> = (0..3).map(|_| beelance.connect()).collect();
     for client in &mut outside {
         client.ask("GET", "/outside", "");
     }
     assert_idle(&beelance);
-    assert!(outside.iter().all(Client::is_silent), "one too many is served");
-    // Those inside are still served.
-    for client in &mut inside {
-        assert_eq!(client.get("/inside").text(), "one");
-    }
+    assert!(outside.iter().all(Client::is_silent) && backend.count() == LIMIT, "one too many is served");
     // One leaves, one comes in; leaving by a reset is leaving too.
-    for (number, mut client) in outside.into_iter().enumerate() {
-        let leaving = inside.remove(0);
+    for (number, leaving) in inside.drain(..outside.len()).enumerate() {
         if number == 1 {
             leaving.reset()
         } else {
             drop(leaving)
         }
+        backend.wait_requests(LIMIT + number + 1);
+    }
+    backend.open();
+    for client in outside.iter_mut().chain(&mut inside) {
         assert_eq!(client.response().text(), "one");
-        inside.push(client);
     }
     assert_eq!(backend.targets().iter().filter(|target| *target == "/outside").count(), 3);
+}
+
+#[test]
+fn who_has_no_request_makes_room_the_oldest_first() {
+    let backend = Backend::named("one");
+    let beelance = Beelance::before(&[&backend], &format!("{PATIENT}limits.connections = 3\n"));
+    let (mut silent, mut begun) = (beelance.connect(), beelance.connect());
+    begun.send("GET / HT");
+    let mut served = beelance.connect();
+    assert_eq!(served.get("/").text(), "one");
+    assert_eq!(beelance.connect().get("/").text(), "one");
+    silent.ends();
+    // The place is free again: two more come, and only one of them needs another's.
+    let (mut first, mut second) = (beelance.connect(), beelance.connect());
+    assert_eq!(first.get("/").text(), "one");
+    assert_eq!(second.get("/").text(), "one");
+    assert_eq!(begun.response().status, 503);
+    begun.ends();
+    assert!(beelance.access(5).iter().any(|line| (line.status, line.state.as_str()) == (503, "RR--")));
+    assert_eq!(served.get("/").text(), "one");
+}
+
+#[test]
+fn who_was_served_long_ago_makes_room_too() {
+    let backend = Backend::named("one");
+    let beelance = Beelance::before(&[&backend], &format!("{PATIENT}limits.connections = 2\n"));
+    let (mut older, mut younger) = (beelance.connect(), beelance.connect());
+    assert_eq!(older.get("/").text(), "one");
+    assert_eq!(younger.get("/").text(), "one");
+    let mut outside = beelance.connect();
+    assert_eq!(outside.get("/").text(), "one");
+    older.ends();
+    assert_eq!(younger.get("/").text(), "one");
+}
+
+#[test]
+fn slow_large_heads_make_room_for_others() {
+    // Sixteen large buffers, twelve of them for heads of requests.
+    const HEAD: &str = "GET / HTTP/1.1\r\nHost: example.com\r\nX-Large: ";
+    let backend = Backend::named("one");
+    let beelance = Beelance::before(&[&backend], &format!("{PATIENT}limits.connections = 40\n"));
+    let large = format!("{HEAD}{}", "x".repeat(3000));
+    let mut slow: Vec<Client> = (0..20).map(|_| beelance.connect()).collect();
+    for client in &mut slow {
+        client.send(&large);
+    }
+    for client in &mut slow[..8] {
+        assert_eq!(client.response().status, 503);
+    }
+    let mut other = beelance.connect();
+    assert_eq!(other.get_with("/", &format!("Cookie: {}\r\n", "c".repeat(3000))).text(), "one");
+    assert_eq!(slow[8].response().status, 503);
+    // The others go on where they were.
+    for client in &mut slow[9..] {
+        client.send("\r\n\r\n");
+        assert_eq!(client.response().text(), "one");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ mod common;
 
 use common::backend::{Backend, Step, ok};
 use common::client::Client;
-use common::process::Beelance;
+use common::process::{Beelance, NOTHING};
 use common::{assert_same, eventually, pattern};
 use nix::sys::signal::Signal::{self, SIGINT, SIGTERM, SIGUSR1};
 
@@ -105,6 +105,8 @@ fn bodies_in_both_directions_come_to_their_end() {
     });
     assert_eq!(beelance.exit_code(), Some(0));
     assert_same("the request", &backend.only().body, &body);
+    let ended = beelance.ended();
+    assert_eq!((ended.requests, ended.in_use.as_str()), (1, NOTHING), "{ended:?}");
 }
 
 #[test]
@@ -135,6 +137,9 @@ fn the_drain_timeout_ends_it() {
     backend.wait_in_flight(1);
     beelance.signal(SIGTERM);
     assert_eq!(beelance.exit_code(), Some(0));
+    // What was cut short is still held, and said to be.
+    let in_use = beelance.ended().in_use;
+    assert!(in_use.starts_with("1 connections, 1 slots, 0 queued"), "{in_use}");
     assert!(client.try_response(false).map_or(true, |response| response.status >= 500));
     backend.open();
 }

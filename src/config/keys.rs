@@ -186,7 +186,7 @@ pub static KEYS: [Key; 54] = {
 
     key(Id::Connections, Process, "limits.connections", Number(1, MAX_CONNECTIONS as u64),
         Unset("as many as `limits.memory` and the descriptors allow"),
-        "Client connections served at once; more wait in the kernel."),
+        "Client connections at once; beyond it those without a complete request make room, then more wait in the kernel."),
     key(Id::Memory, Process, "limits.memory", Size(1 << 20, 1 << 30),
         Unset("half of the least of MemTotal, cgroup limit and rlimit, at most 48m"),
         "All memory beelance and its sockets may take."),

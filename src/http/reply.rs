@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 /// Bytes a reply has at most.
-pub const MAX_REPLY: usize = 600;
+pub const MAX_REPLY: usize = 400;
 
 /// The reply's reason phrase and the sentence of its body (HAProxy's `http_err_msgs`).
 const REPLIES: [(u16, &str, &str); 13] = [

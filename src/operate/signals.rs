@@ -33,7 +33,7 @@ pub(super) async fn watch(signals: SignalFd, event_loop: &'static Loop, proxy: &
         match i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok()) {
             Some(signal) if STOPPING.contains(&signal) && proxy.is_stopping() => {
                 log::warn!("{signal} again: ending with {} connections open", proxy.connections());
-                return event_loop.end(0);
+                return end(event_loop, proxy);
             }
             Some(signal) if STOPPING.contains(&signal) => {
                 log::info!("{signal}: finishing {} connections", proxy.connections());
@@ -48,12 +48,18 @@ pub(super) async fn watch(signals: SignalFd, event_loop: &'static Loop, proxy: &
 
 /// Ends the loop when the last connection has ended, or `drain-timeout` has passed.
 async fn drain(event_loop: &'static Loop, proxy: &'static Proxy) {
-    let Some(seat) = Seat::take(proxy.reactor) else { return event_loop.end(0) };
+    let Some(seat) = Seat::take(proxy.reactor) else { return end(event_loop, proxy) };
     proxy.watch_connections(seat.index());
     let deadline_ms = proxy.reactor.now_ms() + proxy.config.drain_timeout_ms;
     let empty = || (proxy.connections() == 0).then_some(());
     if seat.until(deadline_ms, empty).await.is_err() {
         log::warn!("drain-timeout: ending with {} connections open", proxy.connections());
     }
+    end(event_loop, proxy);
+}
+
+/// Ends the loop, and says what is still held: after a whole drain, nothing.
+fn end(event_loop: &Loop, proxy: &Proxy) {
+    log::info!("ended: {} requests; in use: {}", proxy.requests(), proxy.usage());
     event_loop.end(0);
 }

@@ -1,6 +1,7 @@
-//! Accepting: one task per listener, connections in batches, and no further than there is room.
+//! Accepting: one task per listener, connections in batches, and no further than there is room or room can be made.
 
 use super::connection::serve;
+use super::shed::Room;
 use super::{Counted, Proxy};
 use crate::limits::{ACCEPT_REST_MS, ACCEPTS_PER_TURN, ListenerId};
 use crate::runtime::{Listener, NEVER, Seat, is_exhaustion};
@@ -13,13 +14,12 @@ pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
     // It is said once, not ten times a second.
     let mut exhausted = false;
     while !proxy.is_stopping() {
-        if proxy.connections() >= proxy.config.limits.budget.connections {
-            // What comes meanwhile waits in the kernel's backlog.
-            rest(proxy, &seat, &listener, NEVER, || proxy.connections() < proxy.config.limits.budget.connections).await;
-            continue;
-        }
         let ready = || (proxy.is_stopping() || listener.acceptable()).then_some(());
         let _ = seat.until(NEVER, ready).await;
+        if proxy.is_full() && !proxy.is_stopping() {
+            make_room(proxy, &seat, &listener).await;
+            continue;
+        }
         if let Err(error) = accept_some(proxy, &listener, id) {
             if !exhausted {
                 log::warn!("listener {}: accept: {error}", proxy.config.listeners[id.index()].name);
@@ -30,8 +30,26 @@ pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
             rest(proxy, &seat, &listener, deadline_ms, || proxy.connections() < connections).await;
         } else {
             exhausted = false;
-            // What a full batch left comes next turn.
+            // What a full batch left comes next turn. Nobody is to make room for a client that was not seen to be there.
+            listener.look_again();
             seat.next_turn().await;
+        }
+    }
+}
+
+/// Somebody waits, and all places are taken: one that has no request in it is freed, or the listener rests until there
+/// is one. What comes meanwhile waits in the kernel's backlog.
+async fn make_room(proxy: &Proxy, seat: &Seat, listener: &Listener) {
+    let room = proxy.sheddable.borrow_mut().for_connection(proxy.reactor.now_ms());
+    match room {
+        Room::Shed(who) => {
+            proxy.reactor.wake(who);
+            seat.next_turn().await;
+        }
+        Room::Coming => seat.next_turn().await,
+        Room::NotBefore(ripe_ms) => {
+            let sooner = || !proxy.is_full() || proxy.sheddable.borrow().next_ms() < ripe_ms;
+            rest(proxy, seat, listener, ripe_ms, sooner).await;
         }
     }
 }
@@ -49,7 +67,7 @@ async fn rest(proxy: &Proxy, seat: &Seat, listener: &Listener, deadline_ms: u64,
 /// When the system has no descriptor or no memory left.
 fn accept_some(proxy: &'static Proxy, listener: &Listener, id: ListenerId) -> std::io::Result<()> {
     for _ in 0..ACCEPTS_PER_TURN {
-        if proxy.connections() >= proxy.config.limits.budget.connections {
+        if proxy.is_full() {
             break;
         }
         if proxy.reactor.free_sources() == 0 && !proxy.idle.borrow_mut().close_one() {
@@ -90,7 +108,7 @@ struct Ended {
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.proxy.connection_ended();
+        self.proxy.wake_watchers();
     }
 }
 

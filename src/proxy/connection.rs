@@ -5,6 +5,7 @@ use super::ask::{self, Ask};
 use super::exchange::Exchange;
 use super::obtain::Held;
 use super::record::Record;
+use super::shed::{Awaiting, Kind};
 use super::{Counted, Proxy, reply};
 use crate::fault::Fault;
 use crate::http::proxy_protocol::{self, Parsed};
@@ -12,7 +13,7 @@ use crate::http::reply::{After, Reply};
 use crate::http::request::{Method, Refusal, Version};
 use crate::http::scan::{HeadScan, Scanned, leading_empty_lines};
 use crate::limits::{BackendId, ListenerId};
-use crate::runtime::{Buffer, Need, Received, Seat, Stream};
+use crate::runtime::{Buffer, Received, Seat, Stream};
 use std::cell::RefCell;
 use std::net::SocketAddr;
 
@@ -35,6 +36,8 @@ pub(super) struct Connection {
     empty: usize,
     /// A backend connection that is this client's alone, since a PROXY header on it says so.
     pub own: RefCell<Option<(BackendId, Stream)>>,
+    /// Its place among those that make room, until a head is complete.
+    awaiting: Awaiting,
 }
 
 /// What happens to the connection after an exchange.
@@ -51,8 +54,19 @@ pub(super) async fn serve(proxy: &'static Proxy, client: Stream, peer: SocketAdd
     // There is a seat for every connection that is admitted.
     let Some(seat) = Seat::take(proxy.reactor) else { return };
     client.set_owner(seat.index());
-    let mut connection =
-        Connection { proxy, seat, client, peer, listener, rest: None, fresh: true, empty: 0, own: RefCell::new(None) };
+    let awaiting = Awaiting::new(proxy, seat.index());
+    let mut connection = Connection {
+        proxy,
+        seat,
+        client,
+        peer,
+        listener,
+        rest: None,
+        fresh: true,
+        empty: 0,
+        own: RefCell::new(None),
+        awaiting,
+    };
     if proxy.config.listeners[listener.index()].accept_proxy && !connection.read_proxy_header().await {
         return;
     }
@@ -65,7 +79,10 @@ pub(super) async fn serve(proxy: &'static Proxy, client: Stream, peer: SocketAdd
             }
             Next::Keep => {}
             Next::Close => return,
-            Next::Linger => return reply::linger(proxy, &connection.seat, &connection.client).await,
+            Next::Linger => {
+                connection.awaiting.begin(Kind::Leaving);
+                return reply::linger(proxy, &connection.seat, &connection.client, &connection.awaiting).await;
+            }
         }
     }
 }
@@ -74,6 +91,7 @@ impl Connection {
     /// Reads who the client is; whether it was said, in time. What comes behind it is the first request.
     async fn read_proxy_header(&mut self) -> bool {
         let (proxy, client) = (self.proxy, &self.client);
+        self.awaiting.begin(Kind::Fresh);
         let deadline_ms = proxy.reactor.now_ms() + proxy.config.timeouts.http_request_ms;
         // A header that is not whole yet fits, so there is always space.
         let Some(mut buffer) = proxy.buffers.small() else { return false };
@@ -82,7 +100,11 @@ impl Connection {
                 Ok(Received::Bytes(count)) => buffer.fill(count),
                 Ok(Received::End) | Err(_) => return false,
                 Ok(Received::Dry) => {
-                    if self.seat.until(deadline_ms, || client.readable().then_some(())).await.is_err() {
+                    let wait = self.seat.until(deadline_ms, || match client.readable() {
+                        true => Some(true),
+                        false => (proxy.is_stopping() || self.awaiting.is_shed()).then_some(false),
+                    });
+                    if wait.await != Ok(true) {
                         return false;
                     }
                     continue;
@@ -108,6 +130,7 @@ impl Connection {
     /// connection holds no buffer.
     async fn first_bytes(&mut self) -> Option<Buffer> {
         self.empty = 0;
+        self.awaiting.begin(if self.fresh { Kind::Fresh } else { Kind::Idle });
         if let Some(mut rest) = self.rest.take()
             && self.begins(&mut rest)
         {
@@ -122,7 +145,7 @@ impl Connection {
                 self.own.borrow_mut().take_if(|(_, stream)| !stream.is_quiet());
                 match self.client.readable() {
                     true => Some(true),
-                    false => proxy.is_stopping().then_some(false),
+                    false => (proxy.is_stopping() || self.awaiting.is_shed()).then_some(false),
                 }
             });
             if wait.await != Ok(true) {
@@ -188,7 +211,9 @@ impl Connection {
     /// The way of a request that goes well.
     async fn exchange(&self, exchange: &mut Exchange, asked: &mut Option<Ask>) -> Result<(), Fault> {
         let proxy = self.proxy;
-        let Some(length) = self.read_head(exchange).await? else { return Ok(()) };
+        let head = self.read_head(exchange).await;
+        self.awaiting.end();
+        let Some(length) = head? else { return Ok(()) };
         exchange.record.headed_ms = Some(proxy.reactor.now_ms());
         proxy.requests.set(proxy.requests.get() + 1);
         let ask = *asked.insert(ask::understand(self, exchange, length)?);
@@ -223,7 +248,8 @@ impl Connection {
         let (mut begun, mut empty) = (false, self.empty);
         let flow = &mut exchange.request;
         loop {
-            let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
+            // It was taken away while the task waited.
+            let Some(buffer) = &mut flow.buffer else { return Err(Fault::Shed) };
             if !begun {
                 let skipped = leading_empty_lines(buffer.filled());
                 empty += skipped;
@@ -257,7 +283,7 @@ impl Connection {
             if buffer.space().is_empty() {
                 buffer.compact();
                 if buffer.space().is_empty() {
-                    let Some(mut large) = proxy.buffers.large(Need::RequestHead) else { return Err(Fault::Exhausted) };
+                    let Some(mut large) = self.awaiting.large_buffer() else { return Err(Fault::Exhausted) };
                     buffer.move_to(&mut large);
                     *buffer = large;
                 }
@@ -267,11 +293,16 @@ impl Connection {
                 Ok(Received::End) | Err(_) => return if begun { Err(Fault::ClientGone) } else { Ok(None) },
                 Ok(Received::Dry) => {
                     let wait = self.seat.until(deadline_ms, || match self.client.readable() {
-                        true => Some(true),
-                        false => (!begun && proxy.is_stopping()).then_some(false),
+                        true => Some(Ok(())),
+                        false if self.awaiting.is_shed() => Some(Err(Fault::Shed)),
+                        false => (!begun && proxy.is_stopping()).then_some(Err(Fault::ClientSilent)),
                     });
-                    if wait.await != Ok(true) {
-                        return if begun { Err(Fault::ClientSilent) } else { Ok(None) };
+                    self.awaiting.park(&mut flow.buffer);
+                    let result = wait.await;
+                    self.awaiting.unpark(&mut flow.buffer);
+                    match result.unwrap_or(Err(Fault::ClientSilent)) {
+                        Err(_) if !begun => return Ok(None),
+                        result => result?,
                     }
                 }
             }
@@ -310,6 +341,8 @@ impl Connection {
         exchange.record.bytes += sent as u64;
         match sent == reply.bytes().len() {
             true if keep => Next::Keep,
+            // Its place is needed now.
+            true if fault == Fault::Shed => Next::Close,
             true => Next::Linger,
             false => Next::Close,
         }

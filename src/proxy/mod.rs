@@ -11,12 +11,15 @@ mod idle;
 mod obtain;
 mod record;
 mod reply;
+mod shed;
 mod slot;
 mod tunnel;
+mod usage;
 
 pub use accept::accept;
 pub use idle::purge_idle;
 pub use record::{Journal, Record};
+pub use usage::Usage;
 
 use crate::balance::{BackendSpec, Balancer};
 use crate::config::Config;
@@ -25,6 +28,7 @@ use crate::limits::{BackendId, ListenerId, PoolId};
 use crate::runtime::{Buffers, Loop, Reactor};
 use exchange::Exchange;
 use idle::Idle;
+use shed::Sheddable;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 
@@ -42,6 +46,8 @@ pub struct Proxy {
     event_loop: &'static Loop,
     buffers: &'static Buffers,
     idle: RefCell<Idle>,
+    /// Connections without a complete request, in the order in which they make room.
+    sheddable: RefCell<Sheddable>,
     /// Exchanges that are not in use: made when first needed, then kept.
     #[allow(clippy::vec_box, reason = "an exchange stays where it is while its task holds it")]
     exchanges: RefCell<Vec<Box<Exchange>>>,
@@ -56,7 +62,7 @@ pub struct Proxy {
     pool_exchanges: Box<[Cell<usize>]>,
     requests: Cell<u64>,
     stopping: Cell<bool>,
-    /// Seats of tasks that want to know when a connection ended: listeners without room, the drain.
+    /// Seats of tasks that want to know when a connection ended or may be shed: listeners without room, the drain.
     watchers: RefCell<heapless::Vec<u16, SPARE_SEATS>>,
 }
 
@@ -94,6 +100,7 @@ impl Proxy {
             event_loop,
             buffers: Box::leak(Box::new(Buffers::new(budget.small_buffers, budget.large_buffers))),
             idle: RefCell::new(Idle::new(event_loop.reactor, config.backends.len(), budget.connections)),
+            sheddable: RefCell::new(Sheddable::new(budget.connections + SPARE_SEATS)),
             exchanges: RefCell::new(Vec::with_capacity(budget.connections)),
             addresses: addresses.iter().map(|&address| Cell::new(address)).collect(),
             set_cookies: config.backends.iter().map(set_cookie).collect(),
@@ -191,7 +198,12 @@ impl Proxy {
         self.exchanges.borrow_mut().push(exchange);
     }
 
-    fn connection_ended(&self) {
+    /// Whether there are as many client connections as there may be.
+    fn is_full(&self) -> bool {
+        self.connections() >= self.config.limits.budget.connections
+    }
+
+    fn wake_watchers(&self) {
         self.watchers.borrow().iter().for_each(|&seat| self.reactor.wake(seat));
     }
 }

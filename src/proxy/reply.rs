@@ -1,6 +1,7 @@
 //! Sending beelance's own replies, and closing so that the client gets to read them.
 
 use super::Proxy;
+use super::shed::Awaiting;
 use crate::http::reply::Reply;
 use crate::limits::{LINGER_BYTES, LINGER_MS};
 use crate::runtime::{Received, Seat, Stream};
@@ -22,12 +23,12 @@ pub(super) async fn send(proxy: &Proxy, seat: &Seat, client: &Stream, reply: &Re
 }
 
 /// Closes the sending side and throws away what still comes, within bounds: a close with unread bytes would reset the
-/// connection and take the reply with it.
-pub(super) async fn linger(proxy: &'static Proxy, seat: &Seat, client: &Stream) {
+/// connection and take the reply with it. When room is needed it ends at once.
+pub(super) async fn linger(proxy: &'static Proxy, seat: &Seat, client: &Stream, awaiting: &Awaiting) {
     client.finish_sending();
     let deadline_ms = proxy.reactor.now_ms() + LINGER_MS;
     let mut left = LINGER_BYTES;
-    while left > 0 && !client.broken() {
+    while left > 0 && !client.broken() && !awaiting.is_shed() {
         if client.readable() {
             let Some(mut buffer) = proxy.buffers.small() else { return };
             match client.receive(buffer.space()) {

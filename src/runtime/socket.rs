@@ -268,6 +268,11 @@ impl Listener {
         Ok(Some((Stream { socket, index, reactor: self.reactor }, peer)))
     }
 
+    /// Forgets that a connection may be there. The socket is level-triggered: the next turn tells anew.
+    pub fn look_again(&self) {
+        self.reactor.set_dry(self.index, READ);
+    }
+
     /// Takes the socket out of the epoll set's sight, or puts it back: a listener that must rest costs no turn.
     pub fn listen(&self, listening: bool) {
         if let Err(error) = self.reactor.set_listening(&self.socket, self.index, listening) {

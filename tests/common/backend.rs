@@ -102,6 +102,11 @@ impl Backend {
         self.wait(&format!("{count} open connections"), |state| state.streams.len() == count);
     }
 
+    /// How many connections are open.
+    pub fn open_connections(&self) -> usize {
+        self.shared.lock().streams.len()
+    }
+
     /// How many requests for `/healthz` came.
     pub fn probes(&self) -> usize {
         self.shared.lock().probes.len()

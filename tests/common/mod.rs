@@ -6,9 +6,11 @@
 
 pub mod access;
 pub mod backend;
+pub mod beside;
 pub mod client;
 pub mod lane;
 pub mod memory;
+pub mod mob;
 pub mod nginx;
 pub mod peer;
 pub mod port;

@@ -118,6 +118,23 @@ fn wait(child: &mut Child, deadline: Duration) -> Option<Option<i32>> {
     }
 }
 
+/// The line at the end of a drain.
+#[derive(Debug)]
+pub struct Ended {
+    pub requests: u64,
+    pub in_use: String,
+}
+
+/// [`Ended::in_use`] when everything was given back.
+pub const NOTHING: &str = "0 connections, 0 slots, 0 queued, 0 small and 0 large buffers";
+
+impl Ended {
+    fn find(line: &str) -> Option<Self> {
+        let (requests, in_use) = line.split_once("ended: ")?.1.split_once(" requests; in use: ")?;
+        Some(Self { requests: requests.parse().ok()?, in_use: in_use.to_owned() })
+    }
+}
+
 #[derive(Default)]
 struct Log {
     lines: Mutex<Vec<String>>,
@@ -229,8 +246,17 @@ impl Beelance {
 
     /// Resident bytes of the process (of the emulator with it, when there is one).
     pub fn resident(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most there ever were.
+    pub fn peak_resident(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
@@ -283,6 +309,12 @@ impl Beelance {
 
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// What its last line said was still held; waits for that line.
+    #[track_caller]
+    pub fn ended(&self) -> Ended {
+        self.wait_log("`ended: N requests; in use: ...`", |lines| lines.iter().find_map(|line| Ended::find(line)))
     }
 
     /// Everything on standard error so far.
