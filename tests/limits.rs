@@ -230,6 +230,29 @@ fn heads_that_never_end_leave_buffers_for_the_others() {
     }
 }
 
+#[test]
+fn long_heads_wait_for_each_other() {
+    let backend = Backend::named("one");
+    // Sixteen large buffers, twelve of them for heads of requests; each is held until the response begins.
+    let config = format!("{PATIENT}limits.connections = 40\nbackend.s1.maxconn = 2\n");
+    let beelance = Beelance::before(&[&backend], &config);
+    backend.hold();
+    let mut clients: Vec<Client> = (0..36).map(|_| beelance.connect()).collect();
+    for client in &mut clients {
+        client.ask("GET", "/", &format!("Cookie: {}\r\n", "x".repeat(3_000)));
+    }
+    backend.wait_in_flight(2);
+    // A short head needs none of them, not even for a refusal.
+    let mut short = beelance.connect();
+    short.send("GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(short.response().status, 400);
+    assert!(clients.iter().all(Client::is_silent), "nobody is refused");
+    backend.open();
+    for client in &mut clients {
+        assert_eq!(client.response().status, 200);
+    }
+}
+
 /// Takes the process's descriptors away but for `spare` more than it has open.
 #[track_caller]
 fn squeeze(beelance: &Beelance, spare: usize) {

@@ -283,7 +283,7 @@ impl Connection {
             if buffer.space().is_empty() {
                 buffer.compact();
                 if buffer.space().is_empty() {
-                    let Some(mut large) = self.awaiting.large_buffer() else { return Err(Fault::Exhausted) };
+                    let mut large = self.large_buffer(deadline_ms).await?;
                     buffer.move_to(&mut large);
                     *buffer = large;
                 }
@@ -307,6 +307,28 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// A large buffer for a head that outgrew a small one. While complete heads hold all there are, behind queues for
+    /// instance, this one waits: nobody is refused for what others have.
+    async fn large_buffer(&self, deadline_ms: u64) -> Result<Buffer, Fault> {
+        let buffers = self.proxy.buffers;
+        if !buffers.has_line()
+            && let Some(buffer) = self.awaiting.large_buffer()
+        {
+            return Ok(buffer);
+        }
+        let place = buffers.line_up(self.seat.index());
+        let wait = self.seat.until(deadline_ms, || {
+            if self.awaiting.is_shed() {
+                return Some(Err(Fault::Shed));
+            }
+            if self.client.broken() {
+                return Some(Err(Fault::ClientGone));
+            }
+            place.is_first().then(|| self.awaiting.large_buffer()).flatten().map(Ok)
+        });
+        wait.await.unwrap_or(Err(Fault::Exhausted))
     }
 
     /// The address the client came to.

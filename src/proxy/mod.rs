@@ -98,7 +98,7 @@ impl Proxy {
             reactor: event_loop.reactor,
             balancer: RefCell::new(Balancer::new(&algorithms, specs.collect(), budget.connections + SPARE_SEATS)),
             event_loop,
-            buffers: Box::leak(Box::new(Buffers::new(budget.small_buffers, budget.large_buffers))),
+            buffers: Box::leak(Box::new(Buffers::new(budget.small_buffers, budget.large_buffers, event_loop.reactor))),
             idle: RefCell::new(Idle::new(event_loop.reactor, config.backends.len(), budget.connections)),
             sheddable: RefCell::new(Sheddable::new(budget.connections + SPARE_SEATS)),
             exchanges: RefCell::new(Vec::with_capacity(budget.connections)),

@@ -2,9 +2,12 @@
 //!
 //! Each buffer is allocated when it is first needed and then kept for good: what is resident is the most that was ever
 //! in use, and a request in steady state allocates nothing. The counts come from the budget and are never passed.
+//! Who finds no large one may stand in line for it: the first in line is woken whenever one comes back.
 
+use super::reactor::Reactor;
 use crate::limits::{LARGE_BUFFER, SMALL_BUFFER};
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 
 /// All buffers of the process.
 pub struct Buffers {
@@ -31,12 +34,16 @@ struct Shelf {
     /// Buffers that may still be made.
     unmade: Cell<usize>,
     in_use: Cell<usize>,
+    /// Seats of tasks that wait for one.
+    line: RefCell<VecDeque<u16>>,
+    reactor: &'static Reactor,
 }
 
 impl Shelf {
-    fn new(size: usize, count: usize) -> Self {
+    fn new(size: usize, count: usize, reactor: &'static Reactor) -> Self {
         let free = RefCell::new(Vec::with_capacity(count));
-        Self { size, count, free, unmade: Cell::new(count), in_use: Cell::new(0) }
+        let line = RefCell::new(VecDeque::new());
+        Self { size, count, free, unmade: Cell::new(count), in_use: Cell::new(0), line, reactor }
     }
 
     fn left(&self) -> usize {
@@ -56,14 +63,54 @@ impl Shelf {
     fn put(&self, bytes: Box<[u8]>) {
         self.in_use.set(self.in_use.get() - 1);
         self.free.borrow_mut().push(bytes);
+        self.wake_first();
+    }
+
+    fn wake_first(&self) {
+        if let Some(&first) = self.line.borrow().front() {
+            self.reactor.wake(first);
+        }
+    }
+}
+
+/// A place in the line for large buffers. The next is woken when it is given up, with a buffer or without.
+pub struct LinePlace {
+    shelf: &'static Shelf,
+    seat: u16,
+}
+
+impl LinePlace {
+    /// Whether nobody stands before it.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.shelf.line.borrow().front() == Some(&self.seat)
+    }
+}
+
+impl Drop for LinePlace {
+    fn drop(&mut self) {
+        self.shelf.line.borrow_mut().retain(|&seat| seat != self.seat);
+        self.shelf.wake_first();
     }
 }
 
 impl Buffers {
     /// So many buffers of each size, none of them made yet.
     #[must_use]
-    pub fn new(small: usize, large: usize) -> Self {
-        Self { small: Shelf::new(SMALL_BUFFER, small), large: Shelf::new(LARGE_BUFFER, large) }
+    pub fn new(small: usize, large: usize, reactor: &'static Reactor) -> Self {
+        Self { small: Shelf::new(SMALL_BUFFER, small, reactor), large: Shelf::new(LARGE_BUFFER, large, reactor) }
+    }
+
+    /// Puts the task in `seat` at the end of the line for large buffers.
+    pub fn line_up(&'static self, seat: u16) -> LinePlace {
+        self.large.line.borrow_mut().push_back(seat);
+        LinePlace { shelf: &self.large, seat }
+    }
+
+    /// Whether somebody stands in line for a large buffer.
+    #[must_use]
+    pub fn has_line(&self) -> bool {
+        !self.large.line.borrow().is_empty()
     }
 
     /// A buffer of [`SMALL_BUFFER`] bytes; `None` when all are in use.
@@ -180,9 +227,30 @@ impl Buffer {
 mod tests {
     use super::*;
 
+    fn shelves(small: usize, large: usize) -> &'static Buffers {
+        let reactor = Box::leak(Box::new(Reactor::new(1, 4).unwrap()));
+        Box::leak(Box::new(Buffers::new(small, large, reactor)))
+    }
+
+    #[test]
+    fn a_line_is_first_come_first_served_and_a_place_can_be_given_up() {
+        let buffers = shelves(0, 1);
+        let held = buffers.large(Need::ResponseHead).unwrap();
+        let places = [2, 0, 3].map(|seat| buffers.line_up(seat));
+        let firsts = |places: &[LinePlace]| places.iter().map(LinePlace::is_first).collect::<Vec<_>>();
+        assert_eq!(firsts(&places), [true, false, false]);
+        let [first, second, third] = places;
+        drop(second);
+        assert!(!third.is_first());
+        drop((held, first));
+        assert!(third.is_first() && buffers.has_line());
+        drop(third);
+        assert!(!buffers.has_line());
+    }
+
     #[test]
     fn the_count_is_a_ceiling_and_a_dropped_buffer_comes_back_empty() {
-        let buffers: &'static Buffers = Box::leak(Box::new(Buffers::new(2, 0)));
+        let buffers = shelves(2, 0);
         let mut one = buffers.small().unwrap();
         let two = buffers.small().unwrap();
         assert!(buffers.small().is_none() && buffers.large(Need::ResponseHead).is_none());
@@ -197,7 +265,7 @@ mod tests {
 
     #[test]
     fn the_last_large_buffers_are_kept_for_heads() {
-        let buffers: &'static Buffers = Box::leak(Box::new(Buffers::new(0, 16)));
+        let buffers = shelves(0, 16);
         let mut held = Vec::new();
         for (need, most) in [(Need::Body, 8), (Need::RequestHead, 12), (Need::ResponseHead, 16)] {
             held.extend(std::iter::from_fn(|| buffers.large(need)));
@@ -207,7 +275,7 @@ mod tests {
 
     #[test]
     fn consuming_compacting_and_moving() {
-        let buffers: &'static Buffers = Box::leak(Box::new(Buffers::new(1, 1)));
+        let buffers = shelves(1, 1);
         let mut buffer = buffers.small().unwrap();
         buffer.space()[..6].copy_from_slice(b"abcdef");
         buffer.fill(6);

@@ -17,7 +17,7 @@ mod reactor;
 mod seat;
 mod socket;
 
-pub use buffer::{Buffer, Buffers, Need};
+pub use buffer::{Buffer, Buffers, LinePlace, Need};
 pub use event_loop::Loop;
 pub use process::Child;
 pub use reactor::Reactor;
