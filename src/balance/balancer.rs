@@ -1,13 +1,15 @@
 //! The table of backends and pools: who gets the next request, and who waits for a slot.
 //!
-//! A slot is one unit of a backend's `maxconn`. Requests bound to a backend wait in its list, free ones in their pool's;
-//! a slot that frees goes to the older of the two heads. Two invariants hold after every call: no backend has more
-//! requests in flight than its `maxconn`, and nobody waits while a backend that could take him has a free slot. A
-//! backend that just failed a request could take it only if no other could.
+//! A slot is one unit of a backend's `maxconn`, within the pool's. Requests bound to a backend wait in its list, free ones
+//! in their pool's; a slot that frees goes to the head whose turn is first: the lower class, then clients in rounds, then
+//! who came first. Two invariants hold after every call: no backend and no pool has more requests in flight than its
+//! `maxconn`, and nobody waits while a backend that could take him has a free slot. A backend that just failed a request
+//! could take it only if no other could.
 
 use super::Algorithm;
-use super::queue::{List, Place, Waiters};
-use crate::limits::{BackendId, PoolId};
+use super::clients::{Clients, Line};
+use super::queue::{List, Place, Turn, Waiters};
+use crate::limits::{BackendId, CLASSES, MAX_CLASS, MIN_CLASS, PoolId};
 
 /// What a backend is made from.
 #[derive(Clone, Debug)]
@@ -28,6 +30,36 @@ pub struct BackendSpec {
     pub up: bool,
 }
 
+/// What a pool is made from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PoolSpec {
+    /// How a request without affinity is placed.
+    pub algorithm: Algorithm,
+    /// Requests its backends work on at once, together; 0 = unlimited.
+    pub maxconn: u32,
+    /// Requests that may wait, bound ones and free ones together; 0 = unlimited.
+    pub maxqueue: u32,
+}
+
+/// A request that wants a slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    /// The seat of its task, which is woken when it has an answer.
+    pub waiter: u16,
+    /// The pool it was routed to.
+    pub pool: PoolId,
+    /// The backend it is bound to.
+    pub sticky: Option<BackendId>,
+    /// One that just failed it.
+    pub avoid: Option<BackendId>,
+    /// Whether it may go elsewhere when the queue of its backend is full.
+    pub may_move: bool,
+    /// Whose it is: clients with requests waiting take turns.
+    pub client: u64,
+    /// Its priority class, [`MIN_CLASS`]..=[`MAX_CLASS`]; the lower the sooner.
+    pub class: i8,
+}
+
 struct Backend {
     spec: BackendSpec,
     /// Requests in flight.
@@ -39,9 +71,15 @@ struct Backend {
 }
 
 struct Pool {
-    algorithm: Algorithm,
+    spec: PoolSpec,
     members: Box<[BackendId]>,
     waiting: List,
+    /// Requests in flight.
+    serving: u32,
+    /// Requests that wait, in all lists.
+    queued: u32,
+    /// The round that is being served, of each class.
+    rounds: [u64; CLASSES],
     tier: Tier,
     /// The place in `members` of the last choice, where the search for equals goes on.
     last: usize,
@@ -112,23 +150,27 @@ pub struct Balancer {
     backends: Box<[Backend]>,
     pools: Box<[Pool]>,
     waiters: Waiters,
+    clients: Clients,
     arrivals: u64,
 }
 
 impl Balancer {
-    /// A balancer over `pools`, each with its algorithm, and `backends`; `waiters` requests can wait at once.
+    /// A balancer over `pools` and `backends`; `waiters` requests can wait at once.
     #[must_use]
-    pub fn new(pools: &[Algorithm], backends: Vec<BackendSpec>, waiters: usize) -> Self {
+    pub fn new(pools: &[PoolSpec], backends: Vec<BackendSpec>, waiters: usize) -> Self {
         let members = |pool: usize| {
             let of_pool = |(index, spec): (usize, &BackendSpec)| {
                 (spec.pool.index() == pool).then(|| BackendId::new(index)).flatten()
             };
             backends.iter().enumerate().filter_map(of_pool).collect()
         };
-        let pools = pools.iter().enumerate().map(|(index, &algorithm)| Pool {
-            algorithm,
+        let pools = pools.iter().enumerate().map(|(index, &spec)| Pool {
+            spec,
             members: members(index),
             waiting: List::EMPTY,
+            serving: 0,
+            queued: 0,
+            rounds: [0; CLASSES],
             tier: Tier::Nobody,
             last: 0,
         });
@@ -139,6 +181,7 @@ impl Balancer {
                 .map(|spec| Backend { spec, serving: 0, waiting: List::EMPTY, turn: 0, total: 0 })
                 .collect(),
             waiters: Waiters::new(waiters),
+            clients: Clients::new(waiters),
             arrivals: 0,
         };
         for pool in 0..balancer.pools.len() {
@@ -190,31 +233,23 @@ impl Balancer {
         up.fold((0, 0), |(active, backup), spec| if spec.backup { (active, backup + 1) } else { (active + 1, backup) })
     }
 
-    /// Finds a slot for a request, or a place to wait. `sticky` is the backend it is bound to, `avoid` one that just
-    /// failed it. `may_move` lets a request whose backend has its queue full go elsewhere.
-    pub fn place(
-        &mut self,
-        waiter: u16,
-        pool: PoolId,
-        sticky: Option<BackendId>,
-        avoid: Option<BackendId>,
-        may_move: bool,
-    ) -> Placement {
+    /// Finds a slot for a request, or a place to wait.
+    pub fn place(&mut self, wish: Wish) -> Placement {
+        let Wish { waiter, pool, avoid, .. } = wish;
         self.waiters.avoid(waiter, avoid);
-        if let Some(id) = sticky.filter(|&id| self.is_up(id)) {
-            let backend = self.backend(id);
-            if backend.has_slot() {
+        if let Some(id) = wish.sticky.filter(|&id| self.is_up(id)) {
+            if self.has_slot(id) {
                 self.take_slot(id);
                 return Placement::Go(id);
             }
-            let ahead = backend.waiting.len();
-            if backend.spec.maxqueue == 0 || ahead < backend.spec.maxqueue {
-                let key = self.arrive();
-                let backend = &mut self.backends[id.index()];
-                self.waiters.insert(&mut backend.waiting, waiter, key, Place::Backend(id));
-                return Placement::WaitForBackend(id, ahead);
+            let (ahead, most) = (self.backend(id).waiting.len(), self.backend(id).spec.maxqueue);
+            if most == 0 || ahead < most {
+                return match self.wait(wish, Place::Backend(id)) {
+                    true => Placement::WaitForBackend(id, ahead),
+                    false => Placement::Refused(Refused::QueueFull),
+                };
             }
-            if !may_move {
+            if !wish.may_move {
                 return Placement::Refused(Refused::QueueFull);
             }
         }
@@ -224,14 +259,58 @@ impl Balancer {
                 Placement::Go(id)
             }
             Choice::AllBusy => {
-                let key = self.arrive();
-                let list = &mut self.pools[pool.index()].waiting;
-                let ahead = list.len();
-                self.waiters.insert(list, waiter, key, Place::Pool(pool));
-                Placement::WaitForPool(ahead)
+                let ahead = self.pools[pool.index()].waiting.len();
+                match self.wait(wish, Place::Pool(pool)) {
+                    true => Placement::WaitForPool(ahead),
+                    false => Placement::Refused(Refused::QueueFull),
+                }
             }
             Choice::Nobody => Placement::Refused(Refused::NoBackend),
         }
+    }
+
+    /// Puts a request in a list, if the pool's queue has room.
+    fn wait(&mut self, wish: Wish, place: Place) -> bool {
+        let class = wish.class.clamp(MIN_CLASS, MAX_CLASS);
+        let pool = &mut self.pools[wish.pool.index()];
+        if pool.spec.maxqueue > 0 && pool.queued >= pool.spec.maxqueue {
+            return false;
+        }
+        pool.queued += 1;
+        let round = self.clients.join(Line { pool: wish.pool.0, class }, wish.client, pool.rounds[of_class(class)]);
+        self.arrivals += 1;
+        let turn = Turn { class, round, arrival: self.arrivals };
+        let list = match place {
+            Place::Backend(id) => &mut self.backends[id.index()].waiting,
+            Place::Pool(_) | Place::Nowhere | Place::Granted(_) | Place::Refused => &mut pool.waiting,
+        };
+        self.waiters.insert(list, wish.waiter, turn, wish.client, place);
+        true
+    }
+
+    /// Takes a request out of the list it waits in.
+    fn stop_waiting(&mut self, waiter: u16, pool: PoolId) {
+        let list = match self.waiters.place(waiter) {
+            Place::Backend(id) => &mut self.backends[id.index()].waiting,
+            Place::Pool(pool) => &mut self.pools[pool.index()].waiting,
+            Place::Nowhere | Place::Granted(_) | Place::Refused => return,
+        };
+        self.waiters.remove(list, waiter);
+        let class = self.waiters.turn(waiter).class;
+        self.clients.leave(Line { pool: pool.0, class }, self.waiters.client(waiter));
+        self.pools[pool.index()].queued -= 1;
+    }
+
+    /// Gives a slot of `id` to a request that waits.
+    fn grant(&mut self, waiter: u16, id: BackendId, wake: &mut impl FnMut(u16)) {
+        let pool = self.backend(id).spec.pool;
+        self.stop_waiting(waiter, pool);
+        let turn = self.waiters.turn(waiter);
+        let round = &mut self.pools[pool.index()].rounds[of_class(turn.class)];
+        *round = turn.round.max(*round);
+        self.take_slot(id);
+        self.waiters.settle(waiter, Place::Granted(id));
+        wake(waiter);
     }
 
     /// The end of waiting, once it has come. It is told once.
@@ -250,8 +329,8 @@ impl Balancer {
     pub fn leave(&mut self, waiter: u16, wake: impl FnMut(u16)) {
         match self.waiters.place(waiter) {
             Place::Nowhere => {}
-            Place::Backend(id) => self.waiters.remove(&mut self.backends[id.index()].waiting, waiter),
-            Place::Pool(pool) => self.waiters.remove(&mut self.pools[pool.index()].waiting, waiter),
+            Place::Backend(id) => self.stop_waiting(waiter, self.backend(id).spec.pool),
+            Place::Pool(pool) => self.stop_waiting(waiter, pool),
             Place::Granted(id) => {
                 self.waiters.settle(waiter, Place::Nowhere);
                 self.release(id, wake);
@@ -265,7 +344,14 @@ impl Balancer {
         let backend = &mut self.backends[id.index()];
         debug_assert!(backend.serving > 0, "a slot given back twice");
         backend.serving = backend.serving.saturating_sub(1);
-        self.serve_next(id, &mut wake);
+        let pool = backend.spec.pool;
+        let of_pool = &mut self.pools[pool.index()];
+        of_pool.serving = of_pool.serving.saturating_sub(1);
+        if of_pool.spec.maxconn == 0 {
+            self.serve_next(id, &mut wake);
+        } else if of_pool.queued > 0 {
+            self.share_room(pool, &mut wake);
+        }
     }
 
     /// A backend went up or down. Down: who is bound to it is placed anew, as if he came now but before all who came
@@ -276,9 +362,9 @@ impl Balancer {
         self.find_tier(pool.index());
         if !up {
             while let Some(waiter) = self.backend(id).waiting.head() {
-                let key = self.waiters.key(waiter);
+                let (turn, client) = (self.waiters.turn(waiter), self.waiters.client(waiter));
                 self.waiters.remove(&mut self.backends[id.index()].waiting, waiter);
-                self.waiters.insert(&mut self.pools[pool.index()].waiting, waiter, key, Place::Pool(pool));
+                self.waiters.insert(&mut self.pools[pool.index()].waiting, waiter, turn, client, Place::Pool(pool));
             }
         }
         self.serve_pool(pool, &mut wake);
@@ -289,45 +375,56 @@ impl Balancer {
         let mut next = self.pools[pool.index()].waiting.head();
         while let Some(waiter) = next {
             next = self.waiters.next(waiter);
-            let place = match self.choose(pool, self.waiters.avoids(waiter)) {
-                Choice::Chosen(id) => {
-                    self.take_slot(id);
-                    Place::Granted(id)
-                }
-                Choice::AllBusy if self.any_free(pool) => continue,
+            match self.choose(pool, self.waiters.avoids(waiter)) {
+                Choice::Chosen(id) => self.grant(waiter, id, wake),
+                Choice::AllBusy if self.any_free(pool) => {}
                 Choice::AllBusy => break,
-                Choice::Nobody => Place::Refused,
-            };
-            self.waiters.remove(&mut self.pools[pool.index()].waiting, waiter);
-            self.waiters.settle(waiter, place);
-            wake(waiter);
+                Choice::Nobody => {
+                    self.stop_waiting(waiter, pool);
+                    self.waiters.settle(waiter, Place::Refused);
+                    wake(waiter);
+                }
+            }
         }
     }
 
-    /// Gives the free slots of one backend to who waits for them: the older of its own list's head and its pool's.
+    /// Gives the free slots of one backend to who waits for them.
     fn serve_next(&mut self, id: BackendId, wake: &mut impl FnMut(u16)) {
-        let pool = self.backend(id).spec.pool;
-        while self.backend(id).spec.up && self.backend(id).has_slot() {
-            let own = self.backend(id).waiting.head();
-            let free = self.oldest_free(id);
-            let from_pool = match (own, free) {
-                (Some(own), Some(free)) => self.waiters.key(free) < self.waiters.key(own),
-                (own, _) => own.is_none(),
-            };
-            let (list, waiter) = match from_pool {
-                true => (&mut self.pools[pool.index()].waiting, free),
-                false => (&mut self.backends[id.index()].waiting, own),
-            };
-            let Some(waiter) = waiter else { break };
-            self.waiters.remove(list, waiter);
-            self.waiters.settle(waiter, Place::Granted(id));
-            self.take_slot(id);
-            wake(waiter);
+        while self.backend(id).spec.up && self.has_slot(id) {
+            let Some(waiter) = self.first_for(id) else { break };
+            self.grant(waiter, id, wake);
         }
     }
 
-    /// The oldest in the pool's list whom this backend could serve.
-    fn oldest_free(&self, id: BackendId) -> Option<u16> {
+    /// Gives the free room of a pool to who waits for any of its backends that has a slot.
+    fn share_room(&mut self, pool: PoolId, wake: &mut impl FnMut(u16)) {
+        while self.pools[pool.index()].has_room() {
+            let free = self.members(pool).iter().filter(|&&id| self.backend(id).spec.up && self.has_slot(id));
+            let heads = free.filter_map(|&id| self.first_for(id).map(|waiter| (self.waiters.turn(waiter), waiter, id)));
+            let Some((_, waiter, id)) = heads.min_by_key(|&(turn, ..)| turn) else { break };
+            // Who is bound to none goes where the algorithm says; that finds at least this one.
+            let id = match self.waiters.place(waiter) {
+                Place::Pool(_) => match self.choose(pool, self.waiters.avoids(waiter)) {
+                    Choice::Chosen(better) => better,
+                    Choice::AllBusy | Choice::Nobody => id,
+                },
+                Place::Backend(_) | Place::Nowhere | Place::Granted(_) | Place::Refused => id,
+            };
+            self.grant(waiter, id, wake);
+        }
+    }
+
+    /// Whose turn it is at a backend: the first of its own list's head and its pool's.
+    fn first_for(&self, id: BackendId) -> Option<u16> {
+        let (own, free) = (self.backend(id).waiting.head(), self.first_free(id));
+        match (own, free) {
+            (Some(own), Some(free)) if self.waiters.turn(free) < self.waiters.turn(own) => Some(free),
+            (own, free) => own.or(free),
+        }
+    }
+
+    /// The first in the pool's list whom this backend could serve.
+    fn first_free(&self, id: BackendId) -> Option<u16> {
         if !self.takes_free(id) {
             return None;
         }
@@ -350,7 +447,7 @@ impl Balancer {
 
     /// Whether any backend has a slot for a request that is bound to none.
     fn any_free(&self, pool: PoolId) -> bool {
-        self.members(pool).iter().any(|&id| self.takes_free(id) && self.backend(id).has_slot())
+        self.members(pool).iter().any(|&id| self.takes_free(id) && self.has_slot(id))
     }
 
     /// Whom the algorithm takes for a request that is bound to none.
@@ -358,9 +455,12 @@ impl Balancer {
         if self.pools[pool.index()].tier == Tier::Nobody {
             return Choice::Nobody;
         }
+        if !self.pools[pool.index()].has_room() {
+            return Choice::AllBusy;
+        }
         // One that just failed it is still better than none.
         let avoid = avoid.filter(|&id| !self.is_only(id));
-        let chosen = match self.pools[pool.index()].algorithm {
+        let chosen = match self.pools[pool.index()].spec.algorithm {
             Algorithm::RoundRobin => self.round_robin(pool, avoid),
             Algorithm::LeastConn => self.least_conn(pool, avoid),
         };
@@ -439,11 +539,13 @@ impl Balancer {
         let backend = &mut self.backends[id.index()];
         backend.serving += 1;
         backend.total += 1;
+        self.pools[backend.spec.pool.index()].serving += 1;
     }
 
-    fn arrive(&mut self) -> u64 {
-        self.arrivals += 1;
-        self.arrivals
+    /// Whether a backend, and its pool, can take one more request.
+    fn has_slot(&self, id: BackendId) -> bool {
+        let backend = self.backend(id);
+        backend.has_slot() && self.pools[backend.spec.pool.index()].has_room()
     }
 
     fn backend(&self, id: BackendId) -> &Backend {
@@ -459,26 +561,43 @@ impl Balancer {
             assert!(spec.maxconn == 0 || backend.serving <= spec.maxconn, "{id:?} serves {}", backend.serving);
             assert!(spec.maxqueue == 0 || backend.waiting.len() <= spec.maxqueue, "{id:?} queues too many");
             let held = |list: &List, place: Place| {
-                let keys: Vec<u64> = self
-                    .waiters
-                    .iter(list)
-                    .map(|waiter| {
-                        assert_eq!(self.waiters.place(waiter), place);
-                        self.waiters.key(waiter)
-                    })
-                    .collect();
-                assert!(keys.is_sorted(), "not in order of arrival: {keys:?}");
-                assert_eq!(keys.len(), list.len() as usize);
+                let turns = self.waiters.iter(list).map(|waiter| {
+                    assert_eq!(self.waiters.place(waiter), place);
+                    self.waiters.turn(waiter)
+                });
+                let turns: Vec<Turn> = turns.collect();
+                assert!(turns.is_sorted(), "not in order of turns: {turns:?}");
+                assert_eq!(turns.len(), list.len() as usize);
             };
             held(&backend.waiting, Place::Backend(id));
             let pool = &self.pools[spec.pool.index()];
             held(&pool.waiting, Place::Pool(spec.pool));
-            let waits = backend.waiting.len() > 0 || self.oldest_free(id).is_some();
-            assert!(!(waits && spec.up && backend.has_slot()), "{id:?} has a slot free and somebody waits for it");
+            let waits = backend.waiting.len() > 0 || self.first_free(id).is_some();
+            assert!(!(waits && spec.up && self.has_slot(id)), "{id:?} has a slot free and somebody waits for it");
             assert!(spec.up || backend.waiting.len() == 0, "{id:?} is down and somebody waits for it");
             assert!(pool.waiting.len() == 0 || pool.tier != Tier::Nobody, "somebody waits and nobody is up");
         }
+        for pool in &self.pools {
+            let members = || pool.members.iter().map(|&id| self.backend(id));
+            assert_eq!(pool.serving, members().map(|backend| backend.serving).sum::<u32>());
+            assert_eq!(pool.queued, pool.waiting.len() + members().map(|backend| backend.waiting.len()).sum::<u32>());
+            assert!(pool.spec.maxconn == 0 || pool.serving <= pool.spec.maxconn, "a pool serves {}", pool.serving);
+            assert!(pool.spec.maxqueue == 0 || pool.queued <= pool.spec.maxqueue, "a pool queues {}", pool.queued);
+        }
+        let queued: u32 = self.pools.iter().map(|pool| pool.queued).sum();
+        assert!(self.clients.len() <= queued as usize && (queued == 0) == (self.clients.len() == 0));
     }
+}
+
+impl Pool {
+    fn has_room(&self) -> bool {
+        self.spec.maxconn == 0 || self.serving < self.spec.maxconn
+    }
+}
+
+/// The place of a class in [`Pool::rounds`].
+fn of_class(class: i8) -> usize {
+    usize::from(class.abs_diff(MIN_CLASS)).min(CLASSES - 1)
 }
 
 impl Backend {

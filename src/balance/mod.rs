@@ -5,13 +5,14 @@
 
 mod affinity;
 mod balancer;
+mod clients;
 mod health;
 mod queue;
 #[cfg(test)]
 mod simulation;
 
 pub use affinity::Affinity;
-pub use balancer::{Answer, BackendSpec, BackendStatus, Balancer, Placement, Refused};
+pub use balancer::{Answer, BackendSpec, BackendStatus, Balancer, Placement, PoolSpec, Refused, Wish};
 pub use health::{Health, Interval};
 
 /// How a pool places a request that has no affinity (`pool.N.balance`).

@@ -7,10 +7,9 @@
 
 use super::keys::{Id, KEYS, Kind};
 use super::value::{duration_text, size_text};
-use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse};
+use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse, Routed};
 use crate::balance::Algorithm;
 use crate::http::proxy_protocol::ProxyVersion;
-use crate::http::route::Route;
 use std::fmt::Display;
 
 /// The effective configuration, one `key = value` a line.
@@ -29,8 +28,8 @@ pub fn effective(config: &Config) -> String {
     for object in &config.backends {
         section(&mut out, Kind::Backend, &object.name, &|id| of_backend(id, object, pool(object.pool)));
     }
-    for (object, id) in &config.routes {
-        section(&mut out, Kind::Route, &object.name, &|key| of_route(key, object, pool(*id)));
+    for routed @ Routed { route: object, .. } in &config.routes {
+        section(&mut out, Kind::Route, &object.name, &|key| of_route(key, routed, pool(routed.pool)));
         for header in &object.headers {
             let key = Id::RouteHeader.key().of(&object.name).replace("NAME", &header.name);
             line(&mut out, &key, &header.values.join(","));
@@ -87,6 +86,8 @@ fn of_pool(id: Id, pool: &Pool) -> Option<String> {
             Algorithm::RoundRobin => "roundrobin".to_owned(),
             Algorithm::LeastConn => "leastconn".to_owned(),
         },
+        Id::PoolMaxconn => pool.maxconn.to_string(),
+        Id::PoolMaxqueue => pool.maxqueue.to_string(),
         Id::Cookie => cookie.map_or_else(none, |cookie| cookie.name.clone()),
         Id::CookieMode => cookie.map(|_| "insert".to_owned())?,
         Id::CookieHttponly => yes(attributes(cookie?).0),
@@ -177,8 +178,10 @@ fn of_backend(id: Id, backend: &Backend, pool: Option<String>) -> Option<String>
     })
 }
 
-fn of_route(id: Id, route: &Route, pool: Option<String>) -> Option<String> {
+fn of_route(id: Id, routed: &Routed, pool: Option<String>) -> Option<String> {
+    let route = &routed.route;
     match id {
+        Id::RoutePriority => Some(routed.priority.to_string()),
         Id::RouteHost => list(&route.hosts),
         Id::RoutePath => list(&route.paths),
         Id::RouteMethod => list(&route.methods),

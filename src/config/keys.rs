@@ -59,10 +59,10 @@ pub enum Builtin {
 pub enum Id {
     Listen, ListenPool, AcceptProxy, ListenTrust,
     Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy,
-    Balance, Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr, Reuse, Retries, Redispatch, Forwardfor,
+    Balance, PoolMaxconn, PoolMaxqueue, Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr, Reuse, Retries, Redispatch, Forwardfor,
     Check, CheckMethod, CheckUri, CheckHost, CheckExpect,
     CheckInter, CheckFastinter, CheckDowninter, CheckTimeout, CheckRise, CheckFall,
-    RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool,
+    RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool, RoutePriority,
     TimeoutClient, TimeoutHttpRequest, TimeoutHttpKeepAlive, TimeoutConnect, TimeoutQueue, TimeoutServer, TimeoutTunnel,
     Connections, Memory, HeaderSize, Headers, Body,
     LogLevel, LogAccess, DrainTimeout,
@@ -80,7 +80,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 54] = {
+pub static KEYS: [Key; 57] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -113,6 +113,10 @@ pub static KEYS: [Key; 54] = {
 
     key(Id::Balance, Pool, "balance", Choice(&["roundrobin", "leastconn"]), Text("roundrobin"),
         "How a request without affinity is placed: in turn by weight, or where the fewest requests are for the weight."),
+    key(Id::PoolMaxconn, Pool, "maxconn", MANY, Text("0"),
+        "Requests its backends work on at once, together, the rest wait: for what they share, such as a database; 0 is unlimited."),
+    key(Id::PoolMaxqueue, Pool, "maxqueue", MANY, Text("0"),
+        "Requests that may wait in the pool, bound to a backend or not; beyond it 503. 0 is unlimited."),
     key(Id::Cookie, Pool, "cookie", Unit::Token, Unset("none"),
         "The affinity cookie's name; `none` is no affinity."),
     key(Id::CookieMode, Pool, "cookie.mode", Choice(&["insert"]), Text("insert"),
@@ -168,6 +172,8 @@ pub static KEYS: [Key; 54] = {
         "Only for clients in these blocks of addresses."),
     key(Id::RoutePool, Route, "pool", Unit::Pool, Unset("none"),
         "The pool that takes the request; every route needs one. Routes are tried in the order of their first line, the first match wins."),
+    key(Id::RoutePriority, Route, "priority", Unit::Integer(-10, 10), Text("0"),
+        "The class of requests that wait: a lower one is served first. Within a class clients take turns."),
 
     key(Id::TimeoutClient, Process, "timeout.client", Duration, Text("30s"),
         "A client neither sends nor takes a byte."),

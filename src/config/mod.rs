@@ -81,7 +81,7 @@ pub struct Config {
     /// In the order of the file.
     pub backends: Vec<Backend>,
     /// In the order of their first line: the first match wins.
-    pub routes: Vec<(Route, PoolId)>,
+    pub routes: Vec<Routed>,
     /// `timeout.*`.
     pub timeouts: Timeouts,
     /// `limits.*`.
@@ -147,6 +147,10 @@ pub struct Pool {
     pub backends: Vec<BackendId>,
     /// How a request without affinity is placed.
     pub balance: Algorithm,
+    /// Requests its backends work on at once, together; 0 = unlimited.
+    pub maxconn: u32,
+    /// Requests that may wait; 0 = unlimited.
+    pub maxqueue: u32,
     /// The affinity cookie.
     pub cookie: Option<Cookie>,
     /// When a request may go on a backend connection that served another one before.
@@ -159,6 +163,17 @@ pub struct Pool {
     pub forwardfor: bool,
     /// The probes of its backends.
     pub check: Option<Check>,
+}
+
+/// `route.N`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// Its name and conditions.
+    pub route: Route,
+    /// The pool that takes the request.
+    pub pool: PoolId,
+    /// The request's priority class, -10..=10; the lower the sooner.
+    pub priority: i8,
 }
 
 /// `pool.N.cookie`: HAProxy's `cookie NAME insert indirect nocache`.

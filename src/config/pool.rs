@@ -19,6 +19,8 @@ impl Resolver<'_, '_> {
             Pool {
                 name: name.clone(),
                 backends: members.filter_map(|(place, _)| BackendId::new(place)).collect(),
+                maxconn: number(Id::PoolMaxconn),
+                maxqueue: number(Id::PoolMaxqueue),
                 balance: if number(Id::Balance) == 1 { Algorithm::LeastConn } else { Algorithm::RoundRobin },
                 cookie: settings
                     .text(Id::Cookie, name)

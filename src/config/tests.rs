@@ -70,7 +70,7 @@ fn explicit_beats_star_wherever_it_stands() {
         config.listeners.iter().map(|l| (l.pool, l.only_v6)).collect::<Vec<_>>(),
         [(PoolId(0), true), (PoolId(1), false)]
     );
-    assert_eq!(config.routes.iter().map(|(route, _)| route.headers.len()).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(config.routes.iter().map(|routed| routed.route.headers.len()).collect::<Vec<_>>(), [1, 0]);
     assert_eq!(ListenerId::new(1).map(ListenerId::index), Some(1));
 }
 

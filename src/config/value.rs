@@ -17,6 +17,8 @@ pub enum Unit {
     Size(u64, u64),
     /// A whole number in this inclusive range.
     Number(u64, u64),
+    /// A whole number in this inclusive range, which may be negative.
+    Integer(i64, i64),
     /// One of these words; its place is the value.
     Choice(&'static [&'static str]),
     /// Where to listen.
@@ -60,6 +62,7 @@ pub(super) enum Value {
     /// Reported already; the built-in default stands in.
     Bad,
     Number(u64),
+    Integer(i64),
     Text(String),
     Address(SocketAddr),
     Server(String, u16),
@@ -82,6 +85,7 @@ impl Unit {
                 return format!("a size from {} to {}, such as 4096, 8k, 16m", size_text(least), size_text(most));
             }
             Self::Number(least, most) => return format!("a whole number from {least} to {most}"),
+            Self::Integer(least, most) => return format!("a whole number from {least} to {most}"),
             Self::Choice([all @ .., last]) if !all.is_empty() => return format!("{} or {last}", all.join(", ")),
             Self::Choice(words) => return words.concat(),
             Self::Listen => "address:port, such as 0.0.0.0:80 or [::]:80",
@@ -139,6 +143,10 @@ impl Unit {
             Self::Size(least, most) => in_range(scaled(text, &SIZES), least, most),
             Self::Number(_, _) if text.starts_with("auto:") => Err("`auto:` is not supported yet"),
             Self::Number(least, most) => in_range(scaled(text, &[("", 1)]), least, most),
+            Self::Integer(least, most) => match text.parse::<i64>() {
+                Ok(value) if (least..=most).contains(&value) && !text.starts_with('+') => Ok(Value::Integer(value)),
+                Ok(_) | Err(_) => Err(""),
+            },
             Self::Choice(words) => match (0..).zip(words).find(|(_, word)| **word == text) {
                 Some((place, _)) => Ok(Value::Number(place)),
                 None => Err("not supported"),

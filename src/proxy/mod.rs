@@ -21,7 +21,7 @@ pub use idle::purge_idle;
 pub use record::{Journal, Record};
 pub use usage::Usage;
 
-use crate::balance::{BackendSpec, Balancer};
+use crate::balance::{BackendSpec, Balancer, PoolSpec};
 use crate::config::Config;
 use crate::http::date::DateLine;
 use crate::limits::{BackendId, ListenerId, PoolId};
@@ -85,7 +85,12 @@ impl Proxy {
             cookie: backend.cookie.as_str().into(),
             up: address.is_some(),
         });
-        let algorithms: Vec<_> = config.pools.iter().map(|pool| pool.balance).collect();
+        let pools = config.pools.iter().map(|pool| PoolSpec {
+            algorithm: pool.balance,
+            maxconn: pool.maxconn,
+            maxqueue: pool.maxqueue,
+        });
+        let pools: Vec<PoolSpec> = pools.collect();
         let set_cookie = |backend: &crate::config::Backend| -> Box<str> {
             let cookie = config.pools[backend.pool.index()].cookie.as_ref();
             cookie.map_or_else(Box::default, |cookie| {
@@ -96,7 +101,7 @@ impl Proxy {
         Self {
             config,
             reactor: event_loop.reactor,
-            balancer: RefCell::new(Balancer::new(&algorithms, specs.collect(), budget.connections + SPARE_SEATS)),
+            balancer: RefCell::new(Balancer::new(&pools, specs.collect(), budget.connections + SPARE_SEATS)),
             event_loop,
             buffers: Box::leak(Box::new(Buffers::new(budget.small_buffers, budget.large_buffers, event_loop.reactor))),
             idle: RefCell::new(Idle::new(event_loop.reactor, config.backends.len(), budget.connections)),
