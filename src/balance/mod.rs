@@ -7,6 +7,8 @@ mod affinity;
 mod balancer;
 mod clients;
 mod health;
+mod knee;
+mod pace;
 mod queue;
 #[cfg(test)]
 mod simulation;

@@ -15,11 +15,13 @@ mod shed;
 mod slot;
 mod tunnel;
 mod usage;
+mod warm;
 
 pub use accept::accept;
 pub use idle::purge_idle;
 pub use record::{Journal, Record};
 pub use usage::Usage;
+pub use warm::warm_up;
 
 use crate::balance::{BackendSpec, Balancer, PoolSpec};
 use crate::config::Config;
@@ -56,6 +58,8 @@ pub struct Proxy {
     /// The lines that give a client the affinity cookie of a backend.
     set_cookies: Box<[Box<str>]>,
     date: RefCell<DateLine>,
+    /// The seat of [`warm_up`].
+    warmer: Cell<Option<u16>>,
     journal: Option<&'static dyn Journal>,
     connections: Cell<usize>,
     listener_connections: Box<[Cell<usize>]>,
@@ -80,6 +84,7 @@ impl Proxy {
             pool: backend.pool,
             weight: backend.weight,
             maxconn: backend.maxconn,
+            auto: backend.auto,
             maxqueue: backend.maxqueue,
             backup: backend.backup,
             cookie: backend.cookie.as_str().into(),
@@ -89,6 +94,7 @@ impl Proxy {
             algorithm: pool.balance,
             maxconn: pool.maxconn,
             maxqueue: pool.maxqueue,
+            slowstart_ms: pool.slowstart_ms,
         });
         let pools: Vec<PoolSpec> = pools.collect();
         let set_cookie = |backend: &crate::config::Backend| -> Box<str> {
@@ -110,6 +116,7 @@ impl Proxy {
             addresses: addresses.iter().map(|&address| Cell::new(address)).collect(),
             set_cookies: config.backends.iter().map(set_cookie).collect(),
             date: RefCell::new(DateLine::default()),
+            warmer: Cell::new(None),
             journal,
             connections: Cell::new(0),
             listener_connections: config.listeners.iter().map(|_| Cell::new(0)).collect(),
@@ -158,6 +165,12 @@ impl Proxy {
 
     /// A backend went up or down: places anew who waits for it, or serves who waits.
     pub fn set_up(&self, id: BackendId, up: bool) {
+        if up
+            && self.balancer.borrow_mut().start_slowly(id, self.reactor.now_ms())
+            && let Some(warmer) = self.warmer.get()
+        {
+            self.reactor.wake(warmer);
+        }
         self.balancer.borrow_mut().set_up(id, up, |waiter| self.reactor.wake(waiter));
         if !up {
             self.idle.borrow_mut().close_all(id);
