@@ -20,11 +20,7 @@ pub fn check(bytes: &[u8]) {
     }
     let name = std::str::from_utf8(name).expect("ASCII");
     let mut head = b"GET / HTTP/1.1\r\n".to_vec();
-    for (index, value) in lines.enumerate() {
-        assert_eq!(
-            sets(value, name),
-            value_of(value.split(|&byte| byte == b';').next().unwrap_or_default(), name).is_some()
-        );
+    for (index, value) in lines.clone().enumerate() {
         head.extend_from_slice(b"Cookie:");
         head.extend_from_slice(value);
         head.extend_from_slice(format!("\r\nX-{index}: {name}=1\r\n").as_bytes());
@@ -37,6 +33,10 @@ pub fn check(bytes: &[u8]) {
         || head.windows(2).any(|pair| pair[0] == b'\r' && pair[1] != b'\n')
     {
         return;
+    }
+    for value in lines {
+        let pair = value.split(|&byte| byte == b';').next().unwrap_or_default();
+        assert_eq!(sets(value, name), value_of(pair, name).is_some());
     }
     let mut cuts = Cuts::default();
     let expected: Vec<&[u8]> = read(&head)

@@ -3,18 +3,19 @@
 //!
 //! Input that starts with `HTTP/` is a response's, any other a request's.
 
-use super::passed_on::{COOKIE, Passed, request, response};
+use super::passed_on::{COOKIE, Passed, Question, request, response};
 use super::pieces;
-use super::reader::{Field, is_token, list, read};
+use super::reader::{Field, is_token, list, read, values};
 use beelance::http::body::Framing;
 use beelance::http::request::Method;
 use beelance::http::scan::{HeadScan, Scanned, leading_empty_lines};
 
-/// Fields of one hop, whatever Connection names.
-const OF_THIS_HOP: [&str; 8] =
-    ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings"];
+/// Fields of one hop, whatever Connection names; Upgrade has conditions of its own.
+const OF_THIS_HOP: [&str; 6] = ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding"];
 /// Fields that go on whatever Connection names.
 const PROTECTED: [&str; 2] = ["content-length", "host"];
+/// Fields that may be added behind those that came.
+const ADDED: [&str; 5] = ["connection", "content-length", "host", "max-forwards", "transfer-encoding"];
 
 /// The start of a connection.
 pub fn check(bytes: &[u8]) {
@@ -23,16 +24,17 @@ pub fn check(bytes: &[u8]) {
     let head = &bytes[..length];
     if head.starts_with(b"HTTP/") {
         for method in [Method::Idempotent, Method::Head, Method::Other] {
-            for affinity in [false, true] {
-                if let Ok(passed) = response(head, method, affinity) {
-                    check_response(head, method, affinity, &passed);
+            for (upgrade, touched) in [(false, false), (true, false), (true, true)] {
+                let question = Question { method, upgrade, touched };
+                if let Ok(passed) = response(head, question) {
+                    check_response(head, question, &passed);
                 }
             }
         }
     } else {
-        for affinity in [false, true] {
-            if let Ok(passed) = request(head, affinity) {
-                check_request(head, affinity, &passed);
+        for touched in [false, true] {
+            if let Ok(passed) = request(head, touched) {
+                check_request(head, touched, &passed);
             }
         }
     }
@@ -68,39 +70,84 @@ fn find_end(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-fn check_request(came: &[u8], affinity: bool, passed: &Passed) {
+fn check_request(came: &[u8], touched: bool, passed: &Passed) {
     let ((line, fields), (new_line, new_fields)) = (read(came), read(&passed.head));
     let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
     let [method, target, version] = words[..] else { panic!("{words:?}") };
     let new_words: Vec<&[u8]> = new_line.split(|&byte| byte == b' ').collect();
     let [new_method, new_target, b"HTTP/1.1"] = new_words[..] else { panic!("{new_words:?}") };
-    assert!(is_token(method) && method == new_method);
+    assert!(is_token(method) && method == new_method && method != b"CONNECT");
     assert!(target.iter().all(|byte| (b'!'..=b'~').contains(byte)) && !target.contains(&b'#'));
-    assert!(new_target.starts_with(b"/") || (new_target == b"*" && method == b"OPTIONS"));
-    assert!(target.ends_with(new_target) || (target.contains(&b':') && new_target.starts_with(b"/")));
     let absolute = target[0] != b'/' && target != b"*";
+    if absolute {
+        let (scheme, behind) = target.split_at(target.windows(3).position(|three| three == b"://").expect("a scheme"));
+        assert!(scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https"));
+        let authority = behind[3..].iter().take_while(|byte| !b"/?".contains(byte)).count();
+        let (authority, rest) = behind[3..].split_at(authority);
+        assert!(values(&new_fields, "host")[0].eq_ignore_ascii_case(authority));
+        let slash: &[u8] = if rest.starts_with(b"/") { b"" } else { b"/" };
+        assert_eq!(new_target, [slash, rest].concat());
+    } else {
+        assert!(new_target == target && (target != b"*" || method == b"OPTIONS"));
+    }
     let old = match version {
         b"HTTP/1.0" => true,
         b"HTTP/1.1" => false,
         _ => panic!("{version:?}"),
     };
 
-    let hosts: Vec<&Field> = new_fields.iter().filter(|field| field.is("host")).collect();
+    let hosts = values(&new_fields, "host");
     assert_eq!(hosts.len(), 1, "one Host: {:?}", String::from_utf8_lossy(&passed.head));
-    let host = hosts[0].value;
-    assert!(!host.is_empty() && !host.iter().any(|byte| b" \t,@/?#\\\"<>".contains(byte)), "{host:?}");
-    assert!(fields.iter().filter(|field| field.is("host")).count() <= 1);
+    assert!(!hosts[0].is_empty() && !hosts[0].iter().any(|byte| b" \t,@/?#\\\"<>".contains(byte)), "{:?}", hosts[0]);
+    assert!(values(&fields, "host").len() <= 1);
 
     let framing = framing_of(&fields, old).unwrap_or(Framing::None);
     assert_eq!(passed.framing, plain(framing));
-    leaves_with(&new_fields, passed.framing, plain(framing) == Framing::None);
-    keeps_the_rest(&fields, &new_fields, affinity, &|field| absolute && field.is("host"));
+    leaves_with(&new_fields, passed.framing, false);
+    offers(&fields, &new_fields, old, passed);
+    let limited = method == b"TRACE" || method == b"OPTIONS";
+    keeps_the_rest(&fields, &new_fields, touched, passed.upgrade, &|field| {
+        (absolute && field.is("host"))
+            || (limited && field.is("max-forwards"))
+            || (touched && field.name.to_ascii_lowercase().starts_with(b"x-forwarded-"))
+    });
+    if limited {
+        let left = |fields: &[Field<'_>]| values(fields, "max-forwards").first().copied().map(number);
+        assert_eq!(left(&new_fields), left(&fields).map(|left| left.saturating_sub(1)));
+    }
 
-    let again = request(&passed.head, affinity).expect("what is passed on is a request");
-    assert_eq!(&again, passed, "passed on twice, it is another");
+    let again = request(&passed.head, touched).expect("what is passed on is a request");
+    let lines = |head: &[u8]| {
+        let (first, fields) = read(head);
+        let mut lines: Vec<Vec<u8>> =
+            fields.iter().filter(|field| !field.is("max-forwards")).map(|field| field.line.to_vec()).collect();
+        lines.sort();
+        (first.to_vec(), lines)
+    };
+    assert_eq!(lines(&again.head), lines(&passed.head), "passed on twice, it is another");
+    assert_eq!((again.framing, again.upgrade), (passed.framing, passed.upgrade));
 }
 
-fn check_response(came: &[u8], method: Method, affinity: bool, passed: &Passed) {
+/// Another protocol is offered where it was, by a request without a body, and never one that carries HTTP.
+fn offers(before: &[Field<'_>], after: &[Field<'_>], old: bool, passed: &Passed) {
+    let (offers, connections) = (values(after, "upgrade"), values(after, "connection"));
+    if !passed.upgrade {
+        return assert!(offers.is_empty() && connections.is_empty());
+    }
+    assert!(offers.len() == 1 && connections == [b"upgrade"]);
+    assert!(!old && passed.framing == Framing::None && values(before, "upgrade") == offers);
+    assert!(
+        values(before, "connection").into_iter().flat_map(list).any(|option| option.eq_ignore_ascii_case(b"upgrade"))
+    );
+    for protocol in list(offers[0]) {
+        let name = protocol.split(|&byte| byte == b'/').next().unwrap_or_default();
+        assert!(is_token(name));
+        let carrier = [&b"h2"[..], b"h2c", b"http", b"tls"].iter().any(|carrier| name.eq_ignore_ascii_case(carrier));
+        assert!(!carrier, "offered: {:?}", String::from_utf8_lossy(protocol));
+    }
+}
+
+fn check_response(came: &[u8], question: Question, passed: &Passed) {
     let ((line, fields), (new_line, new_fields)) = (read(came), read(&passed.head));
     let old = line.starts_with(b"HTTP/1.0");
     assert!(old || line.starts_with(b"HTTP/1.1"));
@@ -108,16 +155,27 @@ fn check_response(came: &[u8], method: Method, affinity: bool, passed: &Passed) 
     let digits = &line[9..12];
     assert!(digits.iter().all(u8::is_ascii_digit) && digits[0] != b'0' && matches!(line.get(12), None | Some(b' ')));
     let interim = digits[0] == b'1';
-    let bodiless = method == Method::Head || interim || digits == b"204" || digits == b"304";
+    let bodiless = question.method == Method::Head || interim || digits == b"204" || digits == b"304";
 
-    let framing = if bodiless { Framing::None } else { framing_of(&fields, old).unwrap_or(Framing::UntilClose) };
-    assert_eq!(passed.framing, plain(framing));
+    let framing = framing_of(&fields, old).unwrap_or(Framing::UntilClose);
+    assert_eq!(passed.framing, if bodiless { Framing::None } else { plain(framing) });
     leaves_with(&new_fields, passed.framing, bodiless);
-    let lengths = new_fields.iter().filter(|field| field.is("content-length"));
-    assert!(lengths.count() == 0 || !(interim || digits == b"204"), "a length without a body");
-    keeps_the_rest(&fields, &new_fields, affinity, &|field| bodiless && field.is("content-length"));
+    assert!(
+        values(&new_fields, "content-length").is_empty() || !(interim || digits == b"204"),
+        "a length without a body"
+    );
+    if passed.upgrade {
+        assert!(digits == b"101" && question.upgrade && values(&new_fields, "connection") == [b"upgrade"]);
+        let offered = |value: &&[u8]| list(value).iter().all(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
+        assert!(values(&fields, "upgrade").len() == 1 && values(&new_fields, "upgrade").iter().all(offered));
+    } else {
+        assert!(digits != b"101" && values(&new_fields, "upgrade").is_empty());
+    }
+    keeps_the_rest(&fields, &new_fields, question.touched, passed.upgrade, &|field| {
+        bodiless && field.is("content-length")
+    });
 
-    let again = response(&passed.head, method, affinity).expect("what is passed on is a response");
+    let again = response(&passed.head, question).expect("what is passed on is a response");
     assert_eq!(again.head, passed.head, "passed on twice, it is another");
 }
 
@@ -128,8 +186,7 @@ fn plain(framing: Framing) -> Framing {
 
 /// The one framing that fields of an accepted head can mean (RFC 9112 section 6); none when they say nothing.
 fn framing_of(fields: &[Field<'_>], old: bool) -> Option<Framing> {
-    let values = |name: &str| fields.iter().filter(|field| field.is(name)).map(|field| field.value).collect::<Vec<_>>();
-    let (codings, lengths) = (values("transfer-encoding"), values("content-length"));
+    let (codings, lengths) = (values(fields, "transfer-encoding"), values(fields, "content-length"));
     if !codings.is_empty() {
         assert!(!old, "Transfer-Encoding in HTTP/1.0");
         assert!(codings.len() == 1 && codings[0].eq_ignore_ascii_case(b"chunked"), "accepted: {codings:?}");
@@ -146,63 +203,64 @@ fn number(digits: &[u8]) -> u64 {
     std::str::from_utf8(digits).expect("digits").parse().expect("64 bits")
 }
 
-/// The head that leaves says `framing` once and nothing else; `free` where a length tells of no body here.
+/// The head that leaves says `framing` once, in its plain form, and nothing else; `free` where a length may tell of a
+/// body that is left out.
 fn leaves_with(fields: &[Field<'_>], framing: Framing, free: bool) {
-    let values = |name: &str| fields.iter().filter(|field| field.is(name)).map(|field| field.value).collect::<Vec<_>>();
-    let (codings, lengths) = (values("transfer-encoding"), values("content-length"));
+    let (codings, lengths) = (values(fields, "transfer-encoding"), values(fields, "content-length"));
     match framing {
         Framing::Chunked | Framing::UntilClose => assert!(codings == [b"chunked"] && lengths.is_empty()),
-        Framing::Length(length) => assert!(
-            codings.is_empty() && lengths == [length.to_string().as_bytes()]
-                || lengths.iter().map(|digits| number(digits)).eq([length])
-        ),
+        Framing::Length(length) => assert!(codings.is_empty() && lengths == [length.to_string().as_bytes()]),
         Framing::None => {
             assert!(codings.is_empty() && lengths.len() <= 1);
-            assert!(lengths.iter().all(|digits| number(digits) == 0 || free));
+            assert!(
+                lengths
+                    .iter()
+                    .all(|digits| digits == b"0" || (free && number(digits).to_string().as_bytes() == *digits))
+            );
         }
     }
 }
 
 /// Every field of `after` but the last few, which were added, came in `before`, byte for byte and in its order; what is
 /// missing belongs to one hop, or is one of those that are written anew.
-fn keeps_the_rest(before: &[Field<'_>], after: &[Field<'_>], affinity: bool, gone: &dyn Fn(&Field<'_>) -> bool) {
-    let named: Vec<&[u8]> =
-        before.iter().filter(|field| field.is("connection")).flat_map(|field| list(field.value)).collect();
+fn keeps_the_rest(
+    before: &[Field<'_>],
+    after: &[Field<'_>],
+    touched: bool,
+    upgrade: bool,
+    gone: &dyn Fn(&Field<'_>) -> bool,
+) {
+    let named: Vec<&[u8]> = values(before, "connection").into_iter().flat_map(list).collect();
     let of_this_hop = |field: &Field<'_>| {
-        OF_THIS_HOP[..7].iter().any(|name| field.is(name))
-            || (named.iter().any(|name| name.eq_ignore_ascii_case(field.name))
-                && !PROTECTED.iter().any(|name| field.is(name)))
+        if field.is("upgrade") {
+            return !upgrade;
+        }
+        let nominated = named.iter().any(|name| name.eq_ignore_ascii_case(field.name));
+        OF_THIS_HOP.iter().any(|name| field.is(name)) || (nominated && !PROTECTED.iter().any(|name| field.is(name)))
     };
-    let cookie =
-        |field: &Field<'_>| affinity && (field.is("cookie") || field.is("set-cookie")) && contains(field.value, COOKIE);
-    let anew = |field: &Field<'_>| field.is("content-length") || field.is("transfer-encoding") || gone(field);
-    let mut kept = after.iter();
-    for field in before {
-        if of_this_hop(field) {
-            continue;
-        }
-        let next = kept.as_slice().first();
-        if next.is_some_and(|next| {
-            next.line == field.line || (cookie(field) && next.name == field.name && next.line.len() < field.line.len())
-        }) {
-            kept.next();
-        } else {
-            assert!(anew(field) || cookie(field), "lost: {:?}", String::from_utf8_lossy(field.line));
+    let cookie = |field: &Field<'_>| {
+        touched
+            && (field.is("cookie") || field.is("set-cookie"))
+            && field.value.windows(COOKIE.len()).any(|window| window == COOKIE.as_bytes())
+    };
+    let anew = |field: &Field<'_>| field.is("content-length") || gone(field) || cookie(field);
+    let mut kept = after;
+    for field in before.iter().filter(|field| !of_this_hop(field)) {
+        match kept {
+            [next, rest @ ..] if next.line == field.line || (cookie(field) && is_shorter(next, field)) => kept = rest,
+            _ => assert!(anew(field), "lost: {:?}", String::from_utf8_lossy(field.line)),
         }
     }
+    let stays = after.len() - kept.len();
     for added in kept {
-        assert!(
-            ["host", "content-length", "transfer-encoding"].iter().any(|name| added.is(name)),
-            "added: {:?}",
-            String::from_utf8_lossy(added.line)
-        );
+        assert!(ADDED.iter().any(|name| added.is(name)), "added: {:?}", String::from_utf8_lossy(added.line));
     }
-    for field in after {
-        let framing = field.is("transfer-encoding");
-        assert!(framing || !of_this_hop(field), "passed on: {:?}", String::from_utf8_lossy(field.line));
+    for field in &after[..stays] {
+        assert!(!of_this_hop(field), "passed on: {:?}", String::from_utf8_lossy(field.line));
     }
 }
 
-fn contains(value: &[u8], word: &str) -> bool {
-    value.windows(word.len()).any(|window| window == word.as_bytes())
+/// Whether `left` is what remains of the Cookie field `field`.
+fn is_shorter(left: &Field<'_>, field: &Field<'_>) -> bool {
+    left.name == field.name && left.line.len() < field.line.len()
 }

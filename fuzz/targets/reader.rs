@@ -67,3 +67,8 @@ pub(super) fn list(value: &[u8]) -> Vec<&[u8]> {
 pub(super) fn is_token(word: &[u8]) -> bool {
     !word.is_empty() && word.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
+
+/// The values of all fields of this name.
+pub(super) fn values<'b>(fields: &[Field<'b>], name: &str) -> Vec<&'b [u8]> {
+    fields.iter().filter(|field| field.is(name)).map(|field| field.value).collect()
+}
