@@ -72,6 +72,11 @@ fn compare(before: &[Field<'_>], after: &[Field<'_>], name: &str) {
         all
     };
     assert_eq!(flat(after, true), flat(before, false));
+    let empty = |fields: &[Field<'_>]| {
+        let cookies = fields.iter().filter(|field| field.is("cookie"));
+        cookies.flat_map(|field| field.value.split(|&byte| byte == b';')).filter(|pair| trim(pair).is_empty()).count()
+    };
+    assert!(empty(after) <= empty(before), "separators are left behind");
 }
 
 /// The pairs of a Cookie field that are not empty.

@@ -48,17 +48,19 @@ struct Decoded {
     done: bool,
 }
 
-fn decode(framing: Framing, mut rest: &[u8], mut lengths: impl Iterator<Item = usize>) -> Result<Decoded, Malformed> {
+fn decode(framing: Framing, bytes: &[u8], mut lengths: impl Iterator<Item = usize>) -> Result<Decoded, Malformed> {
     let mut decoder = BodyDecoder::new(framing);
     let (mut payload, mut consumed) = (Vec::new(), 0);
+    let mut bytes = bytes.to_vec();
+    let mut rest = &mut bytes[..];
     while !rest.is_empty() {
-        let (piece, behind) = rest.split_at(lengths.next().unwrap_or(1).min(rest.len()));
+        let length = lengths.next().unwrap_or(1).min(rest.len());
+        let (piece, behind) = rest.split_at_mut(length);
         rest = behind;
         let was_done = decoder.is_done();
-        let mut piece = piece.to_vec();
-        let decoded = decoder.decode(&mut piece)?;
-        assert!(decoded.payload <= decoded.consumed && decoded.consumed <= piece.len());
-        assert!(decoded.consumed == piece.len() || decoder.is_done(), "stopped before the end");
+        let decoded = decoder.decode(piece)?;
+        assert!(decoded.payload <= decoded.consumed && decoded.consumed <= length);
+        assert!(decoded.consumed == length || decoder.is_done(), "stopped before the end");
         assert!(!was_done || decoded.consumed == 0, "went on behind the end");
         payload.extend_from_slice(&piece[..decoded.payload]);
         consumed += decoded.consumed;

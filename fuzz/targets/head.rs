@@ -5,7 +5,7 @@
 
 use super::passed_on::{COOKIE, Passed, Question, request, response};
 use super::pieces;
-use super::reader::{Field, is_token, list, read, values};
+use super::reader::{Field, is_token, list, read, trim, values};
 use beelance::http::body::Framing;
 use beelance::http::request::Method;
 use beelance::http::scan::{HeadScan, Scanned, leading_empty_lines};
@@ -238,17 +238,22 @@ fn keeps_the_rest(
         let nominated = named.iter().any(|name| name.eq_ignore_ascii_case(field.name));
         OF_THIS_HOP.iter().any(|name| field.is(name)) || (nominated && !PROTECTED.iter().any(|name| field.is(name)))
     };
-    let cookie = |field: &Field<'_>| {
-        touched
-            && (field.is("cookie") || field.is("set-cookie"))
-            && field.value.windows(COOKIE.len()).any(|window| window == COOKIE.as_bytes())
+    // Cookies are touched inside of lines.
+    let cookie = |field: &Field<'_>| touched && (field.is("cookie") || field.is("set-cookie"));
+    let cookies = |fields: &[Field<'_>]| -> Vec<Vec<u8>> {
+        let stay = fields.iter().filter(|field| cookie(field) && !of_this_hop(field));
+        stay.flat_map(foreign_cookies).map(<[u8]>::to_vec).collect()
     };
-    let anew = |field: &Field<'_>| field.is("content-length") || gone(field) || cookie(field);
-    let mut kept = after;
-    for field in before.iter().filter(|field| !of_this_hop(field)) {
+    assert_eq!(cookies(after), cookies(before));
+    let after: Vec<&Field<'_>> = after.iter().filter(|field| !cookie(field)).collect();
+    let mut kept = &after[..];
+    for field in before.iter().filter(|field| !of_this_hop(field) && !cookie(field)) {
         match kept {
-            [next, rest @ ..] if next.line == field.line || (cookie(field) && is_shorter(next, field)) => kept = rest,
-            _ => assert!(anew(field), "lost: {:?}", String::from_utf8_lossy(field.line)),
+            [next, rest @ ..] if next.line == field.line => kept = rest,
+            _ => {
+                let anew = field.is("content-length") || gone(field);
+                assert!(anew, "lost: {:?}", String::from_utf8_lossy(field.line));
+            }
         }
     }
     let stays = after.len() - kept.len();
@@ -260,7 +265,17 @@ fn keeps_the_rest(
     }
 }
 
-/// Whether `left` is what remains of the Cookie field `field`.
-fn is_shorter(left: &Field<'_>, field: &Field<'_>) -> bool {
-    left.name == field.name && left.line.len() < field.line.len()
+/// Of a Cookie field the pairs that are not ours; a Set-Cookie field that does not set ours.
+fn foreign_cookies<'b>(field: &Field<'b>) -> Vec<&'b [u8]> {
+    let ours = |pair: &[u8]| {
+        let equals = pair.iter().position(|&byte| byte == b'=');
+        equals.is_some_and(|equals| trim(&pair[..equals]) == COOKIE.as_bytes())
+    };
+    let pairs = field.value.split(|&byte| byte == b';').map(trim);
+    if field.is("cookie") {
+        pairs.filter(|pair| !pair.is_empty() && !ours(pair)).collect()
+    } else {
+        let sets_ours = pairs.take(1).any(ours);
+        std::iter::once(field.line).filter(|_| !sets_ours).collect()
+    }
 }

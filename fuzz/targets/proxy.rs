@@ -27,8 +27,9 @@ pub fn check(bytes: &[u8]) {
     assert_eq!(matches!(whole, Parsed::Malformed(_)), matches!(answer, Parsed::Malformed(_)));
     if let Parsed::Complete { length, source } = answer {
         assert!(length <= MAX_HEADER);
-        if bytes.starts_with(b"PROXY") {
-            check_line(&bytes[..length], source);
+        match bytes[0] {
+            b'P' => check_line(&bytes[..length], source),
+            _ => check_block(&bytes[..length], source),
         }
         if let Some(source) = source {
             write_again(source);
@@ -58,6 +59,24 @@ fn check_line(line: &[u8], source: Option<SocketAddr>) {
     };
     let _ = (address(to), port(to_port));
     assert_eq!(source, Some(SocketAddr::new(address(from).to_canonical(), port(from_port))));
+}
+
+/// The binary header, byte by byte.
+fn check_block(header: &[u8], source: Option<SocketAddr>) {
+    assert!(header.starts_with(b"\r\n\r\n\0\r\nQUIT\n"));
+    let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    assert_eq!(header.len(), 16 + usize::from(word(14)));
+    let expected = match (header[12], header[13]) {
+        (0x20, _) | (0x21, 0x00) => None,
+        (0x21, 0x11) => Some((IpAddr::from(<[u8; 4]>::try_from(&header[16..20]).expect("4")), 24)),
+        (0x21, 0x21) => Some((IpAddr::from(<[u8; 16]>::try_from(&header[16..32]).expect("16")), 48)),
+        (0x21, 0x31) => {
+            assert!(header.len() >= 16 + 2 * 108);
+            None
+        }
+        other => panic!("accepted: {other:x?}"),
+    };
+    assert_eq!(source, expected.map(|(ip, port)| SocketAddr::new(ip.to_canonical(), word(port))));
 }
 
 fn write_again(source: SocketAddr) {
