@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code, reason = "nix has no accept4 that returns the peer's address")]
 
-use super::reactor::{BROKEN, PEER_CLOSED, READ, Reactor, WRITE};
+use super::reactor::{BROKEN, FAILED, PEER_CLOSED, READ, Reactor, WRITE};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
@@ -93,6 +93,12 @@ impl Stream {
     #[must_use]
     pub fn broken(&self) -> bool {
         self.reactor.ready(self.index, BROKEN)
+    }
+
+    /// Whether the connection did not end in order: a reset, a peer that is out of reach. No system call.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.reactor.ready(self.index, FAILED)
     }
 
     /// Whether a receive may find something; if not, the owner is woken when it may. No system call.
