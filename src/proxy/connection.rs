@@ -82,7 +82,11 @@ impl Connection {
                 Ok(Received::Bytes(count)) => buffer.fill(count),
                 Ok(Received::End) | Err(_) => return false,
                 Ok(Received::Dry) => {
-                    if self.seat.until(deadline_ms, || client.readable().then_some(())).await.is_err() {
+                    let wait = self.seat.until(deadline_ms, || match client.readable() {
+                        true => Some(true),
+                        false => proxy.is_stopping().then_some(false),
+                    });
+                    if wait.await != Ok(true) {
                         return false;
                     }
                     continue;
