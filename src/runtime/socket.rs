@@ -111,10 +111,15 @@ impl Stream {
         readable
     }
 
-    /// Whether an idle connection is still good: nothing came and nobody closed it. No system call.
+    /// Whether an idle connection is still good: nothing came and nobody closed it; the owner is woken when it no longer
+    /// is. No system call.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        !self.reactor.ready(self.index, READ | PEER_CLOSED | BROKEN)
+        let quiet = !self.reactor.ready(self.index, READ | PEER_CLOSED | BROKEN);
+        if quiet {
+            self.reactor.wait_for(self.index, READ);
+        }
+        quiet
     }
 
     /// Receives into `space`, which has room for at least one byte.

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod backend;
 pub mod client;
+pub mod haproxy;
 pub mod lane;
 pub mod memory;
 pub mod nginx;
