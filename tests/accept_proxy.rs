@@ -29,8 +29,11 @@ fn inet6(source: &str) -> Vec<u8> {
     [&source.octets()[..], &[0; 16], &[0xc0, 0x02, 0, 80]].concat()
 }
 
-/// Headers, and the client they name: its address and port; none: it stays the peer.
-fn headers() -> Vec<(&'static str, Vec<u8>, Option<(&'static str, u16)>)> {
+/// The client that a header names: its address and port; none: it stays the peer.
+type Client = Option<(&'static str, u16)>;
+
+/// Headers by name.
+fn headers() -> Vec<(&'static str, Vec<u8>, Client)> {
     let line = |line: &str| line.as_bytes().to_vec();
     let v4 = Some(("192.0.2.7", 49153));
     let extensions = b"\x01\0\x02h2\x02\0\x09localhost\x04\0\0\xe0\0\x01x";

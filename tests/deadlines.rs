@@ -193,7 +193,7 @@ fn response_not_taken(beelance: &Beelance, backend: &RawBackend) {
     let mut server = backend.accept();
     server.head_bytes();
     server.send("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
-    let piece = [b'x'; 64 * 1024];
+    let piece = [b'x'; 16 * 1024];
     // Until the connection is closed under it.
     while server.try_send(piece).is_ok() {}
     client.until_end();
@@ -220,7 +220,7 @@ fn request_not_taken(beelance: &Beelance, backend: &RawBackend) {
     let (mut client, _server) = asked(beelance, backend, "Content-Length: 1000000000\r\n");
     let mut sender = client.both_ends();
     let sending = std::thread::spawn(move || {
-        let piece = [b'x'; 64 * 1024];
+        let piece = [b'x'; 16 * 1024];
         while sender.try_send(piece).is_ok() {}
     });
     assert_status(&mut client, 504);

@@ -18,7 +18,7 @@ fn echo() -> Backend {
     Backend::start(|request| {
         let (framing, body) = match request.target().split('/').nth(2) {
             Some("chunks") => ("Transfer-Encoding: chunked\r\n".to_owned(), chunked(&request.body, 0)),
-            Some("close") => (String::new(), request.body.clone()),
+            Some("close") => ("Connection: close\r\n".to_owned(), request.body.clone()),
             _ => (format!("Content-Length: {}\r\n", request.body.len()), request.body.clone()),
         };
         let body = if request.method() == "HEAD" { Vec::new() } else { body };
