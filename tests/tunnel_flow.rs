@@ -18,10 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
-/// Bytes each way; more than the kernel takes for two sockets.
-fn plenty() -> usize {
-    scale(32 << 20).max(8 << 20)
-}
+/// More than the kernel takes for the sockets on the way.
+const PLENTY: usize = 64 << 20;
 
 /// Sends all of it, counting, and then its end.
 fn sending(mut end: Client, bytes: Arc<Vec<u8>>) -> (Arc<AtomicU64>, JoinHandle<()>) {
@@ -41,7 +39,8 @@ fn sending(mut end: Client, bytes: Arc<Vec<u8>>) -> (Arc<AtomicU64>, JoinHandle<
 fn megabytes_both_ways_at_once() {
     let backend = RawBackend::start();
     let beelance = Beelance::start(&backend.config(""));
-    let (down, up) = (pattern(plenty()), pattern(plenty() + 1).split_off(1));
+    let size = scale(32 << 20);
+    let (down, up) = (pattern(size), pattern(size + 1).split_off(1));
     let (down, up) = (Arc::new(down), Arc::new(up));
     let (mut client, mut server) = open(&beelance, &backend);
     let threads = [sending(client.both_ends(), Arc::clone(&up)).1, sending(server.both_ends(), Arc::clone(&down)).1];
@@ -63,7 +62,7 @@ fn who_does_not_read_costs_no_memory_and_loses_nothing() {
     for to_client in [true, false] {
         let backend = RawBackend::start();
         let beelance = Beelance::start(&backend.config(""));
-        let bytes = Arc::new(pattern(plenty()));
+        let bytes = Arc::new(pattern(PLENTY));
         // A first tunnel has taken what any tunnel takes.
         let (mut client, mut server) = open(&beelance, &backend);
         client.send("up");
@@ -75,7 +74,7 @@ fn who_does_not_read_costs_no_memory_and_loses_nothing() {
         let stuck = settled(|| count.load(Ordering::Relaxed));
         assert!(stuck < bytes.len() as u64, "all of {stuck} bytes fit between them: the test shows nothing");
         let more = beelance.resident().saturating_sub(before);
-        assert!(more < 1 << 20, "{more} bytes more for a peer that does not read");
+        assert!(more < 4 << 20, "{more} bytes more for a peer that does not read");
         // The other direction flows meanwhile.
         reads.send("hello");
         let mut other = sends;
