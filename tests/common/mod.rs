@@ -8,6 +8,7 @@ pub mod access;
 pub mod backend;
 pub mod beside;
 pub mod client;
+pub mod haproxy;
 pub mod lane;
 pub mod memory;
 pub mod mob;
@@ -19,6 +20,7 @@ pub mod recorder;
 pub mod raw;
 pub mod request;
 pub mod script;
+pub mod tunnel;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
