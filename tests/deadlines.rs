@@ -27,7 +27,7 @@ struct Row {
     key: &'static str,
     more: &'static str,
     play: Play,
-    /// Status and termination state of the last line in the log; none: there is no line.
+    /// Status and termination state of the first line in the log; none: there is no line.
     logged: Option<(i16, &'static str)>,
 }
 
@@ -81,7 +81,7 @@ fn each_state_has_its_own() {
         (row.play)(&beelance, &backend);
         match row.logged {
             Some(wanted) => {
-                let line = beelance.access(1).pop().unwrap();
+                let line = beelance.access(1).remove(0);
                 assert_eq!((line.status, line.state.as_str()), wanted, "{}: {line:?}", row.name);
             }
             None => {
