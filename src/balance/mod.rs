@@ -12,6 +12,8 @@ mod pace;
 mod queue;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod world;
 
 pub use affinity::Affinity;
 pub use balancer::{Answer, BackendSpec, BackendStatus, Balancer, Placement, PoolSpec, Refused, Wish};
