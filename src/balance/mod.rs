@@ -6,14 +6,22 @@
 mod affinity;
 mod balancer;
 mod clients;
+mod cookie;
+pub mod dynamic;
 mod health;
 mod queue;
+mod sessions;
 #[cfg(test)]
 mod simulation;
+mod siphash;
+mod stamp;
 
 pub use affinity::Affinity;
 pub use balancer::{Answer, BackendSpec, BackendStatus, Balancer, Placement, PoolSpec, Refused, Wish};
+pub use cookie::{Answering, CookieMode, CookieRules, Deed, own_value};
 pub use health::{Health, Interval};
+pub use sessions::{SessionKey, Sessions};
+pub use stamp::{Dates, Lifetime, MAX_DATES, Stale};
 
 /// How a pool places a request that has no affinity (`pool.N.balance`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
