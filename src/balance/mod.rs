@@ -5,6 +5,8 @@
 
 mod affinity;
 mod balancer;
+#[cfg(test)]
+mod bounded_wait;
 mod clients;
 mod cookie;
 pub mod dynamic;
