@@ -11,7 +11,8 @@ mod common;
 
 use common::backend::{Backend, Step};
 use common::client::{Client, Response};
-use common::haproxy::HaProxy;
+use common::haproxy::Haproxy;
+use common::port::Port;
 use common::process::Beelance;
 use common::request::Request;
 use std::time::SystemTime;
@@ -44,6 +45,22 @@ fn backend(name: &'static str) -> Backend {
         let head =
             format!("HTTP/1.1 200 OK\r\nX-Name: {name}\r\n{lines}Content-Length: {}\r\n\r\n{cookies}", cookies.len());
         vec![Step::Send(head.into_bytes())]
+    })
+}
+
+/// HAProxy before the servers `s1`, `s2`, ..., each with its name as cookie unless `options` of the backend say `dynamic`.
+#[track_caller]
+fn haproxy(backends: &[&Backend], options: &str) -> Haproxy {
+    let mut servers = String::new();
+    for (number, backend) in (1..).zip(backends) {
+        let cookie = if options.contains("dynamic") { String::new() } else { format!(" cookie s{number}") };
+        servers += &format!("    server s{number} {}{cookie}\n", backend.address());
+    }
+    Haproxy::start(Port::take(), |address| {
+        format!(
+            "frontend web\n    bind {address}\n    log stdout format raw local0\n    option httplog\n    default_backend pool\n\
+             backend pool\n    balance roundrobin\n{options}{servers}"
+        )
     })
 }
 
@@ -97,16 +114,16 @@ fn case(lines: impl Into<String>, letters: &'static str) -> Case {
 
 /// Sends the same requests to both.
 #[track_caller]
-fn alike(haproxy: &str, beelance: &str, post: bool, cases: &[Case]) {
+fn alike(options: &str, beelance: &str, post: bool, cases: &[Case]) {
     let backends = ["s1", "s2"].map(backend);
     let backends = backends.each_ref();
-    let haproxy = HaProxy::before(&backends, haproxy);
+    let haproxy = haproxy(&backends, options);
     let beelance = Beelance::before(&backends, beelance);
-    let (mut to_haproxy, mut to_beelance) = (haproxy.connect(), beelance.connect());
+    let (mut to_haproxy, mut to_beelance) = (Client::connect(haproxy.address()), beelance.connect());
     for (number, (lines, letters)) in cases.iter().enumerate() {
         let target = format!("/{number}");
         let wanted = ask(&mut to_haproxy, post, &target, lines);
-        let wanted = seen(&wanted, &haproxy.state());
+        let wanted = seen(&wanted, &haproxy.state("pool"));
         let got = ask(&mut to_beelance, post, &target, lines);
         let got = seen(&got, &beelance.access_to(&target).state);
         assert_eq!(got, wanted, "{lines:?}");
@@ -197,8 +214,7 @@ fn prefix() {
 fn dynamic() {
     let backends = ["s1", "s2", "s3"].map(backend);
     let backends = backends.each_ref();
-    let haproxy =
-        HaProxy::before(&backends, "    cookie SRV insert indirect dynamic\n    dynamic-cookie-key a-secret\n");
+    let haproxy = haproxy(&backends, "    cookie SRV insert indirect dynamic\n    dynamic-cookie-key a-secret\n");
     // The names are others; addresses and secret are the same.
     let mut config = "listen.web = 127.0.0.1:0\nlog.access = stderr\npool.*.cookie = SRV\n".to_owned();
     config += "pool.*.cookie.dynamic-key = a-secret\nbackend.*.pool = default\n";
@@ -207,7 +223,7 @@ fn dynamic() {
     }
     let beelance = Beelance::start(&config);
     for _ in 0..3 {
-        for (one, other) in [(haproxy.address, beelance.web()), (beelance.web(), haproxy.address)] {
+        for (one, other) in [(haproxy.address(), beelance.web()), (beelance.web(), haproxy.address())] {
             let given = Client::connect(one).get("/");
             let cookie = given.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
             let found = Client::connect(other).get_with("/", &format!("Cookie: {cookie}\r\n"));
@@ -221,16 +237,16 @@ fn dynamic() {
 fn dates_pass_back_and_forth() {
     let backends = ["s1", "s2"].map(backend);
     let backends = backends.each_ref();
-    let haproxy = HaProxy::before(&backends, "    cookie SRV insert indirect nocache maxidle 1m maxlife 2m\n");
+    let haproxy = haproxy(&backends, "    cookie SRV insert indirect nocache maxidle 1m maxlife 2m\n");
     let keys = "pool.*.cookie = SRV\npool.*.cookie.maxidle = 1m\npool.*.cookie.maxlife = 2m\n";
     let beelance = Beelance::before(&backends, keys);
     let (first, mut cookie) = {
-        let given = haproxy.connect().get("/");
+        let given = Client::connect(haproxy.address()).get("/");
         let cookie = given.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
         (given.header("x-name").unwrap().to_owned(), cookie)
     };
     let began = cookie.rsplit('|').next().unwrap().to_owned();
-    for proxy in [beelance.web(), haproxy.address] {
+    for proxy in [beelance.web(), haproxy.address()] {
         // Until the step of four seconds is over, nobody gives it anew.
         common::eventually("the cookie is given anew", || {
             let response = Client::connect(proxy).get_with("/", &format!("Cookie: {cookie}\r\n"));

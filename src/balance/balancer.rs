@@ -8,6 +8,7 @@
 
 use super::Algorithm;
 use super::clients::{Clients, Line};
+use super::pace::Pace;
 use super::queue::{List, Place, Turn, Waiters};
 use crate::limits::{BackendId, CLASSES, MAX_CLASS, MIN_CLASS, PoolId};
 
@@ -20,6 +21,8 @@ pub struct BackendSpec {
     pub weight: u16,
     /// Requests it works on at once; 0 = unlimited.
     pub maxconn: u32,
+    /// Between which two numbers that is searched instead.
+    pub auto: Option<(u16, u16)>,
     /// Requests bound to it that may wait; 0 = unlimited.
     pub maxqueue: u32,
     /// Used only while no other backend of the pool is usable.
@@ -39,6 +42,8 @@ pub struct PoolSpec {
     pub maxconn: u32,
     /// Requests that may wait, bound ones and free ones together; 0 = unlimited.
     pub maxqueue: u32,
+    /// How long a backend that came up again takes to get all of its weight and maxconn, in milliseconds.
+    pub slowstart_ms: u64,
 }
 
 /// A request that wants a slot.
@@ -62,6 +67,7 @@ pub struct Wish {
 
 struct Backend {
     spec: BackendSpec,
+    pace: Pace,
     /// Requests in flight.
     serving: u32,
     waiting: List,
@@ -106,6 +112,8 @@ pub struct BackendStatus {
     pub queued: u32,
     /// Requests it was given so far.
     pub total: u64,
+    /// Requests it works on at once at most, at the moment; 0 = unlimited.
+    pub maxconn: u32,
 }
 
 /// What becomes of a request.
@@ -178,7 +186,14 @@ impl Balancer {
             pools: pools.collect(),
             backends: backends
                 .into_iter()
-                .map(|spec| Backend { spec, serving: 0, waiting: List::EMPTY, turn: 0, total: 0 })
+                .map(|spec| Backend {
+                    pace: Pace::new(spec.weight, spec.maxconn, spec.auto),
+                    spec,
+                    serving: 0,
+                    waiting: List::EMPTY,
+                    turn: 0,
+                    total: 0,
+                })
                 .collect(),
             waiters: Waiters::new(waiters),
             clients: Clients::new(waiters),
@@ -217,6 +232,7 @@ impl Balancer {
             serving: backend.serving,
             queued: backend.waiting.len(),
             total: backend.total,
+            maxconn: backend.pace.maxconn(),
         }
     }
 
@@ -392,6 +408,53 @@ impl Balancer {
         Some(home)
     }
 
+    /// Changes a backend's weight, 0..=256; at once, for who waits too.
+    pub fn set_weight(&mut self, id: BackendId, weight: u16, mut wake: impl FnMut(u16)) {
+        let pool = self.backend(id).spec.pool;
+        self.backends[id.index()].pace.set_weight(weight);
+        self.find_tier(pool.index());
+        self.serve_pool(pool, &mut wake);
+    }
+
+    /// Changes how many requests a backend works on at once; 0 = unlimited. Those beyond it are not cut off.
+    pub fn set_maxconn(&mut self, id: BackendId, maxconn: u32, mut wake: impl FnMut(u16)) {
+        self.backends[id.index()].pace.set_maxconn(maxconn);
+        self.serve_next(id, &mut wake);
+    }
+
+    /// A backend that is down is about to come up, and begins slowly if its pool says so; whether it does.
+    pub fn start_slowly(&mut self, id: BackendId, now_ms: u64) -> bool {
+        let slowstart_ms = self.pools[self.backend(id).spec.pool.index()].spec.slowstart_ms;
+        let backend = &mut self.backends[id.index()];
+        let starts = !backend.spec.up && slowstart_ms > 0;
+        if starts {
+            backend.pace.start_slowly(now_ms, slowstart_ms);
+        }
+        starts
+    }
+
+    /// Gives those on their way up what they may have by now; when to look again, while there are any.
+    pub fn advance(&mut self, now_ms: u64, mut wake: impl FnMut(u16)) -> Option<u64> {
+        let mut next_ms = None;
+        for index in 0..self.backends.len() {
+            let before = self.backends[index].pace.maxconn();
+            let look_ms = self.backends[index].pace.advance(now_ms);
+            next_ms = [next_ms, look_ms].into_iter().flatten().min();
+            if let Some(id) = BackendId::new(index).filter(|_| self.backends[index].pace.maxconn() != before) {
+                self.serve_next(id, &mut wake);
+            }
+        }
+        next_ms
+    }
+
+    /// A backend answered a request, sent at `began_ms`, as it should: where its limit is searched, it may change.
+    pub fn answered(&mut self, id: BackendId, began_ms: u64, now_ms: u64, mut wake: impl FnMut(u16)) {
+        let backend = &mut self.backends[id.index()];
+        if backend.pace.answered(began_ms, now_ms, backend.serving) {
+            self.serve_next(id, &mut wake);
+        }
+    }
+
     /// Serves who waits in the pool's list and can be served, and refuses all when nobody is left to serve them.
     fn serve_pool(&mut self, pool: PoolId, wake: &mut impl FnMut(u16)) {
         let mut next = self.pools[pool.index()].waiting.head();
@@ -500,8 +563,10 @@ impl Balancer {
                 continue;
             }
             let backend = &mut self.backends[id.index()];
-            backend.turn += i64::from(backend.spec.weight);
-            all += i64::from(backend.spec.weight);
+            // At most 256 times 16.
+            let weight = i64::try_from(backend.pace.weight()).unwrap_or(0);
+            backend.turn += weight;
+            all += weight;
             if chosen.is_none_or(|best| self.backend(id).turn > self.backend(best).turn) {
                 chosen = Some(id);
             }
@@ -524,7 +589,7 @@ impl Balancer {
                 continue;
             }
             let load = u64::from(backend.serving) + u64::from(backend.waiting.len());
-            let key = if load == 0 { 0 } else { (load + 1) * 4096 / u64::from(backend.spec.weight.max(1)) };
+            let key = if load == 0 { 0 } else { (load + 1) * 65_536 / backend.pace.weight().max(1) };
             if best.is_none_or(|(lowest, _)| key < lowest) {
                 best = Some((key, at));
             }
@@ -537,9 +602,9 @@ impl Balancer {
 
     /// Whether a backend takes requests that are bound to none.
     fn takes_free(&self, id: BackendId) -> bool {
-        let spec = &self.backend(id).spec;
+        let Backend { spec, pace, .. } = self.backend(id);
         match self.pools[spec.pool.index()].tier {
-            Tier::Active => spec.up && spec.weight > 0 && !spec.backup,
+            Tier::Active => spec.up && pace.takes_users() && !spec.backup,
             Tier::Backup(backup) => id == backup,
             Tier::Nobody => false,
         }
@@ -547,8 +612,8 @@ impl Balancer {
 
     fn find_tier(&mut self, pool: usize) {
         let usable = |backup: bool| {
-            let wanted = move |spec: &BackendSpec| spec.up && spec.weight > 0 && spec.backup == backup;
-            self.pools[pool].members.iter().copied().find(|&id| wanted(&self.backend(id).spec))
+            let wanted = |Backend { spec, pace, .. }: &Backend| spec.up && pace.takes_users() && spec.backup == backup;
+            self.pools[pool].members.iter().copied().find(|&id| wanted(self.backend(id)))
         };
         self.pools[pool].tier = match (usable(false), usable(true)) {
             (Some(_), _) => Tier::Active,
@@ -580,7 +645,8 @@ impl Balancer {
         for (index, backend) in self.backends.iter().enumerate() {
             let id = BackendId::new(index).unwrap();
             let spec = &backend.spec;
-            assert!(spec.maxconn == 0 || backend.serving <= spec.maxconn, "{id:?} serves {}", backend.serving);
+            let most = if backend.spec.auto.is_some() { 0 } else { spec.maxconn };
+            assert!(most == 0 || backend.serving <= most, "{id:?} serves {}", backend.serving);
             assert!(spec.maxqueue == 0 || backend.waiting.len() <= spec.maxqueue, "{id:?} queues too many");
             let held = |list: &List, place: Place| {
                 let turns = self.waiters.iter(list).map(|waiter| {
@@ -624,6 +690,6 @@ fn of_class(class: i8) -> usize {
 
 impl Backend {
     fn has_slot(&self) -> bool {
-        self.spec.maxconn == 0 || self.serving < self.spec.maxconn
+        self.pace.allows(self.serving)
     }
 }

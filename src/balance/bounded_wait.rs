@@ -60,6 +60,7 @@ impl Simulation {
             pool: POOL,
             weight: 1,
             maxconn: SLOTS,
+            auto: None,
             maxqueue: 0,
             backup: false,
             cookie: format!("b{index}").into(),

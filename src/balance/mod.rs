@@ -11,6 +11,8 @@ mod clients;
 mod cookie;
 pub mod dynamic;
 mod health;
+mod knee;
+mod pace;
 mod queue;
 mod sessions;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 const POOL: PoolId = PoolId(0);
 
 fn spec(weight: u16, maxconn: u32) -> BackendSpec {
-    BackendSpec { pool: POOL, weight, maxconn, maxqueue: 0, backup: false, cookie: "".into(), up: true }
+    BackendSpec { pool: POOL, weight, maxconn, auto: None, maxqueue: 0, backup: false, cookie: "".into(), up: true }
 }
 
 fn balancer(algorithm: Algorithm, backends: Vec<BackendSpec>) -> Balancer {
@@ -279,6 +279,45 @@ fn a_pool_has_a_limit_of_its_own() {
     balancer.check_invariants();
 }
 
+#[test]
+fn a_backend_that_comes_back_gets_its_share_step_by_step() {
+    let pool = PoolSpec { slowstart_ms: 10_000, ..PoolSpec::default() };
+    let mut balancer = Balancer::new(&[pool], vec![spec(1, 0), spec(1, 0)], 64);
+    let share = |balancer: &mut Balancer| (0..160).filter(|_| go(balancer) == 1).count();
+    assert_eq!(share(&mut balancer), 80, "not at the start of the process");
+    balancer.set_up(BackendId(1), false, |_| ());
+    assert!(balancer.start_slowly(BackendId(1), 5_000));
+    balancer.set_up(BackendId(1), true, |_| ());
+    let mut shares = Vec::new();
+    for at_ms in [0, 2_500, 5_000, 7_500, 10_000] {
+        balancer.advance(5_000 + at_ms, |_| ());
+        shares.push(share(&mut balancer));
+    }
+    // Of a weight that is a quarter, a half, three quarters of the other's: 1/17, 1/5, 1/3, 3/7, 1/2 of all.
+    assert!(shares.iter().zip([9, 32, 53, 69, 80]).all(|(share, wanted)| share.abs_diff(wanted) <= 2), "{shares:?}");
+    assert!(!balancer.start_slowly(BackendId(1), 90_000), "it is up");
+}
+
+#[test]
+fn weight_and_maxconn_change_at_once_and_serve_who_waits() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1), spec(0, 1)]);
+    assert_eq!(go(&mut balancer), 0);
+    for waiter in 1..=4 {
+        assert_eq!(balancer.place(wish(waiter, None)), Placement::WaitForPool(u32::from(waiter) - 1));
+    }
+    let mut order = Vec::new();
+    balancer.set_weight(BackendId(1), 3, |waiter| order.push(waiter));
+    assert_eq!((&order[..], balancer.answer(1)), (&[1][..], Some(Answer::Granted(BackendId(1)))));
+    balancer.set_maxconn(BackendId(0), 3, |waiter| order.push(waiter));
+    assert_eq!(order, [1, 2, 3]);
+    balancer.set_maxconn(BackendId(0), 1, |_| panic!("nobody gets a slot by this"));
+    balancer.release(BackendId(0), |_| panic!("still two too many"));
+    balancer.set_weight(BackendId(1), 0, |_| ());
+    balancer.release(BackendId(1), |_| panic!("it takes no new users"));
+    balancer.set_maxconn(BackendId(0), 0, |waiter| order.push(waiter));
+    assert_eq!(order, [1, 2, 3, 4]);
+}
+
 #[derive(Clone, Debug)]
 enum Event {
     Arrive { sticky: Option<u8>, avoid: Option<u8>, may_move: bool, client: u64, class: i8 },
@@ -315,7 +354,7 @@ proptest! {
     ) {
         let specs = limits.map(|(weight, maxconn, maxqueue, backup)| BackendSpec { maxqueue, backup, ..spec(weight, maxconn) });
         let algorithm = if least_conn { Algorithm::LeastConn } else { Algorithm::RoundRobin };
-        let pool = PoolSpec { algorithm, maxconn: pool.0, maxqueue: pool.1 };
+        let pool = PoolSpec { algorithm, maxconn: pool.0, maxqueue: pool.1, slowstart_ms: 0 };
         let mut balancer = Balancer::new(&[pool], specs.to_vec(), 64);
         let mut idle: VecDeque<u16> = (0..64).collect();
         let mut flying: Vec<(u16, BackendId)> = Vec::new();

@@ -59,7 +59,7 @@ pub enum Builtin {
 pub enum Id {
     Listen, ListenPool, AcceptProxy, ListenTrust,
     Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy,
-    Balance, PoolMaxconn, PoolMaxqueue, Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr,
+    Balance, PoolMaxconn, PoolMaxqueue, Slowstart, Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr,
     CookiePreserve, CookiePostonly, CookieMaxidle, CookieMaxlife, CookieDynamicKey, Stick, StickExpire, StickWait,
     Reuse, Retries, Redispatch, Forwardfor,
     Check, CheckMethod, CheckUri, CheckHost, CheckExpect,
@@ -82,7 +82,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 65] = {
+pub static KEYS: [Key; 66] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -102,8 +102,8 @@ pub static KEYS: [Key; 65] = {
         "The pool it belongs to."),
     key(Id::Weight, Backend, "weight", Number(0, 256), Text("1"),
         "Its share of the pool's requests; 0 takes no new users."),
-    key(Id::Maxconn, Backend, "maxconn", MANY, Text("0"),
-        "Requests it works on at once, the rest wait; 0 is unlimited."),
+    key(Id::Maxconn, Backend, "maxconn", Unit::Maxconn, Text("0"),
+        "Requests it works on at once, the rest wait; 0 is unlimited; `auto:4..100` finds by its response times how many it does without slowing down."),
     key(Id::Maxqueue, Backend, "maxqueue", MANY, Text("0"),
         "Requests bound to it by affinity that may wait, the rest go elsewhere; 0 is unlimited."),
     key(Id::Backup, Backend, "backup", NO_YES, Text("no"),
@@ -119,6 +119,8 @@ pub static KEYS: [Key; 65] = {
         "Requests its backends work on at once, together, the rest wait: for what they share, such as a database; 0 is unlimited."),
     key(Id::PoolMaxqueue, Pool, "maxqueue", MANY, Text("0"),
         "Requests that may wait in the pool, bound to a backend or not; beyond it 503. 0 is unlimited."),
+    key(Id::Slowstart, Pool, "slowstart", Duration, Unset("none"),
+        "A backend that came up again gets its weight and maxconn little by little over this time."),
     key(Id::Cookie, Pool, "cookie", Unit::Token, Unset("none"),
         "The affinity cookie's name; `none` is no affinity."),
     key(Id::CookieMode, Pool, "cookie.mode", Choice(&["insert", "prefix"]), Text("insert"),

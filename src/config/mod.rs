@@ -130,6 +130,8 @@ pub struct Backend {
     pub weight: u16,
     /// Requests it works on at once; 0 = unlimited.
     pub maxconn: u32,
+    /// Between which two numbers that is searched instead.
+    pub auto: Option<(u16, u16)>,
     /// Requests bound to it that may wait; 0 = unlimited.
     pub maxqueue: u32,
     /// Used only when no other backend of the pool is up.
@@ -155,6 +157,8 @@ pub struct Pool {
     pub maxconn: u32,
     /// Requests that may wait; 0 = unlimited.
     pub maxqueue: u32,
+    /// How long a backend that came up again takes to get all it may have, in milliseconds; 0 = at once.
+    pub slowstart_ms: u64,
     /// The affinity cookie.
     pub cookie: Option<Cookie>,
     /// How users are remembered without a cookie.

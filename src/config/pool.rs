@@ -22,6 +22,7 @@ impl Resolver<'_, '_> {
                 backends: members.filter_map(|(place, _)| BackendId::new(place)).collect(),
                 maxconn: number(Id::PoolMaxconn),
                 maxqueue: number(Id::PoolMaxqueue),
+                slowstart_ms: settings.number(Id::Slowstart, name).unwrap_or_default(),
                 balance: if number(Id::Balance) == 1 { Algorithm::LeastConn } else { Algorithm::RoundRobin },
                 stick_wait_ms: settings.number(Id::StickWait, name).filter(|_| cookie.is_some() || stick.is_some()),
                 cookie,

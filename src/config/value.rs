@@ -20,6 +20,8 @@ pub enum Unit {
     Number(u64, u64),
     /// A whole number in this inclusive range, which may be negative.
     Integer(i64, i64),
+    /// How many requests a backend works on at once: a number, or two between which it is searched.
+    Maxconn,
     /// One of these words; its place is the value.
     Choice(&'static [&'static str]),
     /// Where to listen.
@@ -68,6 +70,8 @@ pub(super) enum Value {
     Bad,
     Number(u64),
     Integer(i64),
+    /// `auto:MIN..MAX`.
+    Auto(u16, u16),
     Text(String),
     Address(SocketAddr),
     Server(String, u16),
@@ -94,6 +98,7 @@ impl Unit {
             Self::Integer(least, most) => return format!("a whole number from {least} to {most}"),
             Self::Choice([all @ .., last]) if !all.is_empty() => return format!("{} or {last}", all.join(", ")),
             Self::Choice(words) => return words.concat(),
+            Self::Maxconn => "a whole number from 0 to 1000000, or auto:MIN..MAX with numbers from 1 to 10000",
             Self::Listen => "address:port, such as 0.0.0.0:80 or [::]:80",
             Self::Server => "host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080",
             Self::Pool => "the name of a pool: [a-z0-9][a-z0-9_-]{0,31}",
@@ -147,7 +152,10 @@ impl Unit {
         match self {
             Self::Duration => in_range(scaled(text, &DURATIONS), 1, MAX_DURATION_MS),
             Self::Size(least, most) => in_range(scaled(text, &SIZES), least, most),
-            Self::Number(_, _) if text.starts_with("auto:") => Err("`auto:` is not supported yet"),
+            Self::Maxconn => match text.strip_prefix("auto:") {
+                Some(range) => auto(range).map(|(least, most)| Value::Auto(least, most)).ok_or(""),
+                None => in_range(scaled(text, &[("", 1)]), 0, 1_000_000),
+            },
             Self::Number(least, most) => in_range(scaled(text, &[("", 1)]), least, most),
             Self::Integer(least, most) => match text.parse::<i64>() {
                 Ok(value) if (least..=most).contains(&value) && !text.starts_with('+') => Ok(Value::Integer(value)),
@@ -192,6 +200,14 @@ fn scaled(text: &str, suffixes: &[(&str, u64)]) -> Option<u64> {
     let (number, suffix) = text.split_at(digits);
     let (_, scale) = suffixes.iter().find(|(known, _)| *known == suffix)?;
     number.parse::<u64>().ok()?.checked_mul(*scale)
+}
+
+/// `MIN..MAX`, in this order.
+fn auto(range: &str) -> Option<(u16, u16)> {
+    let bound = |text| scaled(text, &[("", 1)]).and_then(|bound| u16::try_from(bound).ok());
+    let (least, most) = range.split_once("..")?;
+    let (least, most) = (bound(least)?, bound(most)?);
+    (1 <= least && least <= most && most <= 10_000).then_some((least, most))
 }
 
 /// The shortest way to write `value` with one of these suffixes.

@@ -16,11 +16,13 @@ mod shed;
 mod slot;
 mod tunnel;
 mod usage;
+mod warm;
 
 pub use accept::accept;
 pub use idle::purge_idle;
 pub use record::{Journal, Record};
 pub use usage::Usage;
+pub use warm::warm_up;
 
 use crate::balance::{BackendSpec, Balancer, PoolSpec, Sessions, dynamic};
 use crate::config::{Backend, Config};
@@ -60,6 +62,8 @@ pub struct Proxy {
     /// The values of the affinity cookie that lead to each backend.
     cookie_values: Box<[Box<str>]>,
     date: RefCell<DateLine>,
+    /// The seat of [`warm_up`].
+    warmer: Cell<Option<u16>>,
     journal: Option<&'static dyn Journal>,
     connections: Cell<usize>,
     listener_connections: Box<[Cell<usize>]>,
@@ -96,6 +100,7 @@ impl Proxy {
             pool: backend.pool,
             weight: backend.weight,
             maxconn: backend.maxconn,
+            auto: backend.auto,
             maxqueue: backend.maxqueue,
             backup: backend.backup,
             cookie: cookie.clone(),
@@ -105,6 +110,7 @@ impl Proxy {
             algorithm: pool.balance,
             maxconn: pool.maxconn,
             maxqueue: pool.maxqueue,
+            slowstart_ms: pool.slowstart_ms,
         });
         let pools: Vec<PoolSpec> = pools.collect();
         // The standard library keys its hashers from the system's entropy.
@@ -123,6 +129,7 @@ impl Proxy {
             sessions: RefCell::new(Sessions::new(budget.sessions, secret, expires_ms)),
             cookie_values,
             date: RefCell::new(DateLine::default()),
+            warmer: Cell::new(None),
             journal,
             connections: Cell::new(0),
             listener_connections: config.listeners.iter().map(|_| Cell::new(0)).collect(),
@@ -171,6 +178,12 @@ impl Proxy {
 
     /// A backend went up or down: places anew who waits for it, or serves who waits.
     pub fn set_up(&self, id: BackendId, up: bool) {
+        if up
+            && self.balancer.borrow_mut().start_slowly(id, self.reactor.now_ms())
+            && let Some(warmer) = self.warmer.get()
+        {
+            self.reactor.wake(warmer);
+        }
         self.balancer.borrow_mut().set_up(id, up, |waiter| self.reactor.wake(waiter));
         if !up {
             self.idle.borrow_mut().close_all(id);
