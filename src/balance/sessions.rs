@@ -104,7 +104,7 @@ impl Sessions {
     fn set_of(&self, key: SessionKey) -> Option<usize> {
         let sets = self.sets.len() as u64;
         // The upper half of the product of the hash's lower half: even, whatever the number of sets.
-        let at = (key.hash & u64::from(u32::MAX)) * sets >> 32;
+        let at = ((key.hash & u64::from(u32::MAX)) * sets) >> 32;
         usize::try_from(at).ok().filter(|_| sets > 0)
     }
 

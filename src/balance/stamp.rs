@@ -123,8 +123,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const NOW_MS: u64 = CLOCK_SET_MS + 1_000_000_000;
-    const NOW: u32 = ((NOW_MS / 1000).div_ceil(STEP_S)) as u32;
+    const NOW_MS: u64 = 442_000_000 * STEP_S * 1000;
+    const NOW: u32 = 442_000_000;
     const MINUTE: u32 = 15;
 
     fn lifetime(idle_s: u64, life_s: u64) -> Lifetime {
