@@ -3,8 +3,8 @@
 //! XXH64 over the secret, the address and the port in four bytes, as sixteen hexadecimal digits. Every balancer with the
 //! same secret leads a user to the same server, whatever the servers are called there.
 
+use core::net::{IpAddr, SocketAddr};
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
 
 /// The cookie's value for a server.
 #[must_use]

@@ -6,7 +6,7 @@
 
 use super::siphash::siphash;
 use crate::limits::{BackendId, PoolId, SESSION_BYTES, SESSIONS};
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 /// Entries of a set.
 const WAYS: usize = 8;
