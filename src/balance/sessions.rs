@@ -162,6 +162,19 @@ mod tests {
     }
 
     #[test]
+    fn a_full_set_forgets_who_came_least_recently() {
+        let mut map = map(WAYS, 100_000);
+        let users: Vec<SessionKey> = (0..9).map(|user| map.key(POOL, &[user]).unwrap()).collect();
+        for (user, now_ms) in users.iter().zip((0..8).map(|at| at * 1000)) {
+            map.store(*user, BackendId(1), now_ms);
+        }
+        map.find(users[0], 9_000);
+        map.store(users[8], BackendId(1), 10_000);
+        let known: Vec<bool> = users.iter().map(|&user| map.find(user, 11_000).is_some()).collect();
+        assert_eq!(known, [true, false, true, true, true, true, true, true, true]);
+    }
+
+    #[test]
     fn another_pool_does_not_inherit() {
         let mut map = map(8, 1000);
         let (one, two) = (map.key(POOL, b"a").unwrap(), map.key(PoolId(1), b"a").unwrap());
@@ -199,14 +212,14 @@ mod tests {
     proptest! {
         /// A map of one set is a list of the eight that were used last and are not over.
         #[test]
-        fn like_a_list(steps in prop::collection::vec((0u8..14, 0u8..4, any::<bool>(), 1u64..8), 1..200)) {
-            let mut map = map(WAYS, 2000);
+        fn like_a_list(steps in prop::collection::vec((0u8..14, 0u8..4, any::<bool>(), 1u64..4), 1..200)) {
+            let mut map = map(WAYS, 4000);
             let mut model: Vec<(u8, u8, u64)> = Vec::new();
             let mut tick = 0;
             for (user, backend, stores, pause) in steps {
                 tick += pause;
                 let key = map.key(POOL, &[user]).unwrap();
-                model.retain(|&(_, _, used)| tick - used <= 20);
+                model.retain(|&(_, _, used)| tick - used <= 40);
                 let known = model.iter().position(|&(id, ..)| id == user).map(|at| model.remove(at));
                 if stores {
                     map.store(key, BackendId(backend), tick * TICK_MS);
