@@ -386,6 +386,28 @@ impl Balancer {
         self.serve_pool(pool, &mut wake);
     }
 
+    /// Who waited long enough for the backend he is bound to, which is full, takes any other from now on, in his turn: the
+    /// least loaded one that has a slot, else the first slot that becomes free. The backend he was bound to, if he was.
+    pub fn unbind(&mut self, waiter: u16, mut wake: impl FnMut(u16)) -> Option<BackendId> {
+        let Place::Backend(home) = self.waiters.place(waiter) else { return None };
+        let backend = self.backend(home);
+        let pool = backend.spec.pool;
+        // Where the pool is full instead he gains nothing, and who is served by no other must not wait for one.
+        if backend.has_slot() || self.pools[pool.index()].tier == Tier::Nobody {
+            return None;
+        }
+        let (turn, client) = (self.waiters.turn(waiter), self.waiters.client(waiter));
+        self.waiters.remove(&mut self.backends[home.index()].waiting, waiter);
+        self.waiters.insert(&mut self.pools[pool.index()].waiting, waiter, turn, client, Place::Pool(pool));
+        let avoid = self.waiters.avoids(waiter).filter(|&id| !self.is_only(id));
+        if self.pools[pool.index()].has_room()
+            && let Some(id) = self.least_conn(pool, avoid)
+        {
+            self.grant(waiter, id, &mut wake);
+        }
+        Some(home)
+    }
+
     /// Changes a backend's weight, 0..=256; at once, for who waits too.
     pub fn set_weight(&mut self, id: BackendId, weight: u16, mut wake: impl FnMut(u16)) {
         let pool = self.backend(id).spec.pool;

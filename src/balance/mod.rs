@@ -5,19 +5,29 @@
 
 mod affinity;
 mod balancer;
+#[cfg(test)]
+mod bounded_wait;
 mod clients;
+mod cookie;
+pub mod dynamic;
 mod health;
 mod knee;
 mod pace;
 mod queue;
+mod sessions;
 #[cfg(test)]
 mod simulation;
+mod siphash;
+mod stamp;
 #[cfg(test)]
 mod world;
 
 pub use affinity::Affinity;
 pub use balancer::{Answer, BackendSpec, BackendStatus, Balancer, Placement, PoolSpec, Refused, Wish};
+pub use cookie::{Answering, CookieMode, CookieRules, Deed, own_value};
 pub use health::{Health, Interval};
+pub use sessions::{SessionKey, Sessions};
+pub use stamp::{Dates, Lifetime, MAX_DATES, Stale};
 
 /// How a pool places a request that has no affinity (`pool.N.balance`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
