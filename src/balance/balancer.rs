@@ -6,7 +6,11 @@
 //! backend that just failed a request could take it only if no other could.
 
 use super::Algorithm;
+use super::choose::Choice;
+use super::hash::Hash;
 use super::queue::{List, Place, Waiters};
+use super::random::Random;
+use super::ring::Ring;
 use crate::limits::{BackendId, PoolId};
 
 /// What a backend is made from.
@@ -24,32 +28,36 @@ pub struct BackendSpec {
     pub backup: bool,
     /// The value of the affinity cookie.
     pub cookie: Box<str>,
+    /// Its name's number ([`Hash::Beelance`]), by which keys find it.
+    pub seed: u32,
     /// Whether it starts up.
     pub up: bool,
 }
 
-struct Backend {
-    spec: BackendSpec,
+pub(super) struct Backend {
+    pub(super) spec: BackendSpec,
     /// Requests in flight.
     serving: u32,
     waiting: List,
     /// Smooth round robin: how far its turn has come.
-    turn: i64,
+    pub(super) turn: i64,
     total: u64,
 }
 
-struct Pool {
-    algorithm: Algorithm,
-    members: Box<[BackendId]>,
+pub(super) struct Pool {
+    pub(super) algorithm: Algorithm,
+    pub(super) members: Box<[BackendId]>,
     waiting: List,
-    tier: Tier,
+    pub(super) tier: Tier,
     /// The place in `members` of the last choice, where the search for equals goes on.
-    last: usize,
+    pub(super) last: usize,
+    /// Empty unless keys are placed as HAProxy does.
+    pub(super) ring: Ring,
 }
 
 /// Who takes requests that are bound to none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tier {
+pub(super) enum Tier {
     /// The backends that are up, have a weight and are no backup.
     Active,
     /// The first backup that is up and has a weight.
@@ -101,45 +109,53 @@ pub enum Answer {
     Refused,
 }
 
-enum Choice {
-    Chosen(BackendId),
-    AllBusy,
-    Nobody,
-}
-
 /// Backends, pools and everybody who waits.
 pub struct Balancer {
-    backends: Box<[Backend]>,
-    pools: Box<[Pool]>,
+    pub(super) backends: Box<[Backend]>,
+    pub(super) pools: Box<[Pool]>,
     waiters: Waiters,
+    /// What each waiter's request is hashed by.
+    keys: Box<[Option<u32>]>,
     arrivals: u64,
+    pub(super) random: Random,
 }
 
 impl Balancer {
-    /// A balancer over `pools`, each with its algorithm, and `backends`; `waiters` requests can wait at once.
+    /// A balancer over `pools`, each with its algorithm, and `backends`; `waiters` requests can wait at once. `seed` is
+    /// what `random` begins with.
     #[must_use]
-    pub fn new(pools: &[Algorithm], backends: Vec<BackendSpec>, waiters: usize) -> Self {
+    pub fn new(pools: &[Algorithm], backends: Vec<BackendSpec>, waiters: usize, seed: u64) -> Self {
         let members = |pool: usize| {
             let of_pool = |(index, spec): (usize, &BackendSpec)| {
                 (spec.pool.index() == pool).then(|| BackendId::new(index)).flatten()
             };
             backends.iter().enumerate().filter_map(of_pool).collect()
         };
-        let pools = pools.iter().enumerate().map(|(index, &algorithm)| Pool {
-            algorithm,
-            members: members(index),
-            waiting: List::EMPTY,
-            tier: Tier::Nobody,
-            last: 0,
-        });
+        let ring = |algorithm, members: &[BackendId]| match algorithm {
+            Algorithm::Hash { hash: Hash::Haproxy, .. } => {
+                Ring::new(members.iter().map(|id| backends[id.index()].weight))
+            }
+            Algorithm::Hash { hash: Hash::Beelance, .. }
+            | Algorithm::RoundRobin
+            | Algorithm::LeastConn
+            | Algorithm::Random
+            | Algorithm::First => Ring::default(),
+        };
+        let pool = |(index, &algorithm): (usize, &Algorithm)| {
+            let members: Box<[BackendId]> = members(index);
+            let ring = ring(algorithm, &members);
+            Pool { algorithm, members, waiting: List::EMPTY, tier: Tier::Nobody, last: 0, ring }
+        };
         let mut balancer = Self {
-            pools: pools.collect(),
+            pools: pools.iter().enumerate().map(pool).collect(),
             backends: backends
                 .into_iter()
                 .map(|spec| Backend { spec, serving: 0, waiting: List::EMPTY, turn: 0, total: 0 })
                 .collect(),
             waiters: Waiters::new(waiters),
+            keys: vec![None; waiters].into_boxed_slice(),
             arrivals: 0,
+            random: Random::new(seed),
         };
         for pool in 0..balancer.pools.len() {
             balancer.find_tier(pool);
@@ -190,17 +206,20 @@ impl Balancer {
         up.fold((0, 0), |(active, backup), spec| if spec.backup { (active, backup + 1) } else { (active + 1, backup) })
     }
 
-    /// Finds a slot for a request, or a place to wait. `sticky` is the backend it is bound to, `avoid` one that just
-    /// failed it. `may_move` lets a request whose backend has its queue full go elsewhere.
+    /// Finds a slot for a request, or a place to wait. `key` is what it is hashed by where its pool does that, `sticky`
+    /// the backend it is bound to, `avoid` one that just failed it. `may_move` lets a request whose backend has its queue
+    /// full go elsewhere.
     pub fn place(
         &mut self,
         waiter: u16,
         pool: PoolId,
+        key: Option<u32>,
         sticky: Option<BackendId>,
         avoid: Option<BackendId>,
         may_move: bool,
     ) -> Placement {
         self.waiters.avoid(waiter, avoid);
+        self.keys[usize::from(waiter)] = key;
         if let Some(id) = sticky.filter(|&id| self.is_up(id)) {
             let backend = self.backend(id);
             if backend.has_slot() {
@@ -218,7 +237,7 @@ impl Balancer {
                 return Placement::Refused(Refused::QueueFull);
             }
         }
-        match self.choose(pool, avoid) {
+        match self.choose(pool, key, avoid) {
             Choice::Chosen(id) => {
                 self.take_slot(id);
                 Placement::Go(id)
@@ -289,7 +308,7 @@ impl Balancer {
         let mut next = self.pools[pool.index()].waiting.head();
         while let Some(waiter) = next {
             next = self.waiters.next(waiter);
-            let place = match self.choose(pool, self.waiters.avoids(waiter)) {
+            let place = match self.choose(pool, self.keys[usize::from(waiter)], self.waiters.avoids(waiter)) {
                 Choice::Chosen(id) => {
                     self.take_slot(id);
                     Place::Granted(id)
@@ -343,7 +362,7 @@ impl Balancer {
     }
 
     /// Whether no other backend of its pool takes requests that are bound to none.
-    fn is_only(&self, id: BackendId) -> bool {
+    pub(super) fn is_only(&self, id: BackendId) -> bool {
         let pool = self.backend(id).spec.pool;
         !self.members(pool).iter().any(|&other| other != id && self.takes_free(other))
     }
@@ -353,68 +372,8 @@ impl Balancer {
         self.members(pool).iter().any(|&id| self.takes_free(id) && self.backend(id).has_slot())
     }
 
-    /// Whom the algorithm takes for a request that is bound to none.
-    fn choose(&mut self, pool: PoolId, avoid: Option<BackendId>) -> Choice {
-        if self.pools[pool.index()].tier == Tier::Nobody {
-            return Choice::Nobody;
-        }
-        // One that just failed it is still better than none.
-        let avoid = avoid.filter(|&id| !self.is_only(id));
-        let chosen = match self.pools[pool.index()].algorithm {
-            Algorithm::RoundRobin => self.round_robin(pool, avoid),
-            Algorithm::LeastConn => self.least_conn(pool, avoid),
-        };
-        chosen.map_or(Choice::AllBusy, Choice::Chosen)
-    }
-
-    /// Smooth weighted round robin: everybody's turn comes nearer by his weight, the nearest goes and steps back by
-    /// the weights of all. Who has no slot free is passed over and keeps his place.
-    fn round_robin(&mut self, pool: PoolId, avoid: Option<BackendId>) -> Option<BackendId> {
-        let mut chosen: Option<BackendId> = None;
-        let mut all = 0;
-        for at in 0..self.pools[pool.index()].members.len() {
-            let id = self.pools[pool.index()].members[at];
-            if Some(id) == avoid || !self.takes_free(id) || !self.backend(id).has_slot() {
-                continue;
-            }
-            let backend = &mut self.backends[id.index()];
-            backend.turn += i64::from(backend.spec.weight);
-            all += i64::from(backend.spec.weight);
-            if chosen.is_none_or(|best| self.backend(id).turn > self.backend(best).turn) {
-                chosen = Some(id);
-            }
-        }
-        self.backends[chosen?.index()].turn -= all;
-        chosen
-    }
-
-    /// The lowest of HAProxy's key: 0 when idle, else requests in flight and queued plus one, over the weight. Among
-    /// equals, the next after the last choice.
-    fn least_conn(&mut self, pool: PoolId, avoid: Option<BackendId>) -> Option<BackendId> {
-        let members = &self.pools[pool.index()].members;
-        let last = self.pools[pool.index()].last;
-        let mut best: Option<(u64, usize)> = None;
-        for step in 1..=members.len() {
-            let at = (last + step) % members.len();
-            let id = members[at];
-            let backend = self.backend(id);
-            if Some(id) == avoid || !self.takes_free(id) || !backend.has_slot() {
-                continue;
-            }
-            let load = u64::from(backend.serving) + u64::from(backend.waiting.len());
-            let key = if load == 0 { 0 } else { (load + 1) * 4096 / u64::from(backend.spec.weight.max(1)) };
-            if best.is_none_or(|(lowest, _)| key < lowest) {
-                best = Some((key, at));
-            }
-        }
-        let (_, at) = best?;
-        let id = members[at];
-        self.pools[pool.index()].last = at;
-        Some(id)
-    }
-
     /// Whether a backend takes requests that are bound to none.
-    fn takes_free(&self, id: BackendId) -> bool {
+    pub(super) fn takes_free(&self, id: BackendId) -> bool {
         let spec = &self.backend(id).spec;
         match self.pools[spec.pool.index()].tier {
             Tier::Active => spec.up && spec.weight > 0 && !spec.backup,
@@ -446,7 +405,7 @@ impl Balancer {
         self.arrivals
     }
 
-    fn backend(&self, id: BackendId) -> &Backend {
+    pub(super) fn backend(&self, id: BackendId) -> &Backend {
         &self.backends[id.index()]
     }
 
@@ -482,7 +441,12 @@ impl Balancer {
 }
 
 impl Backend {
-    fn has_slot(&self) -> bool {
+    pub(super) fn has_slot(&self) -> bool {
         self.spec.maxconn == 0 || self.serving < self.spec.maxconn
+    }
+
+    /// Requests in flight and queued.
+    pub(super) fn load(&self) -> u64 {
+        u64::from(self.serving) + u64::from(self.waiting.len())
     }
 }

@@ -5,13 +5,21 @@
 
 mod affinity;
 mod balancer;
+mod choose;
+mod hash;
 mod health;
 mod queue;
+mod random;
+mod rendezvous;
+mod ring;
+#[cfg(test)]
+mod figures;
 #[cfg(test)]
 mod simulation;
 
 pub use affinity::Affinity;
 pub use balancer::{Answer, BackendSpec, BackendStatus, Balancer, Placement, Refused};
+pub use hash::Hash;
 pub use health::{Health, Interval};
 
 /// How a pool places a request that has no affinity (`pool.N.balance`).
@@ -22,4 +30,15 @@ pub enum Algorithm {
     RoundRobin,
     /// The fewest requests in flight and queued for the weight; an idle backend before any busy one.
     LeastConn,
+    /// Two drawn by weight, the less loaded of them.
+    Random,
+    /// The first in the file that has a slot free.
+    First,
+    /// By a key of the request; in turn for those without one.
+    Hash {
+        /// Where keys lie.
+        hash: Hash,
+        /// Percent of the average load for its weight that keys may bring a backend; 0 = as much as comes.
+        factor: u32,
+    },
 }

@@ -9,17 +9,20 @@ use std::collections::{BTreeMap, VecDeque};
 const POOL: PoolId = PoolId(0);
 
 fn spec(weight: u16, maxconn: u32) -> BackendSpec {
-    BackendSpec { pool: POOL, weight, maxconn, maxqueue: 0, backup: false, cookie: "".into(), up: true }
+    BackendSpec { pool: POOL, weight, maxconn, maxqueue: 0, backup: false, cookie: "".into(), seed: 0, up: true }
 }
 
 fn balancer(algorithm: Algorithm, backends: Vec<BackendSpec>) -> Balancer {
     let backends = backends.into_iter().enumerate();
-    let named = backends.map(|(index, spec)| BackendSpec { cookie: format!("b{index}").into(), ..spec });
-    Balancer::new(&[algorithm], named.collect(), 64)
+    let named = backends.map(|(index, spec)| {
+        let name = format!("b{index}");
+        BackendSpec { seed: Hash::Beelance.of(&[name.as_bytes()]), cookie: name.into(), ..spec }
+    });
+    Balancer::new(&[algorithm], named.collect(), 64, 1)
 }
 
 fn go(balancer: &mut Balancer) -> u8 {
-    match balancer.place(0, POOL, None, None, true) {
+    match balancer.place(0, POOL, None, None, None, true) {
         Placement::Go(id) => id.0,
         other => panic!("{other:?}"),
     }
@@ -56,7 +59,7 @@ fn a_backup_serves_only_when_nobody_else_does() {
     balancer.set_up(BackendId(1), false, |_| ());
     assert_eq!(go(&mut balancer), 2);
     balancer.set_up(BackendId(2), false, |_| ());
-    assert_eq!(balancer.place(0, POOL, None, None, true), Placement::Refused(Refused::NoBackend));
+    assert_eq!(balancer.place(0, POOL, None, None, None, true), Placement::Refused(Refused::NoBackend));
     balancer.set_up(BackendId(0), true, |_| ());
     assert_eq!(go(&mut balancer), 0);
 }
@@ -69,7 +72,7 @@ fn affinity_finds_the_backend_of_a_cookie() {
     assert_eq!(of(&balancer, Some(b"x")), Affinity::Invalid);
     assert_eq!(of(&balancer, Some(b"b1")), Affinity::Valid(BackendId(1)));
     assert_eq!(
-        balancer.place(0, POOL, Some(BackendId(1)), None, true),
+        balancer.place(0, POOL, None, Some(BackendId(1)), None, true),
         Placement::Go(BackendId(1)),
         "weight 0 keeps its users"
     );
@@ -82,10 +85,10 @@ fn a_full_backend_queues_its_own_and_the_older_head_is_served_first() {
     let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1), spec(1, 1)]);
     let (one, two) = (Some(BackendId(0)), Some(BackendId(1)));
     assert_eq!((go(&mut balancer), go(&mut balancer)), (0, 1));
-    assert_eq!(balancer.place(1, POOL, one, None, true), Placement::WaitForBackend(BackendId(0), 0));
-    assert_eq!(balancer.place(2, POOL, None, None, true), Placement::WaitForPool(0));
-    assert_eq!(balancer.place(3, POOL, two, None, true), Placement::WaitForBackend(BackendId(1), 0));
-    assert_eq!(balancer.place(4, POOL, None, None, true), Placement::WaitForPool(1));
+    assert_eq!(balancer.place(1, POOL, None, one, None, true), Placement::WaitForBackend(BackendId(0), 0));
+    assert_eq!(balancer.place(2, POOL, None, None, None, true), Placement::WaitForPool(0));
+    assert_eq!(balancer.place(3, POOL, None, two, None, true), Placement::WaitForBackend(BackendId(1), 0));
+    assert_eq!(balancer.place(4, POOL, None, None, None, true), Placement::WaitForPool(1));
     let mut order = Vec::new();
     balancer.release(BackendId(1), |waiter| order.push(waiter));
     balancer.release(BackendId(1), |waiter| order.push(waiter));
@@ -94,7 +97,7 @@ fn a_full_backend_queues_its_own_and_the_older_head_is_served_first() {
     assert_eq!(balancer.answer(2), Some(Answer::Granted(BackendId(1))));
     assert_eq!(balancer.answer(2), None);
     // A slot granted to a client that left goes to the next.
-    assert_eq!(balancer.place(5, POOL, one, None, true), Placement::WaitForBackend(BackendId(0), 1));
+    assert_eq!(balancer.place(5, POOL, None, one, None, true), Placement::WaitForBackend(BackendId(0), 1));
     balancer.release(BackendId(0), |waiter| order.push(waiter));
     balancer.leave(1, |waiter| order.push(waiter));
     assert_eq!(order, [2, 3, 4, 1, 5]);
@@ -106,18 +109,18 @@ fn a_full_queue_sends_elsewhere_or_refuses() {
     let full = BackendSpec { maxqueue: 1, ..spec(1, 1) };
     let mut balancer = balancer(Algorithm::RoundRobin, vec![full, spec(1, 1)]);
     let sticky = Some(BackendId(0));
-    assert_eq!(balancer.place(1, POOL, sticky, None, true), Placement::Go(BackendId(0)));
-    assert_eq!(balancer.place(2, POOL, sticky, None, true), Placement::WaitForBackend(BackendId(0), 0));
-    assert_eq!(balancer.place(3, POOL, sticky, None, false), Placement::Refused(Refused::QueueFull));
-    assert_eq!(balancer.place(3, POOL, sticky, None, true), Placement::Go(BackendId(1)));
+    assert_eq!(balancer.place(1, POOL, None, sticky, None, true), Placement::Go(BackendId(0)));
+    assert_eq!(balancer.place(2, POOL, None, sticky, None, true), Placement::WaitForBackend(BackendId(0), 0));
+    assert_eq!(balancer.place(3, POOL, None, sticky, None, false), Placement::Refused(Refused::QueueFull));
+    assert_eq!(balancer.place(3, POOL, None, sticky, None, true), Placement::Go(BackendId(1)));
 }
 
 #[test]
 fn who_is_bound_to_a_backend_that_dies_goes_elsewhere_in_his_turn() {
     let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1), spec(1, 1)]);
     assert_eq!((go(&mut balancer), go(&mut balancer)), (0, 1));
-    balancer.place(1, POOL, Some(BackendId(0)), None, true);
-    balancer.place(2, POOL, None, None, true);
+    balancer.place(1, POOL, None, Some(BackendId(0)), None, true);
+    balancer.place(2, POOL, None, None, None, true);
     let mut order = Vec::new();
     balancer.set_up(BackendId(0), false, |waiter| order.push(waiter));
     balancer.release(BackendId(1), |waiter| order.push(waiter));
@@ -133,21 +136,21 @@ fn a_backend_that_refused_a_request_does_not_get_it_again_from_the_queue() {
     assert_eq!((go(&mut balancer), go(&mut balancer)), (0, 1));
     // The first backend refused the first request; its slot is free, and still the request waits for the other.
     balancer.release(BackendId(0), |_| ());
-    assert_eq!(balancer.place(1, POOL, None, Some(BackendId(0)), true), Placement::WaitForPool(0));
+    assert_eq!(balancer.place(1, POOL, None, None, Some(BackendId(0)), true), Placement::WaitForPool(0));
     balancer.check_invariants();
-    assert_eq!(balancer.place(2, POOL, None, None, true), Placement::Go(BackendId(0)));
+    assert_eq!(balancer.place(2, POOL, None, None, None, true), Placement::Go(BackendId(0)));
     balancer.release(BackendId(0), |_| panic!("taken back"));
     balancer.release(BackendId(1), |waiter| assert_eq!(waiter, 1));
     assert_eq!(balancer.answer(1), Some(Answer::Granted(BackendId(1))));
     // When no other is left, it is better than none.
-    assert_eq!(balancer.place(1, POOL, None, Some(BackendId(0)), true), Placement::WaitForPool(0));
+    assert_eq!(balancer.place(1, POOL, None, None, Some(BackendId(0)), true), Placement::WaitForPool(0));
     balancer.set_up(BackendId(1), false, |waiter| assert_eq!(waiter, 1));
     assert_eq!(balancer.answer(1), Some(Answer::Granted(BackendId(0))));
 }
 
 #[derive(Clone, Debug)]
 enum Event {
-    Arrive { sticky: Option<u8>, avoid: Option<u8>, may_move: bool },
+    Arrive { key: Option<u32>, sticky: Option<u8>, avoid: Option<u8>, may_move: bool },
     Finish(usize),
     Leave(usize),
     Up(u8),
@@ -157,8 +160,8 @@ enum Event {
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let backend = 0u8..4;
     let event = prop_oneof![
-        6 => (prop::option::of(backend.clone()), prop::option::of(backend.clone()), any::<bool>())
-            .prop_map(|(sticky, avoid, may_move)| Event::Arrive { sticky, avoid, may_move }),
+        6 => (any::<Option<u32>>(), prop::option::of(backend.clone()), prop::option::of(backend.clone()), any::<bool>())
+            .prop_map(|(key, sticky, avoid, may_move)| Event::Arrive { key, sticky, avoid, may_move }),
         5 => any::<prop::sample::Index>().prop_map(|index| Event::Finish(index.index(1000))),
         2 => any::<prop::sample::Index>().prop_map(|index| Event::Leave(index.index(1000))),
         1 => backend.clone().prop_map(Event::Up),
@@ -167,16 +170,27 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event, 1..300)
 }
 
+fn algorithms() -> impl Strategy<Value = Algorithm> {
+    let hash = prop::sample::select(vec![Hash::Beelance, Hash::Haproxy]);
+    prop_oneof![
+        Just(Algorithm::RoundRobin),
+        Just(Algorithm::LeastConn),
+        Just(Algorithm::Random),
+        Just(Algorithm::First),
+        (hash, prop::sample::select(vec![0, 101, 140, 10_000]))
+            .prop_map(|(hash, factor)| Algorithm::Hash { hash, factor }),
+    ]
+}
+
 proptest! {
     /// Whatever happens: a queue never holds while an eligible slot is free, nobody has more in flight than his
     /// maxconn, every slot is given back once, and everybody gets exactly one answer.
     #[test]
     fn never_a_free_slot_beside_a_queue(
-        events in events(), least_conn: bool,
+        events in events(), algorithm in algorithms(),
         limits in prop::array::uniform4((0u16..4, 0u32..4, 0u32..3, any::<bool>())),
     ) {
         let specs = limits.map(|(weight, maxconn, maxqueue, backup)| BackendSpec { maxqueue, backup, ..spec(weight, maxconn) });
-        let algorithm = if least_conn { Algorithm::LeastConn } else { Algorithm::RoundRobin };
         let mut balancer = balancer(algorithm, specs.to_vec());
         let mut idle: VecDeque<u16> = (0..64).collect();
         let mut flying: Vec<(u16, BackendId)> = Vec::new();
@@ -184,9 +198,9 @@ proptest! {
         for event in events {
             let mut woken = Vec::new();
             match event {
-                Event::Arrive { sticky, avoid, may_move } => {
+                Event::Arrive { key, sticky, avoid, may_move } => {
                     let Some(waiter) = idle.pop_front() else { continue };
-                    match balancer.place(waiter, POOL, sticky.map(BackendId), avoid.map(BackendId), may_move) {
+                    match balancer.place(waiter, POOL, key, sticky.map(BackendId), avoid.map(BackendId), may_move) {
                         Placement::Go(id) => flying.push((waiter, id)),
                         Placement::WaitForBackend(..) | Placement::WaitForPool(_) => { waiting.insert(waiter, ()); }
                         Placement::Refused(_) => idle.push_back(waiter),

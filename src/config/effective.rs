@@ -8,7 +8,8 @@
 use super::keys::{Id, KEYS, Kind};
 use super::value::{duration_text, size_text};
 use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse};
-use crate::balance::Algorithm;
+use crate::balance::{Algorithm, Hash};
+use crate::http::key::Key;
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::http::route::Route;
 use std::fmt::Display;
@@ -83,10 +84,9 @@ fn process(id: Id, config: &Config) -> Option<String> {
 fn of_pool(id: Id, pool: &Pool) -> Option<String> {
     let cookie = pool.cookie.as_ref();
     Some(match id {
-        Id::Balance => match pool.balance {
-            Algorithm::RoundRobin => "roundrobin".to_owned(),
-            Algorithm::LeastConn => "leastconn".to_owned(),
-        },
+        Id::Balance | Id::BalanceUriDepth | Id::BalanceUriWhole | Id::Hash | Id::HashFactor => {
+            return balance(id, pool);
+        }
         Id::Cookie => cookie.map_or_else(none, |cookie| cookie.name.clone()),
         Id::CookieMode => cookie.map(|_| "insert".to_owned())?,
         Id::CookieHttponly => yes(attributes(cookie?).0),
@@ -103,6 +103,38 @@ fn of_pool(id: Id, pool: &Pool) -> Option<String> {
         Id::Check if pool.check.is_none() => none(),
         _ => return of_check(id, pool.check.as_ref()?),
     })
+}
+
+fn balance(id: Id, pool: &Pool) -> Option<String> {
+    let hashing = match pool.balance {
+        Algorithm::Hash { hash, factor } => Some((hash, factor)),
+        Algorithm::RoundRobin | Algorithm::LeastConn | Algorithm::Random | Algorithm::First => None,
+    };
+    let uri = match pool.key {
+        Some(Key::Uri { depth, whole }) => Some((depth, whole)),
+        Some(Key::Source | Key::Header(_) | Key::Cookie(_) | Key::UrlParam(_)) | None => None,
+    };
+    match id {
+        Id::Balance => Some(match (&pool.balance, &pool.key) {
+            (Algorithm::RoundRobin, _) | (Algorithm::Hash { .. }, None) => "roundrobin".to_owned(),
+            (Algorithm::LeastConn, _) => "leastconn".to_owned(),
+            (Algorithm::Random, _) => "random".to_owned(),
+            (Algorithm::First, _) => "first".to_owned(),
+            (Algorithm::Hash { .. }, Some(Key::Source)) => "source".to_owned(),
+            (Algorithm::Hash { .. }, Some(Key::Uri { .. })) => "uri".to_owned(),
+            (Algorithm::Hash { .. }, Some(Key::Header(name))) => format!("hdr:{name}"),
+            (Algorithm::Hash { .. }, Some(Key::Cookie(name))) => format!("cookie:{name}"),
+            (Algorithm::Hash { .. }, Some(Key::UrlParam(name))) => format!("url_param:{name}"),
+        }),
+        Id::BalanceUriDepth => uri.map(|(depth, _)| depth.map_or_else(none, |depth| depth.to_string())),
+        Id::BalanceUriWhole => uri.map(|(_, whole)| yes(whole)),
+        Id::Hash => hashing.map(|(hash, _)| match hash {
+            Hash::Beelance => "beelance".to_owned(),
+            Hash::Haproxy => "haproxy".to_owned(),
+        }),
+        Id::HashFactor => hashing.map(|(_, factor)| factor.to_string()),
+        _ => None,
+    }
 }
 
 /// `; path=/` taken apart again: HttpOnly, Secure, the rest.

@@ -25,6 +25,7 @@ pub use effective::effective;
 pub use error::Errors;
 
 use crate::balance::Algorithm;
+use crate::http::key::Key;
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::http::route::{Cidr, Route};
 use crate::limits::{BackendId, Budget, Machine, PoolId};
@@ -147,6 +148,8 @@ pub struct Pool {
     pub backends: Vec<BackendId>,
     /// How a request without affinity is placed.
     pub balance: Algorithm,
+    /// What its placement is hashed by.
+    pub key: Option<Key>,
     /// The affinity cookie.
     pub cookie: Option<Cookie>,
     /// When a request may go on a backend connection that served another one before.

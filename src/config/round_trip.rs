@@ -13,7 +13,7 @@ fn reread(config: &Config) -> Config {
 
 /// A file in which every key has a value that is not its default.
 const EVERYTHING: &str = "listen.web = [::]:80\nlisten.web.pool = p\nlisten.web.accept-proxy = yes\nlisten.web.trust = 10.0.0.0/8, ::1\nbackend.a = [2001:db8::1]:80\nbackend.a.pool = p\nbackend.a.weight = 0\n\
-    backend.a.maxconn = 3\nbackend.a.maxqueue = 4\nbackend.a.backup = yes\nbackend.a.cookie = x\nbackend.a.send-proxy = v2\npool.p.balance = leastconn\npool.p.cookie = S\n\
+    backend.a.maxconn = 3\nbackend.a.maxqueue = 4\nbackend.a.backup = yes\nbackend.a.cookie = x\nbackend.a.send-proxy = v2\npool.p.balance = uri\npool.p.balance.uri.depth = 2\npool.p.balance.uri.whole = yes\npool.p.hash = haproxy\npool.p.hash-balance-factor = 125\npool.p.cookie = S\n\
     pool.p.cookie.mode = insert\npool.p.cookie.httponly = yes\npool.p.cookie.secure = yes\npool.p.cookie.attr = SameSite=Lax;Max-Age=3\n\
     pool.p.reuse = never\npool.p.retries = 0\npool.p.redispatch = no\npool.p.forwardfor = no\npool.p.check = http\npool.p.check.method = HEAD\n\
     pool.p.check.uri = /h\npool.p.check.host = h\npool.p.check.expect = string: a, b\npool.p.check.inter = 90s\npool.p.check.fastinter = 1s\n\
@@ -65,6 +65,12 @@ fn line() -> impl Strategy<Value = String> {
         "tcp",
         "http",
         "leastconn",
+        "first",
+        "random",
+        "uri",
+        "hdr:X-User",
+        "haproxy",
+        "150",
         "always",
         "default",
         "a",

@@ -5,6 +5,7 @@
 use super::keys::{Id, Kind};
 use super::resolve::Resolver;
 use super::{Check, CheckKind, Listener, Pool};
+use crate::http::key::Key;
 use crate::http::route::Route;
 use crate::limits::PoolId;
 
@@ -40,6 +41,10 @@ impl Resolver<'_, '_> {
             let Some(pool) = pools.iter().find(|pool| pool.name == setting.name) else { continue };
             let http = matches!(pool.check, Some(Check { kind: CheckKind::Http { .. }, .. }));
             let needs = match setting.id {
+                Id::BalanceUriDepth | Id::BalanceUriWhole if !matches!(pool.key, Some(Key::Uri { .. })) => {
+                    "balance = uri"
+                }
+                Id::Hash | Id::HashFactor if pool.key.is_none() => "balance` by a key, such as `uri",
                 Id::CookieMode | Id::CookieHttponly | Id::CookieSecure | Id::CookieAttr if pool.cookie.is_none() => {
                     "cookie"
                 }

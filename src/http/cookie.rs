@@ -54,6 +54,14 @@ pub fn take<'b>(
     Ok(found)
 }
 
+/// The value of the first cookie called `name`, which stays where it is.
+#[must_use]
+pub fn find<'b>(fields: &[Header<'b>], name: &str) -> Option<&'b [u8]> {
+    let cookies = fields.iter().filter(|field| Known::of(field.name) == Some(Known::Cookie));
+    let mut pairs = cookies.flat_map(|field| field.value.split(|&byte| byte == b';'));
+    pairs.find_map(|pair| value_of(pair.trim_ascii(), name))
+}
+
 /// Where the pair behind the separator at `end` begins.
 fn next_pair(value: &[u8], end: usize) -> usize {
     let rest = value.get(end + 1..).unwrap_or(&[]);

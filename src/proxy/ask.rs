@@ -4,10 +4,12 @@ use super::Proxy;
 use super::connection::Connection;
 use super::exchange::Exchange;
 use super::flow::Broken;
-use crate::balance::Affinity;
+use crate::balance::{Affinity, Algorithm};
+use crate::config::Pool;
 use crate::fault::Fault;
 use crate::http::body::Framing;
 use crate::http::fields::{Cuts, Known};
+use crate::http::key::Key;
 use crate::http::request::{self, Method, Refusal, RequestHead, Version};
 use crate::http::route::Facts;
 use crate::http::{cookie, fields};
@@ -21,6 +23,8 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) struct Ask {
     /// The pool that serves it.
     pub pool: PoolId,
+    /// What it is hashed by, where its pool does that and it has it.
+    pub key: Option<u32>,
     /// Where its affinity cookie leads.
     pub affinity: Affinity,
     /// What its method means.
@@ -76,6 +80,7 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
     let answer = (parsed.max_forwards == Some(0)).then_some(if parsed.method == "TRACE" { 405 } else { 200 });
     let ask = Ask {
         pool: pool_id,
+        key: key(pool, &parsed, client.ip()),
         affinity,
         method: parsed.kind,
         version: parsed.version,
@@ -150,6 +155,18 @@ fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source
         Facts { method: head.method.as_bytes(), host: head.host, path: head.path, headers: head.fields, source };
     let matching = config.routes.iter().find(|(route, _)| route.matches(&facts));
     matching.map_or(config.listeners[listener.index()].pool, |&(_, pool)| pool)
+}
+
+/// The number of what the pool hashes requests by.
+fn key(pool: &Pool, head: &RequestHead<'_, '_>, source: IpAddr) -> Option<u32> {
+    let Algorithm::Hash { hash, .. } = pool.balance else { return None };
+    match (pool.key.as_ref()?, source) {
+        (Key::Source, IpAddr::V4(address)) => Some(hash.of_address(&address.octets())),
+        (Key::Source, IpAddr::V6(address)) => Some(hash.of_address(&address.octets())),
+        (key @ (Key::Uri { .. } | Key::Header(_) | Key::Cookie(_) | Key::UrlParam(_)), _) => {
+            key.of(head).map(|pieces| hash.of(&pieces))
+        }
+    }
 }
 
 /// X-Forwarded-For, a line of its own behind any that are there.

@@ -21,7 +21,7 @@ pub use idle::purge_idle;
 pub use record::{Journal, Record};
 pub use usage::Usage;
 
-use crate::balance::{BackendSpec, Balancer};
+use crate::balance::{BackendSpec, Balancer, Hash};
 use crate::config::Config;
 use crate::http::date::DateLine;
 use crate::limits::{BackendId, ListenerId, PoolId};
@@ -83,6 +83,7 @@ impl Proxy {
             maxqueue: backend.maxqueue,
             backup: backend.backup,
             cookie: backend.cookie.as_str().into(),
+            seed: Hash::Beelance.of(&[backend.name.as_bytes()]),
             up: address.is_some(),
         });
         let algorithms: Vec<_> = config.pools.iter().map(|pool| pool.balance).collect();
@@ -93,10 +94,13 @@ impl Proxy {
                 format!("Set-Cookie: {name}={}{attributes}\r\nCache-Control: private\r\n", backend.cookie).into()
             })
         };
+        let seats = budget.connections + SPARE_SEATS;
+        // The standard library seeds its hashers from the system's entropy.
+        let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
         Self {
             config,
             reactor: event_loop.reactor,
-            balancer: RefCell::new(Balancer::new(&algorithms, specs.collect(), budget.connections + SPARE_SEATS)),
+            balancer: RefCell::new(Balancer::new(&algorithms, specs.collect(), seats, seed)),
             event_loop,
             buffers: Box::leak(Box::new(Buffers::new(budget.small_buffers, budget.large_buffers, event_loop.reactor))),
             idle: RefCell::new(Idle::new(event_loop.reactor, config.backends.len(), budget.connections)),

@@ -122,7 +122,7 @@ impl Connection {
         let proxy = self.proxy;
         let waiter = self.seat.index();
         let may_move = proxy.config.pools[ask.pool.index()].redispatch;
-        let placement = proxy.balancer.borrow_mut().place(waiter, ask.pool, sticky, avoid, may_move);
+        let placement = proxy.balancer.borrow_mut().place(waiter, ask.pool, ask.key, sticky, avoid, may_move);
         exchange.record.phase = Phase::Queue;
         let backend = match placement {
             Placement::Go(id) => id,

@@ -8,6 +8,7 @@ pub mod access;
 pub mod backend;
 pub mod beside;
 pub mod client;
+pub mod haproxy;
 pub mod lane;
 pub mod memory;
 pub mod mob;
