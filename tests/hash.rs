@@ -141,3 +141,163 @@ fn places_stay_as_haproxys_when_a_server_is_down_or_a_backup() {
     assert_eq!(here, answers(haproxy.address, &asks));
     assert_eq!(here.iter().collect::<BTreeSet<_>>().len(), 2);
 }
+
+/// Each way to ask, with a key and without one: the pool's line, requests of the n-th key, requests without a key.
+fn keyed() -> Vec<(&'static str, fn(usize) -> Ask, Vec<Ask>)> {
+    let no_value = ["/", "/?user", "/?user=", "/?users=1"].map(|target| ask(target, "")).to_vec();
+    let no_header = vec![ask("/", ""), ask("/", "X-User:"), ask("/", "X-User: ,b"), ask("/", "X-Users: b")];
+    let no_cookie = vec![ask("/", ""), ask("/", "Cookie: U="), ask("/", "Cookie: UU=1; u=2"), ask("/", "Cookie: a=b")];
+    vec![
+        ("uri", |number| ask(&format!("/obj/{number}?any=thing"), ""), vec![]),
+        ("hdr:X-User", |number| ask("/", &format!("x-user: {number}, more")), no_header),
+        ("cookie:U", |number| ask("/", &format!("Cookie: a=b; U={number}")), no_cookie),
+        ("url_param:user", |number| ask(&format!("/?a=b&user={number}"), ""), no_value),
+    ]
+}
+
+#[test]
+fn a_key_keeps_its_server_and_what_has_none_goes_round() {
+    for (balance, of, without) in keyed() {
+        let backends = four();
+        let beelance = Beelance::before(&backends.each_ref(), &format!("pool.default.balance = {balance}\n"));
+        let asks: Vec<Ask> = (0..40).map(of).collect();
+        let first = answers(beelance.web(), &asks);
+        assert_eq!(first, answers(beelance.web(), &asks), "{balance}");
+        assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 4, "{balance}: {first:?}");
+        let round = answers(beelance.web(), &without);
+        assert_eq!(round.iter().collect::<BTreeSet<_>>().len(), without.len(), "{balance}: {round:?}");
+    }
+}
+
+#[test]
+fn a_source_keeps_its_server() {
+    let backends = four();
+    let beelance = Beelance::before(&backends.each_ref(), "pool.default.balance = source\n");
+    let sources = sources(40);
+    let first = from_each(beelance.web(), &sources);
+    assert_eq!(first, from_each(beelance.web(), &sources));
+    assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 4, "{first:?}");
+}
+
+#[test]
+fn depth_and_whole_say_what_of_the_uri_counts() {
+    let backends = four();
+    let servers = |more: &str, target: &dyn Fn(usize) -> String| {
+        let beelance = Beelance::before(&backends.each_ref(), &format!("pool.default.balance = uri\n{more}"));
+        let asks: Vec<Ask> = (0..30).map(|number| ask(&target(number), "")).collect();
+        answers(beelance.web(), &asks).iter().collect::<BTreeSet<_>>().len()
+    };
+    assert_eq!(servers("", &|number| format!("/a?{number}")), 1);
+    assert_eq!(servers("pool.default.balance.uri.whole = yes\n", &|number| format!("/a?{number}")), 4);
+    assert_eq!(servers("pool.default.balance.uri.depth = 2\n", &|number| format!("/a/b/{number}/c")), 1);
+    assert_eq!(servers("pool.default.balance.uri.depth = 3\n", &|number| format!("/a/b/{number}/c")), 4);
+}
+
+#[test]
+fn a_cookie_of_affinity_comes_before_the_key() {
+    let backends = four();
+    let more = "pool.default.balance = uri\npool.default.cookie = SRV\n";
+    let beelance = Beelance::before(&backends.each_ref(), more);
+    let asks: Vec<Ask> = (0..20).map(|number| ask(&format!("/{number}"), "Cookie: SRV=s2")).collect();
+    assert!(answers(beelance.web(), &asks).iter().all(|name| name == "two"));
+}
+
+#[test]
+fn shuffled_files_place_alike() {
+    let backends = four();
+    let lines = |order: [usize; 4]| -> String {
+        let line = |at: usize| format!("backend.{} = {}\n", NAMES[at], backends[at].address());
+        order.map(line).concat()
+    };
+    let head = "listen.web = 127.0.0.1:0\npool.default.balance = uri\n";
+    let one = Beelance::start(&format!("{head}{}", lines([0, 1, 2, 3])));
+    let other = Beelance::start(&format!("{head}{}", lines([2, 0, 3, 1])));
+    let asks: Vec<Ask> = (0..60).map(|number| ask(&format!("/{number}"), "")).collect();
+    assert_eq!(answers(one.web(), &asks), answers(other.web(), &asks));
+}
+
+#[test]
+fn only_the_keys_of_a_server_that_is_gone_move() {
+    for hash in ["beelance", "haproxy"] {
+        let mut backends = four();
+        let more = format!("pool.default.balance = uri\npool.default.hash = {hash}\ntimeout.connect = 100ms\n");
+        let beelance = Beelance::before(&backends.each_ref(), &more);
+        let asks: Vec<Ask> = (0..40).map(|number| ask(&format!("/obj/{number}"), "")).collect();
+        let before = answers(beelance.web(), &asks);
+        backends[2].stop();
+        let after = answers(beelance.web(), &asks);
+        for (before, after) in before.iter().zip(&after) {
+            assert!(if before == "three" { after != "three" } else { before == after }, "{hash}: {before} to {after}");
+        }
+        assert!(before.iter().any(|name| name == "three"), "{hash}");
+    }
+}
+
+/// So many requests for one key at once, each seen by a server before the next; how many each server has then.
+fn crowd(beelance: &Beelance, backends: &[Backend], count: usize) -> (Vec<Client>, Vec<usize>) {
+    backends.iter().for_each(Backend::hold);
+    let clients = (1..=count).map(|number| {
+        let mut client = beelance.connect();
+        client.ask("GET", "/hot", "");
+        let seen = || backends.iter().map(Backend::count).sum::<usize>() >= number;
+        common::eventually("the request comes to a server", || seen().then_some(()));
+        client
+    });
+    let clients = clients.collect();
+    let mut loads: Vec<usize> = backends.iter().map(Backend::in_flight).collect();
+    loads.sort_unstable();
+    (clients, loads)
+}
+
+#[test]
+fn a_crowd_for_one_key_spills_at_the_bound() {
+    // With so many in flight and this percentage, a server's load ends at so much: the last is placed when it is still
+    // below 8 * factor / 4.
+    for (more, loads) in [
+        ("", [0, 2, 3, 3]),
+        ("pool.default.hash-balance-factor = 101\n", [1, 2, 2, 3]),
+        ("pool.default.hash-balance-factor = 400\n", [0, 0, 0, 8]),
+        ("pool.default.hash-balance-factor = 0\n", [0, 0, 0, 8]),
+        ("pool.default.hash = haproxy\n", [0, 0, 0, 8]),
+        ("pool.default.hash = haproxy\npool.default.hash-balance-factor = 140\n", [0, 2, 3, 3]),
+    ] {
+        let backends = four();
+        let beelance = Beelance::before(&backends.each_ref(), &format!("pool.default.balance = uri\n{more}"));
+        let (mut clients, got) = crowd(&beelance, &backends, 8);
+        assert_eq!(got, loads, "{more}");
+        backends.iter().for_each(Backend::open);
+        assert!(clients.iter_mut().all(|client| client.response().status == 200));
+    }
+}
+
+#[test]
+fn a_full_server_passes_its_keys_on_and_full_ones_make_them_wait() {
+    for hash in ["beelance", "haproxy"] {
+        let backends = four();
+        let more = format!(
+            "pool.default.balance = uri\npool.default.hash = {hash}\npool.default.hash-balance-factor = 0\nbackend.*.maxconn = 2\n"
+        );
+        let beelance = Beelance::before(&backends.each_ref(), &more);
+        let (mut clients, loads) = crowd(&beelance, &backends, 8);
+        assert_eq!(loads, [2, 2, 2, 2], "{hash}");
+        let mut late = beelance.connect();
+        late.ask("GET", "/hot", "");
+        // Whoever has a slot first takes it, be it the key's own server or not.
+        for client in &mut clients[..2] {
+            assert!(client.is_silent());
+        }
+        backends[3].release(1);
+        assert_eq!(late_server(&backends, 9), "four", "{hash}");
+        backends.iter().for_each(Backend::open);
+        assert_eq!(late.response().text(), "four", "{hash}");
+        assert!(clients.iter_mut().all(|client| client.response().status == 200));
+    }
+}
+
+/// The name of the server that has three requests when there are so many altogether.
+fn late_server(backends: &[Backend], count: usize) -> &'static str {
+    common::eventually("the last request comes to a server", || {
+        (backends.iter().map(Backend::count).sum::<usize>() == count).then_some(())
+    });
+    NAMES[backends.iter().position(|backend| backend.count() == 3).unwrap()]
+}
