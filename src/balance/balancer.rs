@@ -374,12 +374,8 @@ impl Balancer {
 
     /// Whether a backend takes requests that are bound to none.
     pub(super) fn takes_free(&self, id: BackendId) -> bool {
-        let spec = &self.backend(id).spec;
-        match self.pools[spec.pool.index()].tier {
-            Tier::Active => spec.up && spec.weight > 0 && !spec.backup,
-            Tier::Backup(backup) => id == backup,
-            Tier::Nobody => false,
-        }
+        let backend = self.backend(id);
+        self.pools[backend.spec.pool.index()].tier.takes(id, backend)
     }
 
     fn find_tier(&mut self, pool: usize) {
@@ -436,6 +432,18 @@ impl Balancer {
             assert!(!(waits && spec.up && backend.has_slot()), "{id:?} has a slot free and somebody waits for it");
             assert!(spec.up || backend.waiting.len() == 0, "{id:?} is down and somebody waits for it");
             assert!(pool.waiting.len() == 0 || pool.tier != Tier::Nobody, "somebody waits and nobody is up");
+        }
+    }
+}
+
+impl Tier {
+    /// Whether a backend of the pool is among them.
+    pub(super) fn takes(self, id: BackendId, backend: &Backend) -> bool {
+        let spec = &backend.spec;
+        match self {
+            Self::Active => spec.up && spec.weight > 0 && !spec.backup,
+            Self::Backup(backup) => id == backup,
+            Self::Nobody => false,
         }
     }
 }

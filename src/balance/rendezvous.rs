@@ -5,38 +5,42 @@
 //! have the key the next best has it. Nothing is kept but a number for each name.
 
 use super::hash::mix;
-use std::cmp::Ordering;
 
 /// What one backend draws for a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Draw {
     number: u32,
     weight: u16,
     /// Tells apart two that draw the same.
     seed: u32,
+    /// Once somebody of another weight made it matter.
+    cost: Option<u64>,
 }
 
 impl Draw {
     /// The draw of the backend whose name hashes to `seed`.
     pub(super) fn of(key: u32, seed: u32, weight: u16) -> Self {
-        Self { number: mix(key ^ seed), weight, seed }
+        Self { number: mix(key ^ seed), weight, seed, cost: None }
     }
 
     /// Whether this one has the key rather than `other`.
-    pub(super) fn beats(&self, other: &Self) -> bool {
+    pub(super) fn beats(&mut self, other: &mut Self) -> bool {
         // For the same weight the lower cost is the higher number.
-        let by_cost = match self.weight == other.weight {
-            true => Ordering::Equal,
-            false => self.cost().cmp(&other.cost()),
-        };
-        by_cost.then(other.number.cmp(&self.number)).then(self.seed.cmp(&other.seed)).is_lt()
+        if self.weight != other.weight {
+            let (own, others) = (self.cost(), other.cost());
+            if own != others {
+                return own < others;
+            }
+        }
+        (self.number, other.seed) > (other.number, self.seed)
     }
 
     /// `-log(number / 2^32) / weight`, an exponential variable: of several the least falls to each in proportion to its
     /// weight. Whole numbers, so that every machine gets the same.
-    fn cost(&self) -> u64 {
-        const RECIPROCAL: u64 = 1 << 24;
-        u64::from(negated_log(self.number)) * (RECIPROCAL / u64::from(self.weight.max(1)))
+    fn cost(&mut self) -> u64 {
+        const RECIPROCAL: u32 = 1 << 24;
+        let (number, weight) = (self.number, u32::from(self.weight.max(1)));
+        *self.cost.get_or_insert_with(|| u64::from(negated_log(number)) * u64::from(RECIPROCAL / weight))
     }
 }
 
@@ -114,10 +118,16 @@ mod tests {
 
         #[test]
         fn one_order_over_all_weights(draws in prop::array::uniform3((any::<u32>(), 1u16..4, any::<u32>()))) {
-            let [a, b, c] = draws.map(|(number, weight, seed)| Draw { number, weight, seed });
-            prop_assert!(!(a.beats(&b) && b.beats(&a)));
-            prop_assert!(a == b || a.beats(&b) || b.beats(&a));
-            prop_assert!(!(a.beats(&b) && b.beats(&c)) || a.beats(&c));
+            let beats = |one: usize, other: usize| {
+                let [mut one, mut other] = [one, other].map(|at| {
+                    let (number, weight, seed) = draws[at];
+                    Draw { number, weight, seed, cost: None }
+                });
+                one.beats(&mut other)
+            };
+            prop_assert!(!(beats(0, 1) && beats(1, 0)));
+            prop_assert!(draws[0] == draws[1] || beats(0, 1) || beats(1, 0));
+            prop_assert!(!(beats(0, 1) && beats(1, 2)) || beats(0, 2));
         }
     }
 }
