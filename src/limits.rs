@@ -18,7 +18,7 @@ pub const MAX_NAME: usize = 32;
 /// Header fields one head may carry; `limits.headers` can ask for fewer.
 pub const MAX_HEADERS: usize = 128;
 /// Nodes that a backend has on HAProxy's ring for each unit of its weight.
-pub const NODES_PER_WEIGHT: u32 = 16;
+pub const NODES_PER_WEIGHT: u16 = 16;
 /// The weights of all backends on HAProxy's rings together: half a megabyte of nodes.
 pub const MAX_RING_WEIGHT: u32 = 4_096;
 /// Connections; `limits.connections` and the budget ask for fewer.
@@ -46,6 +46,13 @@ pub const MAX_ADDED: usize = 640;
 pub const LOG_BUFFER: usize = 16 * 1024;
 /// Bytes of one access-log line; a longer request line is cut, as HAProxy's `len 1024` does.
 pub const LOG_LINE: usize = 1024;
+
+/// The lowest priority class, which is served first (`route.N.priority`).
+pub const MIN_CLASS: i8 = -10;
+/// The highest, which is served last.
+pub const MAX_CLASS: i8 = 10;
+/// Classes there are.
+pub const CLASSES: usize = 21;
 
 /// Events taken from the kernel in one turn of the loop.
 pub const EVENTS_PER_TURN: usize = 64;
@@ -92,6 +99,7 @@ pub const SOCKETS_PER_CONNECTION: usize = 2;
 
 const _: () = assert!(MAX_BACKENDS <= 1 << u8::BITS, "BackendId is one byte");
 const _: () = assert!(MAX_POOLS <= 1 << u8::BITS, "PoolId is one byte");
+const _: () = assert!(MAX_CLASS.abs_diff(MIN_CLASS) as usize + 1 == CLASSES, "one round for each class");
 const _: () = assert!(MAX_LISTENERS <= 1 << u8::BITS, "ListenerId is one byte");
 const _: () = assert!(
     MAX_CONNECTIONS * SOCKETS_PER_CONNECTION + SPARE_SOURCES < u16::MAX as usize,

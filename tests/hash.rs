@@ -57,7 +57,7 @@ fn same_as_haproxy(weights: [u16; 4], theirs: &str, ours: &str, asks: &[Ask]) {
     let set = |(number, weight): (usize, u16)| format!("backend.s{}.weight = {weight}\n", number + 1);
     let weights: String = weights.into_iter().enumerate().map(set).collect();
     let beelance = Beelance::before(&backends, &format!("pool.default.hash = haproxy\n{weights}{ours}"));
-    let (here, there) = (answers(beelance.web(), asks), answers(haproxy.address, asks));
+    let (here, there) = (answers(beelance.web(), asks), answers(haproxy.address(), asks));
     for ((ask, here), there) in asks.iter().zip(&here).zip(&there) {
         assert_eq!(here, there, "{theirs}: HAProxy places {ask:?} otherwise");
     }
@@ -123,7 +123,7 @@ fn the_source_as_haproxy() {
     let haproxy = Haproxy::before(&backends, &[""; 4], "    balance source\n    hash-type consistent\n");
     let beelance = Beelance::before(&backends, "pool.default.balance = source\npool.default.hash = haproxy\n");
     let sources = sources(u32::try_from(common::scale(300)).unwrap());
-    assert_eq!(from_each(beelance.web(), &sources), from_each(haproxy.address, &sources));
+    assert_eq!(from_each(beelance.web(), &sources), from_each(haproxy.address(), &sources));
 }
 
 #[test]
@@ -138,12 +138,14 @@ fn places_stay_as_haproxys_when_a_server_is_down_or_a_backup() {
     beelance.wait_change("s2", "DOWN", 1);
     let asks = targets(300, |number| format!("/obj/{number}"));
     let here = answers(beelance.web(), &asks);
-    assert_eq!(here, answers(haproxy.address, &asks));
+    assert_eq!(here, answers(haproxy.address(), &asks));
     assert_eq!(here.iter().collect::<BTreeSet<_>>().len(), 2);
 }
 
-/// Each way to ask, with a key and without one: the pool's line, requests of the n-th key, requests without a key.
-fn keyed() -> Vec<(&'static str, fn(usize) -> Ask, Vec<Ask>)> {
+/// A way to ask: what the pool hashes, a request with the n-th key, requests without a key.
+type Keyed = (&'static str, fn(usize) -> Ask, Vec<Ask>);
+
+fn keyed() -> Vec<Keyed> {
     let no_value = ["/", "/?user", "/?user=", "/?users=1"].map(|target| ask(target, "")).to_vec();
     let no_header = vec![ask("/", ""), ask("/", "X-User:"), ask("/", "X-User: ,b"), ask("/", "X-Users: b")];
     let no_cookie = vec![ask("/", ""), ask("/", "Cookie: U="), ask("/", "Cookie: UU=1; u=2"), ask("/", "Cookie: a=b")];

@@ -1,17 +1,20 @@
 //! The table of backends and pools: who gets the next request, and who waits for a slot.
 //!
-//! A slot is one unit of a backend's `maxconn`. Requests bound to a backend wait in its list, free ones in their pool's;
-//! a slot that frees goes to the older of the two heads. Two invariants hold after every call: no backend has more
-//! requests in flight than its `maxconn`, and nobody waits while a backend that could take him has a free slot. A
-//! backend that just failed a request could take it only if no other could.
+//! A slot is one unit of a backend's `maxconn`, within the pool's. Requests bound to a backend wait in its list, free ones
+//! in their pool's; a slot that frees goes to the head whose turn is first: the lower class, then clients in rounds, then
+//! who came first. Two invariants hold after every call: no backend and no pool has more requests in flight than its
+//! `maxconn`, and nobody waits while a backend that could take him has a free slot. A backend that just failed a request
+//! could take it only if no other could.
 
 use super::Algorithm;
 use super::choose::Choice;
+use super::clients::{Clients, Line};
 use super::hash::Hash;
-use super::queue::{List, Place, Waiters};
+use super::pace::Pace;
+use super::queue::{List, Place, Turn, Waiters};
 use super::random::Random;
 use super::ring::Ring;
-use crate::limits::{BackendId, PoolId};
+use crate::limits::{BackendId, CLASSES, MAX_CLASS, MIN_CLASS, PoolId};
 
 /// What a backend is made from.
 #[derive(Clone, Debug)]
@@ -22,6 +25,8 @@ pub struct BackendSpec {
     pub weight: u16,
     /// Requests it works on at once; 0 = unlimited.
     pub maxconn: u32,
+    /// Between which two numbers that is searched instead.
+    pub auto: Option<(u16, u16)>,
     /// Requests bound to it that may wait; 0 = unlimited.
     pub maxqueue: u32,
     /// Used only while no other backend of the pool is usable.
@@ -34,8 +39,43 @@ pub struct BackendSpec {
     pub up: bool,
 }
 
+/// What a pool is made from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PoolSpec {
+    /// How a request without affinity is placed.
+    pub algorithm: Algorithm,
+    /// Requests its backends work on at once, together; 0 = unlimited.
+    pub maxconn: u32,
+    /// Requests that may wait, bound ones and free ones together; 0 = unlimited.
+    pub maxqueue: u32,
+    /// How long a backend that came up again takes to get all of its weight and maxconn, in milliseconds.
+    pub slowstart_ms: u64,
+}
+
+/// A request that wants a slot.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish {
+    /// The seat of its task, which is woken when it has an answer.
+    pub waiter: u16,
+    /// The pool it was routed to.
+    pub pool: PoolId,
+    /// What it is hashed by, where its pool does that and it has it.
+    pub key: Option<u32>,
+    /// The backend it is bound to.
+    pub sticky: Option<BackendId>,
+    /// One that just failed it.
+    pub avoid: Option<BackendId>,
+    /// Whether it may go elsewhere when the queue of its backend is full.
+    pub may_move: bool,
+    /// Whose it is: clients with requests waiting take turns.
+    pub client: u64,
+    /// Its priority class, [`MIN_CLASS`]..=[`MAX_CLASS`]; the lower the sooner.
+    pub class: i8,
+}
+
 pub(super) struct Backend {
     pub(super) spec: BackendSpec,
+    pub(super) pace: Pace,
     /// Requests in flight.
     serving: u32,
     waiting: List,
@@ -45,9 +85,15 @@ pub(super) struct Backend {
 }
 
 pub(super) struct Pool {
-    pub(super) algorithm: Algorithm,
+    pub(super) spec: PoolSpec,
     pub(super) members: Box<[BackendId]>,
     waiting: List,
+    /// Requests in flight.
+    serving: u32,
+    /// Requests that wait, in all lists.
+    queued: u32,
+    /// The round that is being served, of each class.
+    rounds: [u64; CLASSES],
     pub(super) tier: Tier,
     /// The place in `members` of the last choice, where the search for equals goes on.
     pub(super) last: usize,
@@ -76,6 +122,8 @@ pub struct BackendStatus {
     pub queued: u32,
     /// Requests it was given so far.
     pub total: u64,
+    /// Requests it works on at once at most, at the moment; 0 = unlimited.
+    pub maxconn: u32,
 }
 
 /// What becomes of a request.
@@ -116,15 +164,15 @@ pub struct Balancer {
     waiters: Waiters,
     /// What each waiter's request is hashed by.
     keys: Box<[Option<u32>]>,
+    clients: Clients,
     arrivals: u64,
     pub(super) random: Random,
 }
 
 impl Balancer {
-    /// A balancer over `pools`, each with its algorithm, and `backends`; `waiters` requests can wait at once. `seed` is
-    /// what `random` begins with.
+    /// A balancer over `pools` and `backends`; `waiters` requests can wait at once.
     #[must_use]
-    pub fn new(pools: &[Algorithm], backends: Vec<BackendSpec>, waiters: usize, seed: u64) -> Self {
+    pub fn new(pools: &[PoolSpec], backends: Vec<BackendSpec>, waiters: usize) -> Self {
         let members = |pool: usize| {
             let of_pool = |(index, spec): (usize, &BackendSpec)| {
                 (spec.pool.index() == pool).then(|| BackendId::new(index)).flatten()
@@ -141,26 +189,50 @@ impl Balancer {
             | Algorithm::Random
             | Algorithm::First => Ring::default(),
         };
-        let pool = |(index, &algorithm): (usize, &Algorithm)| {
+        let pool = |(index, &spec): (usize, &PoolSpec)| {
             let members: Box<[BackendId]> = members(index);
-            let ring = ring(algorithm, &members);
-            Pool { algorithm, members, waiting: List::EMPTY, tier: Tier::Nobody, last: 0, ring }
+            let ring = ring(spec.algorithm, &members);
+            Pool {
+                spec,
+                members,
+                waiting: List::EMPTY,
+                serving: 0,
+                queued: 0,
+                rounds: [0; CLASSES],
+                tier: Tier::Nobody,
+                last: 0,
+                ring,
+            }
         };
         let mut balancer = Self {
             pools: pools.iter().enumerate().map(pool).collect(),
             backends: backends
                 .into_iter()
-                .map(|spec| Backend { spec, serving: 0, waiting: List::EMPTY, turn: 0, total: 0 })
+                .map(|spec| Backend {
+                    pace: Pace::new(spec.weight, spec.maxconn, spec.auto),
+                    spec,
+                    serving: 0,
+                    waiting: List::EMPTY,
+                    turn: 0,
+                    total: 0,
+                })
                 .collect(),
             waiters: Waiters::new(waiters),
             keys: vec![None; waiters].into_boxed_slice(),
+            clients: Clients::new(waiters),
             arrivals: 0,
-            random: Random::new(seed),
+            random: Random::new(0),
         };
         for pool in 0..balancer.pools.len() {
             balancer.find_tier(pool);
         }
         balancer
+    }
+
+    /// What `random` draws from, from now on.
+    #[must_use]
+    pub fn seeded(self, seed: u64) -> Self {
+        Self { random: Random::new(seed), ..self }
     }
 
     /// The backends of a pool, in the order of the file.
@@ -190,6 +262,7 @@ impl Balancer {
             serving: backend.serving,
             queued: backend.waiting.len(),
             total: backend.total,
+            maxconn: backend.pace.maxconn(),
         }
     }
 
@@ -206,34 +279,24 @@ impl Balancer {
         up.fold((0, 0), |(active, backup), spec| if spec.backup { (active, backup + 1) } else { (active + 1, backup) })
     }
 
-    /// Finds a slot for a request, or a place to wait. `key` is what it is hashed by where its pool does that, `sticky`
-    /// the backend it is bound to, `avoid` one that just failed it. `may_move` lets a request whose backend has its queue
-    /// full go elsewhere.
-    pub fn place(
-        &mut self,
-        waiter: u16,
-        pool: PoolId,
-        key: Option<u32>,
-        sticky: Option<BackendId>,
-        avoid: Option<BackendId>,
-        may_move: bool,
-    ) -> Placement {
+    /// Finds a slot for a request, or a place to wait.
+    pub fn place(&mut self, wish: Wish) -> Placement {
+        let Wish { waiter, pool, key, avoid, .. } = wish;
         self.waiters.avoid(waiter, avoid);
         self.keys[usize::from(waiter)] = key;
-        if let Some(id) = sticky.filter(|&id| self.is_up(id)) {
-            let backend = self.backend(id);
-            if backend.has_slot() {
+        if let Some(id) = wish.sticky.filter(|&id| self.is_up(id)) {
+            if self.has_slot(id) {
                 self.take_slot(id);
                 return Placement::Go(id);
             }
-            let ahead = backend.waiting.len();
-            if backend.spec.maxqueue == 0 || ahead < backend.spec.maxqueue {
-                let key = self.arrive();
-                let backend = &mut self.backends[id.index()];
-                self.waiters.insert(&mut backend.waiting, waiter, key, Place::Backend(id));
-                return Placement::WaitForBackend(id, ahead);
+            let (ahead, most) = (self.backend(id).waiting.len(), self.backend(id).spec.maxqueue);
+            if most == 0 || ahead < most {
+                return match self.wait(wish, Place::Backend(id)) {
+                    true => Placement::WaitForBackend(id, ahead),
+                    false => Placement::Refused(Refused::QueueFull),
+                };
             }
-            if !may_move {
+            if !wish.may_move {
                 return Placement::Refused(Refused::QueueFull);
             }
         }
@@ -243,14 +306,58 @@ impl Balancer {
                 Placement::Go(id)
             }
             Choice::AllBusy => {
-                let key = self.arrive();
-                let list = &mut self.pools[pool.index()].waiting;
-                let ahead = list.len();
-                self.waiters.insert(list, waiter, key, Place::Pool(pool));
-                Placement::WaitForPool(ahead)
+                let ahead = self.pools[pool.index()].waiting.len();
+                match self.wait(wish, Place::Pool(pool)) {
+                    true => Placement::WaitForPool(ahead),
+                    false => Placement::Refused(Refused::QueueFull),
+                }
             }
             Choice::Nobody => Placement::Refused(Refused::NoBackend),
         }
+    }
+
+    /// Puts a request in a list, if the pool's queue has room.
+    fn wait(&mut self, wish: Wish, place: Place) -> bool {
+        let class = wish.class.clamp(MIN_CLASS, MAX_CLASS);
+        let pool = &mut self.pools[wish.pool.index()];
+        if pool.spec.maxqueue > 0 && pool.queued >= pool.spec.maxqueue {
+            return false;
+        }
+        pool.queued += 1;
+        let round = self.clients.join(Line { pool: wish.pool.0, class }, wish.client, pool.rounds[of_class(class)]);
+        self.arrivals += 1;
+        let turn = Turn { class, round, arrival: self.arrivals };
+        let list = match place {
+            Place::Backend(id) => &mut self.backends[id.index()].waiting,
+            Place::Pool(_) | Place::Nowhere | Place::Granted(_) | Place::Refused => &mut pool.waiting,
+        };
+        self.waiters.insert(list, wish.waiter, turn, wish.client, place);
+        true
+    }
+
+    /// Takes a request out of the list it waits in.
+    fn stop_waiting(&mut self, waiter: u16, pool: PoolId) {
+        let list = match self.waiters.place(waiter) {
+            Place::Backend(id) => &mut self.backends[id.index()].waiting,
+            Place::Pool(pool) => &mut self.pools[pool.index()].waiting,
+            Place::Nowhere | Place::Granted(_) | Place::Refused => return,
+        };
+        self.waiters.remove(list, waiter);
+        let class = self.waiters.turn(waiter).class;
+        self.clients.leave(Line { pool: pool.0, class }, self.waiters.client(waiter));
+        self.pools[pool.index()].queued -= 1;
+    }
+
+    /// Gives a slot of `id` to a request that waits.
+    fn grant(&mut self, waiter: u16, id: BackendId, wake: &mut impl FnMut(u16)) {
+        let pool = self.backend(id).spec.pool;
+        self.stop_waiting(waiter, pool);
+        let turn = self.waiters.turn(waiter);
+        let round = &mut self.pools[pool.index()].rounds[of_class(turn.class)];
+        *round = turn.round.max(*round);
+        self.take_slot(id);
+        self.waiters.settle(waiter, Place::Granted(id));
+        wake(waiter);
     }
 
     /// The end of waiting, once it has come. It is told once.
@@ -269,8 +376,8 @@ impl Balancer {
     pub fn leave(&mut self, waiter: u16, wake: impl FnMut(u16)) {
         match self.waiters.place(waiter) {
             Place::Nowhere => {}
-            Place::Backend(id) => self.waiters.remove(&mut self.backends[id.index()].waiting, waiter),
-            Place::Pool(pool) => self.waiters.remove(&mut self.pools[pool.index()].waiting, waiter),
+            Place::Backend(id) => self.stop_waiting(waiter, self.backend(id).spec.pool),
+            Place::Pool(pool) => self.stop_waiting(waiter, pool),
             Place::Granted(id) => {
                 self.waiters.settle(waiter, Place::Nowhere);
                 self.release(id, wake);
@@ -284,7 +391,14 @@ impl Balancer {
         let backend = &mut self.backends[id.index()];
         debug_assert!(backend.serving > 0, "a slot given back twice");
         backend.serving = backend.serving.saturating_sub(1);
-        self.serve_next(id, &mut wake);
+        let pool = backend.spec.pool;
+        let of_pool = &mut self.pools[pool.index()];
+        of_pool.serving = of_pool.serving.saturating_sub(1);
+        if of_pool.spec.maxconn == 0 {
+            self.serve_next(id, &mut wake);
+        } else if of_pool.queued > 0 {
+            self.share_room(pool, &mut wake);
+        }
     }
 
     /// A backend went up or down. Down: who is bound to it is placed anew, as if he came now but before all who came
@@ -295,12 +409,59 @@ impl Balancer {
         self.find_tier(pool.index());
         if !up {
             while let Some(waiter) = self.backend(id).waiting.head() {
-                let key = self.waiters.key(waiter);
+                let (turn, client) = (self.waiters.turn(waiter), self.waiters.client(waiter));
                 self.waiters.remove(&mut self.backends[id.index()].waiting, waiter);
-                self.waiters.insert(&mut self.pools[pool.index()].waiting, waiter, key, Place::Pool(pool));
+                self.waiters.insert(&mut self.pools[pool.index()].waiting, waiter, turn, client, Place::Pool(pool));
             }
         }
         self.serve_pool(pool, &mut wake);
+    }
+
+    /// Changes a backend's weight, 0..=256; at once, for who waits too.
+    pub fn set_weight(&mut self, id: BackendId, weight: u16, mut wake: impl FnMut(u16)) {
+        let pool = self.backend(id).spec.pool;
+        self.backends[id.index()].pace.set_weight(weight);
+        self.find_tier(pool.index());
+        self.serve_pool(pool, &mut wake);
+    }
+
+    /// Changes how many requests a backend works on at once; 0 = unlimited. Those beyond it are not cut off.
+    pub fn set_maxconn(&mut self, id: BackendId, maxconn: u32, mut wake: impl FnMut(u16)) {
+        self.backends[id.index()].pace.set_maxconn(maxconn);
+        self.serve_next(id, &mut wake);
+    }
+
+    /// A backend that is down is about to come up, and begins slowly if its pool says so; whether it does.
+    pub fn start_slowly(&mut self, id: BackendId, now_ms: u64) -> bool {
+        let slowstart_ms = self.pools[self.backend(id).spec.pool.index()].spec.slowstart_ms;
+        let backend = &mut self.backends[id.index()];
+        let starts = !backend.spec.up && slowstart_ms > 0;
+        if starts {
+            backend.pace.start_slowly(now_ms, slowstart_ms);
+        }
+        starts
+    }
+
+    /// Gives those on their way up what they may have by now; when to look again, while there are any.
+    pub fn advance(&mut self, now_ms: u64, mut wake: impl FnMut(u16)) -> Option<u64> {
+        let mut next_ms = None;
+        for index in 0..self.backends.len() {
+            let before = self.backends[index].pace.maxconn();
+            let look_ms = self.backends[index].pace.advance(now_ms);
+            next_ms = [next_ms, look_ms].into_iter().flatten().min();
+            if let Some(id) = BackendId::new(index).filter(|_| self.backends[index].pace.maxconn() != before) {
+                self.serve_next(id, &mut wake);
+            }
+        }
+        next_ms
+    }
+
+    /// A backend answered a request, sent at `began_ms`, as it should: where its limit is searched, it may change.
+    pub fn answered(&mut self, id: BackendId, began_ms: u64, now_ms: u64, mut wake: impl FnMut(u16)) {
+        let backend = &mut self.backends[id.index()];
+        if backend.pace.answered(began_ms, now_ms, backend.serving) {
+            self.serve_next(id, &mut wake);
+        }
     }
 
     /// Serves who waits in the pool's list and can be served, and refuses all when nobody is left to serve them.
@@ -308,45 +469,58 @@ impl Balancer {
         let mut next = self.pools[pool.index()].waiting.head();
         while let Some(waiter) = next {
             next = self.waiters.next(waiter);
-            let place = match self.choose(pool, self.keys[usize::from(waiter)], self.waiters.avoids(waiter)) {
-                Choice::Chosen(id) => {
-                    self.take_slot(id);
-                    Place::Granted(id)
-                }
-                Choice::AllBusy if self.any_free(pool) => continue,
+            match self.choose(pool, self.keys[usize::from(waiter)], self.waiters.avoids(waiter)) {
+                Choice::Chosen(id) => self.grant(waiter, id, wake),
+                Choice::AllBusy if self.any_free(pool) => {}
                 Choice::AllBusy => break,
-                Choice::Nobody => Place::Refused,
-            };
-            self.waiters.remove(&mut self.pools[pool.index()].waiting, waiter);
-            self.waiters.settle(waiter, place);
-            wake(waiter);
+                Choice::Nobody => {
+                    self.stop_waiting(waiter, pool);
+                    self.waiters.settle(waiter, Place::Refused);
+                    wake(waiter);
+                }
+            }
         }
     }
 
-    /// Gives the free slots of one backend to who waits for them: the older of its own list's head and its pool's.
+    /// Gives the free slots of one backend to who waits for them.
     fn serve_next(&mut self, id: BackendId, wake: &mut impl FnMut(u16)) {
-        let pool = self.backend(id).spec.pool;
-        while self.backend(id).spec.up && self.backend(id).has_slot() {
-            let own = self.backend(id).waiting.head();
-            let free = self.oldest_free(id);
-            let from_pool = match (own, free) {
-                (Some(own), Some(free)) => self.waiters.key(free) < self.waiters.key(own),
-                (own, _) => own.is_none(),
-            };
-            let (list, waiter) = match from_pool {
-                true => (&mut self.pools[pool.index()].waiting, free),
-                false => (&mut self.backends[id.index()].waiting, own),
-            };
-            let Some(waiter) = waiter else { break };
-            self.waiters.remove(list, waiter);
-            self.waiters.settle(waiter, Place::Granted(id));
-            self.take_slot(id);
-            wake(waiter);
+        while self.backend(id).spec.up && self.has_slot(id) {
+            let Some(waiter) = self.first_for(id) else { break };
+            self.grant(waiter, id, wake);
         }
     }
 
-    /// The oldest in the pool's list whom this backend could serve.
-    fn oldest_free(&self, id: BackendId) -> Option<u16> {
+    /// Gives the free room of a pool to who waits for any of its backends that has a slot.
+    fn share_room(&mut self, pool: PoolId, wake: &mut impl FnMut(u16)) {
+        while self.pools[pool.index()].has_room() {
+            let free = self.members(pool).iter().filter(|&&id| self.backend(id).spec.up && self.has_slot(id));
+            let heads = free.filter_map(|&id| self.first_for(id).map(|waiter| (self.waiters.turn(waiter), waiter, id)));
+            let Some((_, waiter, id)) = heads.min_by_key(|&(turn, ..)| turn) else { break };
+            // Who is bound to none goes where the algorithm says; that finds at least this one.
+            let id = match self.waiters.place(waiter) {
+                Place::Pool(_) => {
+                    match self.choose(pool, self.keys[usize::from(waiter)], self.waiters.avoids(waiter)) {
+                        Choice::Chosen(better) => better,
+                        Choice::AllBusy | Choice::Nobody => id,
+                    }
+                }
+                Place::Backend(_) | Place::Nowhere | Place::Granted(_) | Place::Refused => id,
+            };
+            self.grant(waiter, id, wake);
+        }
+    }
+
+    /// Whose turn it is at a backend: the first of its own list's head and its pool's.
+    fn first_for(&self, id: BackendId) -> Option<u16> {
+        let (own, free) = (self.backend(id).waiting.head(), self.first_free(id));
+        match (own, free) {
+            (Some(own), Some(free)) if self.waiters.turn(free) < self.waiters.turn(own) => Some(free),
+            (own, free) => own.or(free),
+        }
+    }
+
+    /// The first in the pool's list whom this backend could serve.
+    fn first_free(&self, id: BackendId) -> Option<u16> {
         if !self.takes_free(id) {
             return None;
         }
@@ -369,7 +543,7 @@ impl Balancer {
 
     /// Whether any backend has a slot for a request that is bound to none.
     fn any_free(&self, pool: PoolId) -> bool {
-        self.members(pool).iter().any(|&id| self.takes_free(id) && self.backend(id).has_slot())
+        self.members(pool).iter().any(|&id| self.takes_free(id) && self.has_slot(id))
     }
 
     /// Whether a backend takes requests that are bound to none.
@@ -380,8 +554,8 @@ impl Balancer {
 
     fn find_tier(&mut self, pool: usize) {
         let usable = |backup: bool| {
-            let wanted = move |spec: &BackendSpec| spec.up && spec.weight > 0 && spec.backup == backup;
-            self.pools[pool].members.iter().copied().find(|&id| wanted(&self.backend(id).spec))
+            let wanted = |Backend { spec, pace, .. }: &Backend| spec.up && pace.takes_users() && spec.backup == backup;
+            self.pools[pool].members.iter().copied().find(|&id| wanted(self.backend(id)))
         };
         self.pools[pool].tier = match (usable(false), usable(true)) {
             (Some(_), _) => Tier::Active,
@@ -394,11 +568,13 @@ impl Balancer {
         let backend = &mut self.backends[id.index()];
         backend.serving += 1;
         backend.total += 1;
+        self.pools[backend.spec.pool.index()].serving += 1;
     }
 
-    fn arrive(&mut self) -> u64 {
-        self.arrivals += 1;
-        self.arrivals
+    /// Whether a backend, and its pool, can take one more request.
+    fn has_slot(&self, id: BackendId) -> bool {
+        let backend = self.backend(id);
+        backend.has_slot() && self.pools[backend.spec.pool.index()].has_room()
     }
 
     pub(super) fn backend(&self, id: BackendId) -> &Backend {
@@ -411,37 +587,55 @@ impl Balancer {
         for (index, backend) in self.backends.iter().enumerate() {
             let id = BackendId::new(index).unwrap();
             let spec = &backend.spec;
-            assert!(spec.maxconn == 0 || backend.serving <= spec.maxconn, "{id:?} serves {}", backend.serving);
+            let most = if backend.spec.auto.is_some() { 0 } else { spec.maxconn };
+            assert!(most == 0 || backend.serving <= most, "{id:?} serves {}", backend.serving);
             assert!(spec.maxqueue == 0 || backend.waiting.len() <= spec.maxqueue, "{id:?} queues too many");
             let held = |list: &List, place: Place| {
-                let keys: Vec<u64> = self
-                    .waiters
-                    .iter(list)
-                    .map(|waiter| {
-                        assert_eq!(self.waiters.place(waiter), place);
-                        self.waiters.key(waiter)
-                    })
-                    .collect();
-                assert!(keys.is_sorted(), "not in order of arrival: {keys:?}");
-                assert_eq!(keys.len(), list.len() as usize);
+                let turns = self.waiters.iter(list).map(|waiter| {
+                    assert_eq!(self.waiters.place(waiter), place);
+                    self.waiters.turn(waiter)
+                });
+                let turns: Vec<Turn> = turns.collect();
+                assert!(turns.is_sorted(), "not in order of turns: {turns:?}");
+                assert_eq!(turns.len(), list.len() as usize);
             };
             held(&backend.waiting, Place::Backend(id));
             let pool = &self.pools[spec.pool.index()];
             held(&pool.waiting, Place::Pool(spec.pool));
-            let waits = backend.waiting.len() > 0 || self.oldest_free(id).is_some();
-            assert!(!(waits && spec.up && backend.has_slot()), "{id:?} has a slot free and somebody waits for it");
+            let waits = backend.waiting.len() > 0 || self.first_free(id).is_some();
+            assert!(!(waits && spec.up && self.has_slot(id)), "{id:?} has a slot free and somebody waits for it");
             assert!(spec.up || backend.waiting.len() == 0, "{id:?} is down and somebody waits for it");
             assert!(pool.waiting.len() == 0 || pool.tier != Tier::Nobody, "somebody waits and nobody is up");
         }
+        for pool in &self.pools {
+            let members = || pool.members.iter().map(|&id| self.backend(id));
+            assert_eq!(pool.serving, members().map(|backend| backend.serving).sum::<u32>());
+            assert_eq!(pool.queued, pool.waiting.len() + members().map(|backend| backend.waiting.len()).sum::<u32>());
+            assert!(pool.spec.maxconn == 0 || pool.serving <= pool.spec.maxconn, "a pool serves {}", pool.serving);
+            assert!(pool.spec.maxqueue == 0 || pool.queued <= pool.spec.maxqueue, "a pool queues {}", pool.queued);
+        }
+        let queued: u32 = self.pools.iter().map(|pool| pool.queued).sum();
+        assert!(self.clients.len() <= queued as usize && (queued == 0) == (self.clients.len() == 0));
     }
+}
+
+impl Pool {
+    pub(super) fn has_room(&self) -> bool {
+        self.spec.maxconn == 0 || self.serving < self.spec.maxconn
+    }
+}
+
+/// The place of a class in [`Pool::rounds`].
+fn of_class(class: i8) -> usize {
+    usize::from(class.abs_diff(MIN_CLASS)).min(CLASSES - 1)
 }
 
 impl Tier {
     /// Whether a backend of the pool is among them.
     pub(super) fn takes(self, id: BackendId, backend: &Backend) -> bool {
-        let spec = &backend.spec;
+        let Backend { spec, pace, .. } = backend;
         match self {
-            Self::Active => spec.up && spec.weight > 0 && !spec.backup,
+            Self::Active => spec.up && pace.takes_users() && !spec.backup,
             Self::Backup(backup) => id == backup,
             Self::Nobody => false,
         }
@@ -450,7 +644,7 @@ impl Tier {
 
 impl Backend {
     pub(super) fn has_slot(&self) -> bool {
-        self.spec.maxconn == 0 || self.serving < self.spec.maxconn
+        self.pace.allows(self.serving)
     }
 
     /// Requests in flight and queued.

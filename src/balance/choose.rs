@@ -30,7 +30,7 @@ impl Bound {
     /// Whether a backend may take another request: its load is below `(all load + 1) * factor / 100`, split by weight.
     /// That is above zero, and for somebody it always holds.
     fn allows(&self, backend: &Backend) -> bool {
-        let share = self.factor * u64::from(backend.spec.weight);
+        let share = self.factor * backend.pace.weight();
         self.factor == 0 || backend.load() * 100 * self.weight < (self.load + 1) * share
     }
 }
@@ -41,9 +41,12 @@ impl Balancer {
         if self.pools[pool.index()].tier == Tier::Nobody {
             return Choice::Nobody;
         }
+        if !self.pools[pool.index()].has_room() {
+            return Choice::AllBusy;
+        }
         // One that just failed it is still better than none.
         let avoid = avoid.filter(|&id| !self.is_only(id));
-        let chosen = match self.pools[pool.index()].algorithm {
+        let chosen = match self.pools[pool.index()].spec.algorithm {
             Algorithm::RoundRobin => self.round_robin(pool, avoid),
             Algorithm::LeastConn => self.least_conn(pool, avoid),
             Algorithm::Random => self.two_draws(pool, avoid),
@@ -67,8 +70,10 @@ impl Balancer {
             if !tier.can_take(id, backend, avoid) {
                 continue;
             }
-            backend.turn += i64::from(backend.spec.weight);
-            all += i64::from(backend.spec.weight);
+            // At most 256 times 16.
+            let weight = i64::try_from(backend.pace.weight()).unwrap_or(0);
+            backend.turn += weight;
+            all += weight;
             if nearest.is_none_or(|(turn, _)| backend.turn > turn) {
                 nearest = Some((backend.turn, id));
             }
@@ -90,7 +95,7 @@ impl Balancer {
                 continue;
             }
             let load = backend.load();
-            let key = if load == 0 { 0 } else { (load + 1) * 4096 / u64::from(backend.spec.weight.max(1)) };
+            let key = if load == 0 { 0 } else { (load + 1) * 65_536 / backend.pace.weight().max(1) };
             if best.is_none_or(|(lowest, _)| key < lowest) {
                 best = Some((key, at));
             }
@@ -104,12 +109,12 @@ impl Balancer {
     /// same. Nearly as even as asking all, and balancers side by side that cannot see each other's requests do not all
     /// run to the same backend.
     fn two_draws(&mut self, pool: PoolId, avoid: Option<BackendId>) -> Option<BackendId> {
-        let all = self.free(pool, avoid).map(|(_, backend)| u32::from(backend.spec.weight)).sum();
+        let all = self.free(pool, avoid).map(|(_, backend)| backend.pace.weight()).sum();
         let places = [self.random.below(all), self.random.below(all)];
         let mut drawn = [None; 2];
         let mut sum = 0;
         for (id, backend) in self.free(pool, avoid) {
-            sum += u32::from(backend.spec.weight);
+            sum += backend.pace.weight();
             for (place, drawn) in places.into_iter().zip(&mut drawn) {
                 if place < sum && drawn.is_none() {
                     *drawn = Some((id, backend));
@@ -117,8 +122,7 @@ impl Balancer {
             }
         }
         let [Some((one, first)), Some((other, second))] = drawn else { return None };
-        let weight = |backend: &Backend| u64::from(backend.spec.weight);
-        let less = second.load() * weight(first) < first.load() * weight(second);
+        let less = second.load() * first.pace.weight() < first.load() * second.pace.weight();
         Some(if less { other } else { one })
     }
 
@@ -136,7 +140,7 @@ impl Balancer {
                 let backend = self.backend(id);
                 if tier.takes(id, backend) {
                     bound.load += backend.load();
-                    bound.weight += u64::from(backend.spec.weight);
+                    bound.weight += backend.pace.weight();
                 }
             }
             if let Some(id) = find(&bound) {
@@ -152,7 +156,7 @@ impl Balancer {
         let mut best: Option<(Draw, BackendId)> = None;
         for &id in members {
             let backend = self.backend(id);
-            let mut draw = Draw::of(key, backend.spec.seed, backend.spec.weight);
+            let mut draw = Draw::of(key, backend.spec.seed, backend.pace.weight());
             // Few beat the best so far; only of those it matters whether they may.
             let is_better = best.as_mut().is_none_or(|(best, _)| draw.beats(best));
             if is_better && tier.can_take(id, backend, avoid) && bound.allows(backend) {
@@ -170,12 +174,16 @@ impl Balancer {
         if let Tier::Backup(_) = tier {
             return Some(any);
         }
-        let present = |member: usize| tier.takes(members[member], self.backend(members[member]));
+        let present = |member: usize, ordinal: u16| {
+            let backend = self.backend(members[member]);
+            u64::from(ordinal) < backend.pace.weight() && tier.takes(members[member], backend)
+        };
         let eligible = |member: usize| {
             let (id, backend) = (members[member], self.backend(members[member]));
             tier.can_take(id, backend, avoid) && bound.allows(backend)
         };
-        ring.find(key, present, eligible).map(|member| members[member])
+        // One whose weight was raised from nothing has no nodes.
+        Some(ring.find(key, present, eligible).map_or(any, |member| members[member]))
     }
 
     /// The backends of a pool that can take a request.

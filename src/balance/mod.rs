@@ -6,8 +6,11 @@
 mod affinity;
 mod balancer;
 mod choose;
+mod clients;
 mod hash;
 mod health;
+mod knee;
+mod pace;
 mod queue;
 mod random;
 mod rendezvous;
@@ -18,7 +21,7 @@ mod figures;
 mod simulation;
 
 pub use affinity::Affinity;
-pub use balancer::{Answer, BackendSpec, BackendStatus, Balancer, Placement, Refused};
+pub use balancer::{Answer, BackendSpec, BackendStatus, Balancer, Placement, PoolSpec, Refused, Wish};
 pub use hash::Hash;
 pub use health::{Health, Interval};
 

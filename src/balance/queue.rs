@@ -1,4 +1,4 @@
-//! Requests that wait for a slot, in lists ordered by arrival.
+//! Requests that wait for a slot, in lists ordered by whose turn it is: class, then round, then arrival.
 //!
 //! A waiter is named by a small index (its task's seat); it is in one list at most. Lists are threaded through one fixed
 //! table, so waiting allocates nothing and leaving from the middle costs nothing.
@@ -23,9 +23,21 @@ pub(super) enum Place {
     Refused,
 }
 
+/// When a waiting request's turn comes: the least first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Turn {
+    /// Its priority class, the lower the sooner.
+    pub class: i8,
+    /// Its place in its client's row of requests: clients take turns.
+    pub round: u64,
+    /// Its arrival.
+    pub arrival: u64,
+}
+
 #[derive(Clone)]
 struct Entry {
-    key: u64,
+    turn: Turn,
+    client: u64,
     /// The backend that failed it and should not get it again.
     avoids: Option<BackendId>,
     previous: u16,
@@ -36,7 +48,7 @@ struct Entry {
 /// All waiters there can be.
 pub(super) struct Waiters(Box<[Entry]>);
 
-/// One list, the oldest first.
+/// One list, in the order of turns.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List {
     head: u16,
@@ -58,7 +70,8 @@ impl List {
 
 impl Waiters {
     pub(super) fn new(capacity: usize) -> Self {
-        let entry = Entry { key: 0, avoids: None, previous: NONE, next: NONE, place: Place::Nowhere };
+        let entry =
+            Entry { turn: Turn::default(), client: 0, avoids: None, previous: NONE, next: NONE, place: Place::Nowhere };
         Self(vec![entry; capacity].into_boxed_slice())
     }
 
@@ -70,9 +83,14 @@ impl Waiters {
         self.0[usize::from(waiter)].place = place;
     }
 
-    /// Its arrival: the lower, the older.
-    pub(super) fn key(&self, waiter: u16) -> u64 {
-        self.0[usize::from(waiter)].key
+    /// When its turn comes.
+    pub(super) fn turn(&self, waiter: u16) -> Turn {
+        self.0[usize::from(waiter)].turn
+    }
+
+    /// Whose request it is.
+    pub(super) fn client(&self, waiter: u16) -> u64 {
+        self.0[usize::from(waiter)].client
     }
 
     /// The backend that failed it.
@@ -85,20 +103,20 @@ impl Waiters {
         self.0[usize::from(waiter)].avoids = backend;
     }
 
-    /// The next younger one in its list.
+    /// The next one in its list.
     pub(super) fn next(&self, waiter: u16) -> Option<u16> {
         Some(self.0[usize::from(waiter)].next).filter(|&next| next != NONE)
     }
 
-    /// Puts `waiter` where its arrival belongs; a new one goes to the end at once.
-    pub(super) fn insert(&mut self, list: &mut List, waiter: u16, key: u64, place: Place) {
+    /// Puts `waiter`, a request of `client`, where its turn is; where clients do not differ that is the end, at once.
+    pub(super) fn insert(&mut self, list: &mut List, waiter: u16, turn: Turn, client: u64, place: Place) {
         let mut after = list.tail;
-        while after != NONE && self.key(after) > key {
+        while after != NONE && self.turn(after) > turn {
             after = self.0[usize::from(after)].previous;
         }
         let next = if after == NONE { list.head } else { self.0[usize::from(after)].next };
         let avoids = self.avoids(waiter);
-        self.0[usize::from(waiter)] = Entry { key, avoids, previous: after, next, place };
+        self.0[usize::from(waiter)] = Entry { turn, client, avoids, previous: after, next, place };
         match after {
             NONE => list.head = waiter,
             after => self.0[usize::from(after)].next = waiter,
@@ -126,7 +144,7 @@ impl Waiters {
         list.length -= 1;
     }
 
-    /// The waiters of `list`, the oldest first.
+    /// The waiters of `list`, in their order.
     #[cfg(test)]
     pub(super) fn iter<'a>(&'a self, list: &List) -> impl Iterator<Item = u16> + 'a {
         std::iter::successors(list.head(), |&waiter| self.next(waiter))
@@ -149,7 +167,8 @@ mod tests {
                 match (insert, known) {
                     (true, None) => {
                         let key = key * 100 + model.len() as u64;
-                        waiters.insert(&mut list, waiter, key, Place::Pool(PoolId(0)));
+                        let turn = Turn { arrival: key, ..Turn::default() };
+                        waiters.insert(&mut list, waiter, turn, 0, Place::Pool(PoolId(0)));
                         model.push((key, waiter));
                         model.sort_by_key(|&(key, _)| key);
                     }

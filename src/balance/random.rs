@@ -11,17 +11,14 @@ impl Random {
         Self(seed.max(1))
     }
 
-    /// A number from 0 to `below`, exclusive; 0 when that is 0.
-    pub(super) fn below(&mut self, below: u32) -> u32 {
+    /// A number from 0 to `below`, exclusive, which has 32 bits; 0 when that is 0.
+    pub(super) fn below(&mut self, below: u64) -> u64 {
         let mut x = self.0;
         x ^= x >> 12;
         x ^= x << 25;
         x ^= x >> 27;
         self.0 = x;
-        let number = x.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
-        #[allow(clippy::cast_possible_truncation, reason = "less than `below`")]
-        let scaled = ((number * u64::from(below)) >> 32) as u32;
-        scaled
+        ((x.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) * below) >> 32
     }
 }
 
@@ -34,7 +31,7 @@ mod tests {
         let counts = |seed| {
             let (mut random, mut counts) = (Random::new(seed), [0; 7]);
             for _ in 0..70_000 {
-                counts[random.below(7) as usize] += 1;
+                counts[usize::try_from(random.below(7)).unwrap()] += 1;
             }
             counts
         };

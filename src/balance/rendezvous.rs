@@ -10,7 +10,7 @@ use super::hash::mix;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Draw {
     number: u32,
-    weight: u16,
+    weight: u64,
     /// Tells apart two that draw the same.
     seed: u32,
     /// Once somebody of another weight made it matter.
@@ -19,7 +19,7 @@ pub(super) struct Draw {
 
 impl Draw {
     /// The draw of the backend whose name hashes to `seed`.
-    pub(super) fn of(key: u32, seed: u32, weight: u16) -> Self {
+    pub(super) fn of(key: u32, seed: u32, weight: u64) -> Self {
         Self { number: mix(key ^ seed), weight, seed, cost: None }
     }
 
@@ -38,8 +38,9 @@ impl Draw {
     /// `-log(number / 2^32) / weight`, an exponential variable: of several the least falls to each in proportion to its
     /// weight. Whole numbers, so that every machine gets the same.
     fn cost(&mut self) -> u64 {
-        const RECIPROCAL: u32 = 1 << 24;
-        let (number, weight) = (self.number, u32::from(self.weight.max(1)));
+        // A logarithm has less than 32 bits.
+        const RECIPROCAL: u32 = 1 << 28;
+        let (number, weight) = (self.number, u32::try_from(self.weight.max(1)).unwrap_or(u32::MAX));
         *self.cost.get_or_insert_with(|| u64::from(negated_log(number)) * u64::from(RECIPROCAL / weight))
     }
 }
@@ -117,7 +118,7 @@ mod tests {
         }
 
         #[test]
-        fn one_order_over_all_weights(draws in prop::array::uniform3((any::<u32>(), 1u16..4, any::<u32>()))) {
+        fn one_order_over_all_weights(draws in prop::array::uniform3((any::<u32>(), 1u64..4, any::<u32>()))) {
             let beats = |one: usize, other: usize| {
                 let [mut one, mut other] = [one, other].map(|at| {
                     let (number, weight, seed) = draws[at];

@@ -14,6 +14,8 @@ struct Node {
     key: u32,
     /// The place in the pool.
     member: u8,
+    /// Its number among those of its backend.
+    ordinal: u16,
 }
 
 /// The nodes of one pool, in the order of their keys.
@@ -25,24 +27,26 @@ impl Ring {
     pub(super) fn new(weights: impl Iterator<Item = u16>) -> Self {
         let of_one = |(member, weight): (u8, u16)| {
             let first = (u32::from(member) + 1) * NODES_PER_BACKEND;
-            (0..u32::from(weight) * NODES_PER_WEIGHT).map(move |node| Node { key: avalanche(first + node), member })
+            let node = move |ordinal: u16| Node { key: avalanche(first + u32::from(ordinal)), member, ordinal };
+            (0..weight * NODES_PER_WEIGHT).map(node)
         };
         let mut nodes: Vec<Node> = (0..=u8::MAX).zip(weights).flat_map(of_one).collect();
         nodes.sort_unstable();
         Self(nodes.into_boxed_slice())
     }
 
-    /// The member that has `key`: of those that are `present` the nearest in either direction (of two equally near the one
-    /// before), and from there on the next that is `eligible`. Both cost a round at most.
+    /// The member that has `key`: of the nodes that are `present` (a member's, with such a number) the nearest in either
+    /// direction, of two equally near the one before; and from there on the next of a member that is `eligible`. Both cost
+    /// a round at most.
     pub(super) fn find(
         &self,
         key: u32,
-        present: impl Fn(usize) -> bool,
+        present: impl Fn(usize, u16) -> bool,
         eligible: impl Fn(usize) -> bool,
     ) -> Option<usize> {
         let start = self.0.partition_point(|node| node.key < key);
         let (before, behind) = self.0.split_at(start);
-        let is_present = |node: &&Node| present(usize::from(node.member));
+        let is_present = |node: &&Node| present(usize::from(node.member), node.ordinal);
         let mut onwards = behind.iter().chain(before).filter(is_present).peekable();
         let previous = before.iter().rev().chain(behind.iter().rev()).find(is_present)?;
         let next = onwards.peek()?;
@@ -62,7 +66,7 @@ mod tests {
     }
 
     fn find(ring: &Ring, key: &str) -> usize {
-        ring.find(Hash::Haproxy.of(&[key.as_bytes()]), |_| true, |_| true).unwrap() + 1
+        ring.find(Hash::Haproxy.of(&[key.as_bytes()]), |_, _| true, |_| true).unwrap() + 1
     }
 
     #[test]
@@ -74,7 +78,7 @@ mod tests {
             assert_eq!((find(&light, key), find(&heavy, key)), (in_light, in_heavy), "{key}");
         }
         let source = Hash::Haproxy.of_address(&[10, 0, 0, 1]);
-        assert_eq!(light.find(source, |_| true, |_| true), Some(3));
+        assert_eq!(light.find(source, |_, _| true, |_| true), Some(3));
     }
 
     /// The shares that HAProxy's algorithm gave elsewhere for 200,000 keys, in tenths of a percent.
@@ -105,8 +109,8 @@ mod tests {
         let mut moved = 0;
         for number in 0..20_000 {
             let key = Hash::Haproxy.of(&[format!("/obj/{number}").as_bytes()]);
-            let before = ring.find(key, |_| true, |_| true).unwrap();
-            let after = ring.find(key, |member| member != 2, |_| true).unwrap();
+            let before = ring.find(key, |_, _| true, |_| true).unwrap();
+            let after = ring.find(key, |member, _| member != 2, |_| true).unwrap();
             assert!(before == after || before == 2);
             moved += u32::from(before == 2);
         }
@@ -115,21 +119,21 @@ mod tests {
 
     #[test]
     fn the_nearest_the_one_before_on_a_tie_and_round_the_end() {
-        let node = |key, member| Node { key, member };
+        let node = |key, member| Node { key, member, ordinal: 0 };
         let ring = Ring(Box::new([node(10, 0), node(20, 1), node(u32::MAX - 9, 2)]));
         for (key, member) in
             [(10, 0), (14, 0), (15, 0), (16, 1), (20, 1), (21, 1), (u32::MAX - 9, 2), (u32::MAX, 2), (0, 2), (1, 0)]
         {
-            assert_eq!(ring.find(key, |_| true, |_| true), Some(member), "{key}");
+            assert_eq!(ring.find(key, |_, _| true, |_| true), Some(member), "{key}");
         }
         // From the key's own node on clockwise, not to the second nearest.
-        assert_eq!(ring.find(14, |_| true, |member| member != 0), Some(1));
-        assert_eq!(ring.find(21, |_| true, |member| member != 1), Some(2));
-        assert_eq!(ring.find(21, |_| true, |member| member == 0), Some(0));
+        assert_eq!(ring.find(14, |_, _| true, |member| member != 0), Some(1));
+        assert_eq!(ring.find(21, |_, _| true, |member| member != 1), Some(2));
+        assert_eq!(ring.find(21, |_, _| true, |member| member == 0), Some(0));
         // Who is not present is not passed over: his neighbours are nearest.
-        assert_eq!(ring.find(21, |member| member != 1, |_| true), Some(0));
-        assert_eq!(ring.find(21, |_| false, |_| true), None);
-        assert_eq!(ring.find(21, |_| true, |_| false), None);
-        assert_eq!(Ring::default().find(21, |_| true, |_| true), None);
+        assert_eq!(ring.find(21, |member, _| member != 1, |_| true), Some(0));
+        assert_eq!(ring.find(21, |_, _| false, |_| true), None);
+        assert_eq!(ring.find(21, |_, _| true, |_| false), None);
+        assert_eq!(Ring::default().find(21, |_, _| true, |_| true), None);
     }
 }

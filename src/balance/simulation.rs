@@ -9,7 +9,17 @@ use std::collections::{BTreeMap, VecDeque};
 const POOL: PoolId = PoolId(0);
 
 fn spec(weight: u16, maxconn: u32) -> BackendSpec {
-    BackendSpec { pool: POOL, weight, maxconn, maxqueue: 0, backup: false, cookie: "".into(), seed: 0, up: true }
+    BackendSpec {
+        pool: POOL,
+        weight,
+        maxconn,
+        auto: None,
+        maxqueue: 0,
+        backup: false,
+        cookie: "".into(),
+        seed: 0,
+        up: true,
+    }
 }
 
 fn balancer(algorithm: Algorithm, backends: Vec<BackendSpec>) -> Balancer {
@@ -18,11 +28,19 @@ fn balancer(algorithm: Algorithm, backends: Vec<BackendSpec>) -> Balancer {
         let name = format!("b{index}");
         BackendSpec { seed: Hash::Beelance.of(&[name.as_bytes()]), cookie: name.into(), ..spec }
     });
-    Balancer::new(&[algorithm], named.collect(), 64, 1)
+    Balancer::new(&[PoolSpec { algorithm, ..PoolSpec::default() }], named.collect(), 64)
+}
+
+/// A request of the one client there is, who may go anywhere.
+const FREE: Wish =
+    Wish { waiter: 0, pool: POOL, key: None, sticky: None, avoid: None, may_move: true, client: 1, class: 0 };
+
+fn wish(waiter: u16, sticky: Option<BackendId>) -> Wish {
+    Wish { waiter, sticky, ..FREE }
 }
 
 fn go(balancer: &mut Balancer) -> u8 {
-    match balancer.place(0, POOL, None, None, None, true) {
+    match balancer.place(FREE) {
         Placement::Go(id) => id.0,
         other => panic!("{other:?}"),
     }
@@ -59,7 +77,7 @@ fn a_backup_serves_only_when_nobody_else_does() {
     balancer.set_up(BackendId(1), false, |_| ());
     assert_eq!(go(&mut balancer), 2);
     balancer.set_up(BackendId(2), false, |_| ());
-    assert_eq!(balancer.place(0, POOL, None, None, None, true), Placement::Refused(Refused::NoBackend));
+    assert_eq!(balancer.place(wish(0, None)), Placement::Refused(Refused::NoBackend));
     balancer.set_up(BackendId(0), true, |_| ());
     assert_eq!(go(&mut balancer), 0);
 }
@@ -71,11 +89,7 @@ fn affinity_finds_the_backend_of_a_cookie() {
     assert_eq!(of(&balancer, None), Affinity::None);
     assert_eq!(of(&balancer, Some(b"x")), Affinity::Invalid);
     assert_eq!(of(&balancer, Some(b"b1")), Affinity::Valid(BackendId(1)));
-    assert_eq!(
-        balancer.place(0, POOL, None, Some(BackendId(1)), None, true),
-        Placement::Go(BackendId(1)),
-        "weight 0 keeps its users"
-    );
+    assert_eq!(balancer.place(wish(0, Some(BackendId(1)))), Placement::Go(BackendId(1)), "weight 0 keeps its users");
     balancer.set_up(BackendId(1), false, |_| ());
     assert_eq!(of(&balancer, Some(b"b1")), Affinity::Down);
 }
@@ -85,10 +99,10 @@ fn a_full_backend_queues_its_own_and_the_older_head_is_served_first() {
     let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1), spec(1, 1)]);
     let (one, two) = (Some(BackendId(0)), Some(BackendId(1)));
     assert_eq!((go(&mut balancer), go(&mut balancer)), (0, 1));
-    assert_eq!(balancer.place(1, POOL, None, one, None, true), Placement::WaitForBackend(BackendId(0), 0));
-    assert_eq!(balancer.place(2, POOL, None, None, None, true), Placement::WaitForPool(0));
-    assert_eq!(balancer.place(3, POOL, None, two, None, true), Placement::WaitForBackend(BackendId(1), 0));
-    assert_eq!(balancer.place(4, POOL, None, None, None, true), Placement::WaitForPool(1));
+    assert_eq!(balancer.place(wish(1, one)), Placement::WaitForBackend(BackendId(0), 0));
+    assert_eq!(balancer.place(wish(2, None)), Placement::WaitForPool(0));
+    assert_eq!(balancer.place(wish(3, two)), Placement::WaitForBackend(BackendId(1), 0));
+    assert_eq!(balancer.place(wish(4, None)), Placement::WaitForPool(1));
     let mut order = Vec::new();
     balancer.release(BackendId(1), |waiter| order.push(waiter));
     balancer.release(BackendId(1), |waiter| order.push(waiter));
@@ -97,7 +111,7 @@ fn a_full_backend_queues_its_own_and_the_older_head_is_served_first() {
     assert_eq!(balancer.answer(2), Some(Answer::Granted(BackendId(1))));
     assert_eq!(balancer.answer(2), None);
     // A slot granted to a client that left goes to the next.
-    assert_eq!(balancer.place(5, POOL, None, one, None, true), Placement::WaitForBackend(BackendId(0), 1));
+    assert_eq!(balancer.place(wish(5, one)), Placement::WaitForBackend(BackendId(0), 1));
     balancer.release(BackendId(0), |waiter| order.push(waiter));
     balancer.leave(1, |waiter| order.push(waiter));
     assert_eq!(order, [2, 3, 4, 1, 5]);
@@ -109,18 +123,18 @@ fn a_full_queue_sends_elsewhere_or_refuses() {
     let full = BackendSpec { maxqueue: 1, ..spec(1, 1) };
     let mut balancer = balancer(Algorithm::RoundRobin, vec![full, spec(1, 1)]);
     let sticky = Some(BackendId(0));
-    assert_eq!(balancer.place(1, POOL, None, sticky, None, true), Placement::Go(BackendId(0)));
-    assert_eq!(balancer.place(2, POOL, None, sticky, None, true), Placement::WaitForBackend(BackendId(0), 0));
-    assert_eq!(balancer.place(3, POOL, None, sticky, None, false), Placement::Refused(Refused::QueueFull));
-    assert_eq!(balancer.place(3, POOL, None, sticky, None, true), Placement::Go(BackendId(1)));
+    assert_eq!(balancer.place(wish(1, sticky)), Placement::Go(BackendId(0)));
+    assert_eq!(balancer.place(wish(2, sticky)), Placement::WaitForBackend(BackendId(0), 0));
+    assert_eq!(balancer.place(Wish { may_move: false, ..wish(3, sticky) }), Placement::Refused(Refused::QueueFull));
+    assert_eq!(balancer.place(wish(3, sticky)), Placement::Go(BackendId(1)));
 }
 
 #[test]
 fn who_is_bound_to_a_backend_that_dies_goes_elsewhere_in_his_turn() {
     let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1), spec(1, 1)]);
     assert_eq!((go(&mut balancer), go(&mut balancer)), (0, 1));
-    balancer.place(1, POOL, None, Some(BackendId(0)), None, true);
-    balancer.place(2, POOL, None, None, None, true);
+    balancer.place(wish(1, Some(BackendId(0))));
+    balancer.place(wish(2, None));
     let mut order = Vec::new();
     balancer.set_up(BackendId(0), false, |waiter| order.push(waiter));
     balancer.release(BackendId(1), |waiter| order.push(waiter));
@@ -136,49 +150,177 @@ fn a_backend_that_refused_a_request_does_not_get_it_again_from_the_queue() {
     assert_eq!((go(&mut balancer), go(&mut balancer)), (0, 1));
     // The first backend refused the first request; its slot is free, and still the request waits for the other.
     balancer.release(BackendId(0), |_| ());
-    assert_eq!(balancer.place(1, POOL, None, None, Some(BackendId(0)), true), Placement::WaitForPool(0));
+    assert_eq!(balancer.place(Wish { avoid: Some(BackendId(0)), ..wish(1, None) }), Placement::WaitForPool(0));
     balancer.check_invariants();
-    assert_eq!(balancer.place(2, POOL, None, None, None, true), Placement::Go(BackendId(0)));
+    assert_eq!(balancer.place(wish(2, None)), Placement::Go(BackendId(0)));
     balancer.release(BackendId(0), |_| panic!("taken back"));
     balancer.release(BackendId(1), |waiter| assert_eq!(waiter, 1));
     assert_eq!(balancer.answer(1), Some(Answer::Granted(BackendId(1))));
     // When no other is left, it is better than none.
-    assert_eq!(balancer.place(1, POOL, None, None, Some(BackendId(0)), true), Placement::WaitForPool(0));
+    assert_eq!(balancer.place(Wish { avoid: Some(BackendId(0)), ..wish(1, None) }), Placement::WaitForPool(0));
     balancer.set_up(BackendId(1), false, |waiter| assert_eq!(waiter, 1));
     assert_eq!(balancer.answer(1), Some(Answer::Granted(BackendId(0))));
 }
 
+/// Who is served when, one slot being given back again and again.
+fn served(balancer: &mut Balancer, count: usize) -> Vec<u16> {
+    let mut order = Vec::new();
+    for _ in 0..count {
+        balancer.release(BackendId(0), |waiter| order.push(waiter));
+        balancer.check_invariants();
+    }
+    for &waiter in &order {
+        assert_eq!(balancer.answer(waiter), Some(Answer::Granted(BackendId(0))));
+    }
+    order
+}
+
+#[test]
+fn clients_take_turns_and_a_single_request_waits_for_one_service_only() {
+    let mut balancer = Balancer::new(&[PoolSpec::default()], vec![spec(1, 1)], 600);
+    balancer.place(FREE);
+    let queue = |balancer: &mut Balancer, waiter, client| balancer.place(Wish { waiter, client, ..FREE });
+    for waiter in 1..=500 {
+        assert_eq!(queue(&mut balancer, waiter, 7), Placement::WaitForPool(u32::from(waiter) - 1));
+    }
+    assert_eq!(served(&mut balancer, 3), [1, 2, 3]);
+    queue(&mut balancer, 501, 8);
+    assert_eq!(served(&mut balancer, 2), [501, 4], "behind the one in service");
+    // Three clients, four requests each, in the order of the clients.
+    for (client, first) in [(8, 510), (9, 520)] {
+        for waiter in first..first + 4 {
+            queue(&mut balancer, waiter, client);
+        }
+    }
+    let order = served(&mut balancer, 12);
+    let owners: Vec<u16> = order.iter().map(|waiter| if *waiter < 510 { 7 } else { waiter / 10 - 43 }).collect();
+    for turn in owners.chunks(3) {
+        let mut turn = turn.to_vec();
+        turn.sort_unstable();
+        assert_eq!(turn, [7, 8, 9], "{owners:?}");
+    }
+    assert!(order.iter().filter(|waiter| **waiter < 510).is_sorted(), "a client's own stay in order");
+}
+
+#[test]
+fn a_lower_class_goes_first_and_clients_take_turns_within_theirs() {
+    let mut balancer = Balancer::new(&[PoolSpec::default()], vec![spec(1, 1)], 64);
+    balancer.place(FREE);
+    let wishes = [(1, 7, 0), (2, 7, 5), (3, 8, -10), (4, 7, -10), (5, 7, -10), (6, 8, 0), (7, 7, 0), (8, 9, 5)];
+    for (waiter, client, class) in wishes {
+        balancer.place(Wish { waiter, client, class, ..FREE });
+    }
+    assert_eq!(served(&mut balancer, 8), [3, 4, 5, 1, 6, 7, 2, 8]);
+}
+
+#[test]
+fn turns_are_taken_across_the_lists_of_a_backend_and_its_pool() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1)]);
+    balancer.place(FREE);
+    for waiter in 1..=4 {
+        balancer.place(Wish { client: 7, ..wish(waiter, Some(BackendId(0))) });
+    }
+    balancer.place(Wish { client: 8, ..wish(5, None) });
+    assert_eq!(served(&mut balancer, 5), [1, 5, 2, 3, 4]);
+}
+
+#[test]
+fn a_pool_has_a_limit_of_its_own() {
+    let pool = PoolSpec { maxconn: 2, maxqueue: 3, ..PoolSpec::default() };
+    let mut balancer = Balancer::new(&[pool], vec![spec(1, 2), spec(1, 2)], 64);
+    assert_eq!((go(&mut balancer), go(&mut balancer)), (0, 1));
+    let one = Some(BackendId(1));
+    assert_eq!(balancer.place(wish(1, one)), Placement::WaitForBackend(BackendId(1), 0), "its backend has a slot");
+    assert_eq!(balancer.place(wish(2, None)), Placement::WaitForPool(0));
+    assert_eq!(balancer.place(wish(3, one)), Placement::WaitForBackend(BackendId(1), 1));
+    assert_eq!(balancer.place(wish(4, None)), Placement::Refused(Refused::QueueFull));
+    assert_eq!(balancer.place(wish(4, one)), Placement::Refused(Refused::QueueFull));
+    // Room that one backend makes goes to who waits for another.
+    let mut order = Vec::new();
+    balancer.release(BackendId(0), |waiter| order.push(waiter));
+    balancer.check_invariants();
+    assert_eq!(balancer.answer(1), Some(Answer::Granted(BackendId(1))));
+    balancer.release(BackendId(1), |waiter| order.push(waiter));
+    assert!(matches!(balancer.answer(2), Some(Answer::Granted(_))));
+    balancer.release(BackendId(1), |waiter| order.push(waiter));
+    assert_eq!(order, [1, 2, 3]);
+    balancer.check_invariants();
+}
+
+#[test]
+fn a_backend_that_comes_back_gets_its_share_step_by_step() {
+    let pool = PoolSpec { slowstart_ms: 10_000, ..PoolSpec::default() };
+    let mut balancer = Balancer::new(&[pool], vec![spec(1, 0), spec(1, 0)], 64);
+    let share = |balancer: &mut Balancer| (0..160).filter(|_| go(balancer) == 1).count();
+    assert_eq!(share(&mut balancer), 80, "not at the start of the process");
+    balancer.set_up(BackendId(1), false, |_| ());
+    assert!(balancer.start_slowly(BackendId(1), 5_000));
+    balancer.set_up(BackendId(1), true, |_| ());
+    let mut shares = Vec::new();
+    for at_ms in [0, 2_500, 5_000, 7_500, 10_000] {
+        balancer.advance(5_000 + at_ms, |_| ());
+        shares.push(share(&mut balancer));
+    }
+    // Of a weight that is a quarter, a half, three quarters of the other's: 1/17, 1/5, 1/3, 3/7, 1/2 of all.
+    assert!(shares.iter().zip([9, 32, 53, 69, 80]).all(|(share, wanted)| share.abs_diff(wanted) <= 2), "{shares:?}");
+    assert!(!balancer.start_slowly(BackendId(1), 90_000), "it is up");
+}
+
+#[test]
+fn weight_and_maxconn_change_at_once_and_serve_who_waits() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1), spec(0, 1)]);
+    assert_eq!(go(&mut balancer), 0);
+    for waiter in 1..=4 {
+        assert_eq!(balancer.place(wish(waiter, None)), Placement::WaitForPool(u32::from(waiter) - 1));
+    }
+    let mut order = Vec::new();
+    balancer.set_weight(BackendId(1), 3, |waiter| order.push(waiter));
+    assert_eq!((&order[..], balancer.answer(1)), (&[1][..], Some(Answer::Granted(BackendId(1)))));
+    balancer.set_maxconn(BackendId(0), 3, |waiter| order.push(waiter));
+    assert_eq!(order, [1, 2, 3]);
+    balancer.set_maxconn(BackendId(0), 1, |_| panic!("nobody gets a slot by this"));
+    balancer.release(BackendId(0), |_| panic!("still two too many"));
+    balancer.set_weight(BackendId(1), 0, |_| ());
+    balancer.release(BackendId(1), |_| panic!("it takes no new users"));
+    balancer.set_maxconn(BackendId(0), 0, |waiter| order.push(waiter));
+    assert_eq!(order, [1, 2, 3, 4]);
+}
+
 #[derive(Clone, Debug)]
 enum Event {
-    Arrive { key: Option<u32>, sticky: Option<u8>, avoid: Option<u8>, may_move: bool },
+    Arrive { key: Option<u32>, sticky: Option<u8>, avoid: Option<u8>, may_move: bool, client: u64, class: i8 },
     Finish(usize),
     Leave(usize),
     Up(u8),
     Down(u8),
+    Weight(u8, u16),
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let backend = 0u8..4;
     let event = prop_oneof![
-        6 => (any::<Option<u32>>(), prop::option::of(backend.clone()), prop::option::of(backend.clone()), any::<bool>())
-            .prop_map(|(key, sticky, avoid, may_move)| Event::Arrive { key, sticky, avoid, may_move }),
+        6 => (any::<Option<u32>>(), prop::option::of(backend.clone()), prop::option::of(backend.clone()), any::<bool>(), 0u64..5, -1i8..2)
+            .prop_map(|(key, sticky, avoid, may_move, client, class)| {
+                Event::Arrive { key, sticky, avoid, may_move, client, class }
+            }),
         5 => any::<prop::sample::Index>().prop_map(|index| Event::Finish(index.index(1000))),
         2 => any::<prop::sample::Index>().prop_map(|index| Event::Leave(index.index(1000))),
         1 => backend.clone().prop_map(Event::Up),
-        1 => backend.prop_map(Event::Down),
+        1 => backend.clone().prop_map(Event::Down),
+        1 => (backend, 0u16..5).prop_map(|(id, weight)| Event::Weight(id, weight)),
     ];
     prop::collection::vec(event, 1..300)
 }
 
 fn algorithms() -> impl Strategy<Value = Algorithm> {
     let hash = prop::sample::select(vec![Hash::Beelance, Hash::Haproxy]);
+    let factor = prop::sample::select(vec![0, 101, 140, 10_000]);
     prop_oneof![
-        Just(Algorithm::RoundRobin),
-        Just(Algorithm::LeastConn),
-        Just(Algorithm::Random),
-        Just(Algorithm::First),
-        (hash, prop::sample::select(vec![0, 101, 140, 10_000]))
-            .prop_map(|(hash, factor)| Algorithm::Hash { hash, factor }),
+        1 => Just(Algorithm::RoundRobin),
+        1 => Just(Algorithm::LeastConn),
+        1 => Just(Algorithm::Random),
+        1 => Just(Algorithm::First),
+        3 => (hash, factor).prop_map(|(hash, factor)| Algorithm::Hash { hash, factor }),
     ]
 }
 
@@ -187,20 +329,22 @@ proptest! {
     /// maxconn, every slot is given back once, and everybody gets exactly one answer.
     #[test]
     fn never_a_free_slot_beside_a_queue(
-        events in events(), algorithm in algorithms(),
+        events in events(), algorithm in algorithms(), pool in (0u32..6, 0u32..8),
         limits in prop::array::uniform4((0u16..4, 0u32..4, 0u32..3, any::<bool>())),
     ) {
         let specs = limits.map(|(weight, maxconn, maxqueue, backup)| BackendSpec { maxqueue, backup, ..spec(weight, maxconn) });
-        let mut balancer = balancer(algorithm, specs.to_vec());
+        let pool = PoolSpec { algorithm, maxconn: pool.0, maxqueue: pool.1, slowstart_ms: 0 };
+        let mut balancer = Balancer::new(&[pool], specs.to_vec(), 64);
         let mut idle: VecDeque<u16> = (0..64).collect();
         let mut flying: Vec<(u16, BackendId)> = Vec::new();
         let mut waiting: BTreeMap<u16, ()> = BTreeMap::new();
         for event in events {
             let mut woken = Vec::new();
             match event {
-                Event::Arrive { key, sticky, avoid, may_move } => {
+                Event::Arrive { key, sticky, avoid, may_move, client, class } => {
                     let Some(waiter) = idle.pop_front() else { continue };
-                    match balancer.place(waiter, POOL, key, sticky.map(BackendId), avoid.map(BackendId), may_move) {
+                    let (sticky, avoid) = (sticky.map(BackendId), avoid.map(BackendId));
+                    match balancer.place(Wish { waiter, pool: POOL, key, sticky, avoid, may_move, client, class }) {
                         Placement::Go(id) => flying.push((waiter, id)),
                         Placement::WaitForBackend(..) | Placement::WaitForPool(_) => { waiting.insert(waiter, ()); }
                         Placement::Refused(_) => idle.push_back(waiter),
@@ -219,6 +363,7 @@ proptest! {
                 }
                 Event::Up(id) => balancer.set_up(BackendId(id), true, |waiter| woken.push(waiter)),
                 Event::Down(id) => balancer.set_up(BackendId(id), false, |waiter| woken.push(waiter)),
+                Event::Weight(id, weight) => balancer.set_weight(BackendId(id), weight, |waiter| woken.push(waiter)),
                 Event::Finish(_) | Event::Leave(_) => {}
             }
             for waiter in woken {

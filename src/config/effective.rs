@@ -5,13 +5,11 @@
 //! not have, `cookie.*` of a pool without a cookie, `check.*` of a pool without probes. Refuses to know what was
 //! written.
 
+use super::balance;
 use super::keys::{Id, KEYS, Kind};
 use super::value::{duration_text, size_text};
-use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse};
-use crate::balance::{Algorithm, Hash};
-use crate::http::key::Key;
+use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse, Routed};
 use crate::http::proxy_protocol::ProxyVersion;
-use crate::http::route::Route;
 use std::fmt::Display;
 
 /// The effective configuration, one `key = value` a line.
@@ -30,8 +28,8 @@ pub fn effective(config: &Config) -> String {
     for object in &config.backends {
         section(&mut out, Kind::Backend, &object.name, &|id| of_backend(id, object, pool(object.pool)));
     }
-    for (object, id) in &config.routes {
-        section(&mut out, Kind::Route, &object.name, &|key| of_route(key, object, pool(*id)));
+    for routed @ Routed { route: object, .. } in &config.routes {
+        section(&mut out, Kind::Route, &object.name, &|key| of_route(key, routed, pool(routed.pool)));
         for header in &object.headers {
             let key = Id::RouteHeader.key().of(&object.name).replace("NAME", &header.name);
             line(&mut out, &key, &header.values.join(","));
@@ -85,8 +83,12 @@ fn of_pool(id: Id, pool: &Pool) -> Option<String> {
     let cookie = pool.cookie.as_ref();
     Some(match id {
         Id::Balance | Id::BalanceUriDepth | Id::BalanceUriWhole | Id::Hash | Id::HashFactor => {
-            return balance(id, pool);
+            return balance::effective(id, pool);
         }
+        Id::PoolMaxconn => pool.maxconn.to_string(),
+        Id::PoolMaxqueue => pool.maxqueue.to_string(),
+        Id::Slowstart if pool.slowstart_ms == 0 => none(),
+        Id::Slowstart => duration_text(pool.slowstart_ms),
         Id::Cookie => cookie.map_or_else(none, |cookie| cookie.name.clone()),
         Id::CookieMode => cookie.map(|_| "insert".to_owned())?,
         Id::CookieHttponly => yes(attributes(cookie?).0),
@@ -103,38 +105,6 @@ fn of_pool(id: Id, pool: &Pool) -> Option<String> {
         Id::Check if pool.check.is_none() => none(),
         _ => return of_check(id, pool.check.as_ref()?),
     })
-}
-
-fn balance(id: Id, pool: &Pool) -> Option<String> {
-    let hashing = match pool.balance {
-        Algorithm::Hash { hash, factor } => Some((hash, factor)),
-        Algorithm::RoundRobin | Algorithm::LeastConn | Algorithm::Random | Algorithm::First => None,
-    };
-    let uri = match pool.key {
-        Some(Key::Uri { depth, whole }) => Some((depth, whole)),
-        Some(Key::Source | Key::Header(_) | Key::Cookie(_) | Key::UrlParam(_)) | None => None,
-    };
-    match id {
-        Id::Balance => Some(match (&pool.balance, &pool.key) {
-            (Algorithm::RoundRobin, _) | (Algorithm::Hash { .. }, None) => "roundrobin".to_owned(),
-            (Algorithm::LeastConn, _) => "leastconn".to_owned(),
-            (Algorithm::Random, _) => "random".to_owned(),
-            (Algorithm::First, _) => "first".to_owned(),
-            (Algorithm::Hash { .. }, Some(Key::Source)) => "source".to_owned(),
-            (Algorithm::Hash { .. }, Some(Key::Uri { .. })) => "uri".to_owned(),
-            (Algorithm::Hash { .. }, Some(Key::Header(name))) => format!("hdr:{name}"),
-            (Algorithm::Hash { .. }, Some(Key::Cookie(name))) => format!("cookie:{name}"),
-            (Algorithm::Hash { .. }, Some(Key::UrlParam(name))) => format!("url_param:{name}"),
-        }),
-        Id::BalanceUriDepth => uri.map(|(depth, _)| depth.map_or_else(none, |depth| depth.to_string())),
-        Id::BalanceUriWhole => uri.map(|(_, whole)| yes(whole)),
-        Id::Hash => hashing.map(|(hash, _)| match hash {
-            Hash::Beelance => "beelance".to_owned(),
-            Hash::Haproxy => "haproxy".to_owned(),
-        }),
-        Id::HashFactor => hashing.map(|(_, factor)| factor.to_string()),
-        _ => None,
-    }
 }
 
 /// `; path=/` taken apart again: HttpOnly, Secure, the rest.
@@ -196,7 +166,10 @@ fn of_backend(id: Id, backend: &Backend, pool: Option<String>) -> Option<String>
         Id::Backend => format!("{}:{}", backend.host, backend.port),
         Id::BackendPool => return pool,
         Id::Weight => backend.weight.to_string(),
-        Id::Maxconn => backend.maxconn.to_string(),
+        Id::Maxconn => match backend.auto {
+            Some((least, most)) => format!("auto:{least}..{most}"),
+            None => backend.maxconn.to_string(),
+        },
         Id::Maxqueue => backend.maxqueue.to_string(),
         Id::Backup => yes(backend.backup),
         Id::BackendCookie => backend.cookie.clone(),
@@ -209,8 +182,10 @@ fn of_backend(id: Id, backend: &Backend, pool: Option<String>) -> Option<String>
     })
 }
 
-fn of_route(id: Id, route: &Route, pool: Option<String>) -> Option<String> {
+fn of_route(id: Id, routed: &Routed, pool: Option<String>) -> Option<String> {
+    let route = &routed.route;
     match id {
+        Id::RoutePriority => Some(routed.priority.to_string()),
         Id::RouteHost => list(&route.hosts),
         Id::RoutePath => list(&route.paths),
         Id::RouteMethod => list(&route.methods),

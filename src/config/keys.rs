@@ -59,10 +59,11 @@ pub enum Builtin {
 pub enum Id {
     Listen, ListenPool, AcceptProxy, ListenTrust,
     Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy,
-    Balance, BalanceUriDepth, BalanceUriWhole, Hash, HashFactor, Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr, Reuse, Retries, Redispatch, Forwardfor,
+    Balance, BalanceUriDepth, BalanceUriWhole, Hash, HashFactor, PoolMaxconn, PoolMaxqueue, Slowstart,
+    Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr, Reuse, Retries, Redispatch, Forwardfor,
     Check, CheckMethod, CheckUri, CheckHost, CheckExpect,
     CheckInter, CheckFastinter, CheckDowninter, CheckTimeout, CheckRise, CheckFall,
-    RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool,
+    RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool, RoutePriority,
     TimeoutClient, TimeoutHttpRequest, TimeoutHttpKeepAlive, TimeoutConnect, TimeoutQueue, TimeoutServer, TimeoutTunnel,
     Connections, Memory, HeaderSize, Headers, Body,
     LogLevel, LogAccess, DrainTimeout,
@@ -80,7 +81,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 58] = {
+pub static KEYS: [Key; 62] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -100,8 +101,8 @@ pub static KEYS: [Key; 58] = {
         "The pool it belongs to."),
     key(Id::Weight, Backend, "weight", Number(0, 256), Text("1"),
         "Its share of the pool's requests; 0 takes no new users."),
-    key(Id::Maxconn, Backend, "maxconn", MANY, Text("0"),
-        "Requests it works on at once, the rest wait; 0 is unlimited."),
+    key(Id::Maxconn, Backend, "maxconn", Unit::Maxconn, Text("0"),
+        "Requests it works on at once, the rest wait; 0 is unlimited; `auto:4..100` finds by its response times how many it does without slowing down."),
     key(Id::Maxqueue, Backend, "maxqueue", MANY, Text("0"),
         "Requests bound to it by affinity that may wait, the rest go elsewhere; 0 is unlimited."),
     key(Id::Backup, Backend, "backup", NO_YES, Text("no"),
@@ -121,6 +122,12 @@ pub static KEYS: [Key; 58] = {
         "Where keys lie: by the backends' names, or exactly where HAProxy's `hash-type consistent` has them, by the backends' places in the pool."),
     key(Id::HashFactor, Pool, "hash-balance-factor", Unit::Factor, Follows("140; 0 with `hash = haproxy`"),
         "No backend gets a request by its key while it has more than so many percent of the average load for its weight, in flight and queued; the next in the key's order gets it. 0 is no such bound."),
+    key(Id::PoolMaxconn, Pool, "maxconn", MANY, Text("0"),
+        "Requests its backends work on at once, together, the rest wait: for what they share, such as a database; 0 is unlimited."),
+    key(Id::PoolMaxqueue, Pool, "maxqueue", MANY, Text("0"),
+        "Requests that may wait in the pool, bound to a backend or not; beyond it 503. 0 is unlimited."),
+    key(Id::Slowstart, Pool, "slowstart", Duration, Unset("none"),
+        "A backend that came up again gets its weight and maxconn little by little over this time."),
     key(Id::Cookie, Pool, "cookie", Unit::Token, Unset("none"),
         "The affinity cookie's name; `none` is no affinity."),
     key(Id::CookieMode, Pool, "cookie.mode", Choice(&["insert"]), Text("insert"),
@@ -176,6 +183,8 @@ pub static KEYS: [Key; 58] = {
         "Only for clients in these blocks of addresses."),
     key(Id::RoutePool, Route, "pool", Unit::Pool, Unset("none"),
         "The pool that takes the request; every route needs one. Routes are tried in the order of their first line, the first match wins."),
+    key(Id::RoutePriority, Route, "priority", Unit::Integer(-10, 10), Text("0"),
+        "The class of requests that wait: a lower one is served first. Within a class clients take turns."),
 
     key(Id::TimeoutClient, Process, "timeout.client", Duration, Text("30s"),
         "A client neither sends nor takes a byte."),

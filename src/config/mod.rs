@@ -3,6 +3,7 @@
 //! Owns the key table ([`keys`]), the grammar and every message about a file. Refuses to touch the network: names of
 //! hosts stay names here; `beelance run` resolves them once, before the loop starts.
 
+mod balance;
 mod effective;
 mod error;
 pub mod keys;
@@ -82,7 +83,7 @@ pub struct Config {
     /// In the order of the file.
     pub backends: Vec<Backend>,
     /// In the order of their first line: the first match wins.
-    pub routes: Vec<(Route, PoolId)>,
+    pub routes: Vec<Routed>,
     /// `timeout.*`.
     pub timeouts: Timeouts,
     /// `limits.*`.
@@ -129,6 +130,8 @@ pub struct Backend {
     pub weight: u16,
     /// Requests it works on at once; 0 = unlimited.
     pub maxconn: u32,
+    /// Between which two numbers that is searched instead.
+    pub auto: Option<(u16, u16)>,
     /// Requests bound to it that may wait; 0 = unlimited.
     pub maxqueue: u32,
     /// Used only when no other backend of the pool is up.
@@ -150,6 +153,12 @@ pub struct Pool {
     pub balance: Algorithm,
     /// What its placement is hashed by.
     pub key: Option<Key>,
+    /// Requests its backends work on at once, together; 0 = unlimited.
+    pub maxconn: u32,
+    /// Requests that may wait; 0 = unlimited.
+    pub maxqueue: u32,
+    /// How long a backend that came up again takes to get all it may have, in milliseconds; 0 = at once.
+    pub slowstart_ms: u64,
     /// The affinity cookie.
     pub cookie: Option<Cookie>,
     /// When a request may go on a backend connection that served another one before.
@@ -162,6 +171,17 @@ pub struct Pool {
     pub forwardfor: bool,
     /// The probes of its backends.
     pub check: Option<Check>,
+}
+
+/// `route.N`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// Its name and conditions.
+    pub route: Route,
+    /// The pool that takes the request.
+    pub pool: PoolId,
+    /// The request's priority class, -10..=10; the lower the sooner.
+    pub priority: i8,
 }
 
 /// `pool.N.cookie`: HAProxy's `cookie NAME insert indirect nocache`.

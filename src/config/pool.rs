@@ -6,12 +6,7 @@ use super::keys::Id;
 use super::resolve::Resolver;
 use super::value::Value;
 use super::{Backend, Check, CheckKind, Cookie, Expect, Pool, Reuse};
-use crate::balance::{Algorithm, Hash};
-use crate::http::key::Key;
-use crate::limits::{BackendId, MAX_RING_WEIGHT};
-
-/// `hash-balance-factor` where nothing is written.
-const FACTOR: u32 = 140;
+use crate::limits::BackendId;
 
 impl Resolver<'_, '_> {
     /// Every pool, with its backends.
@@ -20,10 +15,13 @@ impl Resolver<'_, '_> {
             let settings = self.settings;
             let number = |id| settings.small(id, name).unwrap_or_default();
             let members = backends.iter().enumerate().filter(|(_, backend)| backend.pool.index() == index);
-            let (balance, key) = self.balance(name);
+            let (balance, key) = self.placement(name);
             Pool {
                 name: name.clone(),
                 backends: members.filter_map(|(place, _)| BackendId::new(place)).collect(),
+                maxconn: number(Id::PoolMaxconn),
+                maxqueue: number(Id::PoolMaxqueue),
+                slowstart_ms: settings.number(Id::Slowstart, name).unwrap_or_default(),
                 balance,
                 key,
                 cookie: settings
@@ -41,46 +39,6 @@ impl Resolver<'_, '_> {
             }
         };
         self.pools.iter().enumerate().map(pool).collect()
-    }
-
-    /// How requests are placed, and by what key.
-    fn balance(&self, pool: &str) -> (Algorithm, Option<Key>) {
-        let settings = self.settings;
-        let Value::Balance(algorithm, key) = settings.value(Id::Balance, pool) else {
-            return (Algorithm::RoundRobin, None);
-        };
-        let key = match key {
-            Some(Key::Uri { .. }) => Some(Key::Uri {
-                depth: settings.small(Id::BalanceUriDepth, pool),
-                whole: settings.yes(Id::BalanceUriWhole, pool),
-            }),
-            key => key,
-        };
-        let Algorithm::Hash { .. } = algorithm else { return (algorithm, key) };
-        let factor = settings.small(Id::HashFactor, pool);
-        let (hash, default) = match settings.number(Id::Hash, pool) {
-            Some(1) => (Hash::Haproxy, 0),
-            Some(_) | None => (Hash::Beelance, FACTOR),
-        };
-        (Algorithm::Hash { hash, factor: factor.unwrap_or(default) }, key)
-    }
-
-    /// HAProxy's rings have a node for every sixteenth of a weight: together they may not outgrow their place.
-    pub(super) fn bound_rings(&mut self, pools: &[Pool], backends: &[Backend]) {
-        let mut sum = 0;
-        for pool in pools {
-            let Algorithm::Hash { hash: Hash::Haproxy, .. } = pool.balance else { continue };
-            let members = pool.backends.iter().filter_map(|id| backends.get(id.index()));
-            sum += members.map(|backend| u32::from(backend.weight)).sum::<u32>();
-            if sum > MAX_RING_WEIGHT {
-                let reason = format!(
-                    "the weights of all backends of pools with `haproxy` add up to {sum} or more, at most {MAX_RING_WEIGHT} have room: divide them by a common factor"
-                );
-                let line = self.settings.line(Id::Hash, &pool.name);
-                self.errors.push(line, &Id::Hash.key().of(&pool.name), reason);
-                return;
-            }
-        }
     }
 
     /// What follows the value in Set-Cookie.

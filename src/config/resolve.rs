@@ -153,6 +153,10 @@ impl<'a> Resolver<'_, 'a> {
             pool: self.pool(Id::BackendPool, name),
             weight: settings.small(Id::Weight, name).and_then(|weight| u16::try_from(weight).ok()).unwrap_or_default(),
             maxconn: settings.small(Id::Maxconn, name).unwrap_or_default(),
+            auto: match settings.value(Id::Maxconn, name) {
+                Value::Auto(least, most) => Some((least, most)),
+                _ => None,
+            },
             maxqueue: settings.small(Id::Maxqueue, name).unwrap_or_default(),
             backup: settings.yes(Id::Backup, name),
             cookie: settings.text(Id::BackendCookie, name).unwrap_or_else(|| name.to_owned()),

@@ -2,16 +2,15 @@
 //!
 //! Owns what a route must have. Refuses to know what a condition means: that is [`crate::http::route`]'s.
 
-use super::Pool;
 use super::keys::Id;
 use super::resolve::Resolver;
 use super::value::Value;
+use super::{Pool, Routed};
 use crate::http::route::{HeaderPattern, Route};
-use crate::limits::PoolId;
 
 impl Resolver<'_, '_> {
     /// Every route, in the order of its first line.
-    pub(super) fn routes(&mut self, objects: &[(u32, &str)], pools: &[Pool]) -> Vec<(Route, PoolId)> {
+    pub(super) fn routes(&mut self, objects: &[(u32, &str)], pools: &[Pool]) -> Vec<Routed> {
         let settings = self.settings;
         // Where a backend's pool is misspelt, nobody knows which pools are empty.
         let members_known = settings.of(Id::BackendPool).iter().all(|setting| setting.value != Value::Bad);
@@ -36,7 +35,11 @@ impl Resolver<'_, '_> {
                     }
                 }
             }
-            routes.push((self.route(name), id));
+            let priority = match settings.value(Id::RoutePriority, name) {
+                Value::Integer(class) => i8::try_from(class).unwrap_or_default(),
+                _ => 0,
+            };
+            routes.push(Routed { route: self.route(name), pool: id, priority });
         }
         routes
     }

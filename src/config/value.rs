@@ -2,8 +2,8 @@
 //!
 //! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
 
-use super::Expect;
-use crate::balance::{Algorithm, Hash};
+use super::{Expect, balance};
+use crate::balance::Algorithm;
 use crate::http::key::Key;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
 use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TOKEN};
@@ -19,6 +19,10 @@ pub enum Unit {
     Size(u64, u64),
     /// A whole number in this inclusive range.
     Number(u64, u64),
+    /// A whole number in this inclusive range, which may be negative.
+    Integer(i64, i64),
+    /// How many requests a backend works on at once: a number, or two between which it is searched.
+    Maxconn,
     /// One of these words; its place is the value.
     Choice(&'static [&'static str]),
     /// Where to listen.
@@ -70,6 +74,9 @@ pub(super) enum Value {
     /// Reported already; the built-in default stands in.
     Bad,
     Number(u64),
+    Integer(i64),
+    /// `auto:MIN..MAX`.
+    Auto(u16, u16),
     Text(String),
     Address(SocketAddr),
     Server(String, u16),
@@ -94,8 +101,10 @@ impl Unit {
                 return format!("a size from {} to {}, such as 4096, 8k, 16m", size_text(least), size_text(most));
             }
             Self::Number(least, most) => return format!("a whole number from {least} to {most}"),
+            Self::Integer(least, most) => return format!("a whole number from {least} to {most}"),
             Self::Choice([all @ .., last]) if !all.is_empty() => return format!("{} or {last}", all.join(", ")),
             Self::Choice(words) => return words.concat(),
+            Self::Maxconn => "a whole number from 0 to 1000000, or auto:MIN..MAX with numbers from 1 to 10000",
             Self::Listen => "address:port, such as 0.0.0.0:80 or [::]:80",
             Self::Server => "host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080",
             Self::Balance => {
@@ -153,8 +162,15 @@ impl Unit {
         match self {
             Self::Duration => in_range(scaled(text, &DURATIONS), 1, MAX_DURATION_MS),
             Self::Size(least, most) => in_range(scaled(text, &SIZES), least, most),
-            Self::Number(_, _) if text.starts_with("auto:") => Err("`auto:` is not supported yet"),
+            Self::Maxconn => match text.strip_prefix("auto:") {
+                Some(range) => auto(range).map(|(least, most)| Value::Auto(least, most)).ok_or(""),
+                None => in_range(scaled(text, &[("", 1)]), 0, 1_000_000),
+            },
             Self::Number(least, most) => in_range(scaled(text, &[("", 1)]), least, most),
+            Self::Integer(least, most) => match text.parse::<i64>() {
+                Ok(value) if (least..=most).contains(&value) && !text.starts_with('+') => Ok(Value::Integer(value)),
+                Ok(_) | Err(_) => Err(""),
+            },
             Self::Choice(words) => match (0..).zip(words).find(|(_, word)| **word == text) {
                 Some((place, _)) => Ok(Value::Number(place)),
                 None => Err("not supported"),
@@ -162,7 +178,7 @@ impl Unit {
             Self::Listen | Self::Server if text.starts_with("unix:") => Err("unix sockets are not supported yet"),
             Self::Listen => text.parse().map(Value::Address).map_err(|_| ""),
             Self::Server => server(text).map(|(host, port)| Value::Server(host, port)),
-            Self::Balance => balance(text).map(|(algorithm, key)| Value::Balance(algorithm, key)),
+            Self::Balance => balance::parse(text).map(|(algorithm, key)| Value::Balance(algorithm, key)),
             Self::Factor if text == "0" => Ok(Value::Number(0)),
             Self::Factor => in_range(scaled(text, &[("", 1)]), LEAST_FACTOR, MOST_FACTOR),
             Self::Pool => text_if(is_name(text)),
@@ -198,6 +214,14 @@ fn scaled(text: &str, suffixes: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*scale)
 }
 
+/// `MIN..MAX`, in this order.
+fn auto(range: &str) -> Option<(u16, u16)> {
+    let bound = |text| scaled(text, &[("", 1)]).and_then(|bound| u16::try_from(bound).ok());
+    let (least, most) = range.split_once("..")?;
+    let (least, most) = (bound(least)?, bound(most)?);
+    (1 <= least && least <= most && most <= 10_000).then_some((least, most))
+}
+
 /// The shortest way to write `value` with one of these suffixes.
 fn in_largest(value: u64, suffixes: &[(&str, u64)]) -> String {
     let fits = suffixes.iter().find(|(_, scale)| value != 0 && value.is_multiple_of(*scale));
@@ -215,37 +239,6 @@ pub fn duration_text(ms: u64) -> String {
 #[must_use]
 pub fn size_text(bytes: u64) -> String {
     in_largest(bytes, &SIZES)
-}
-
-/// An algorithm, and its key.
-fn balance(text: &str) -> Result<(Algorithm, Option<Key>), &'static str> {
-    let plain = match text {
-        "roundrobin" => Some(Algorithm::RoundRobin),
-        "leastconn" => Some(Algorithm::LeastConn),
-        "random" => Some(Algorithm::Random),
-        "first" => Some(Algorithm::First),
-        _ => None,
-    };
-    if let Some(algorithm) = plain {
-        return Ok((algorithm, None));
-    }
-    let (word, name) = text.split_once(':').unwrap_or((text, ""));
-    let named = |key: fn(String) -> Key| match name {
-        "" => Err("the name is missing"),
-        name if name.len() > MAX_TOKEN || !is_token(name) => {
-            Err("the name is a token of at most 64 letters, digits and !#$%&'*+-.^_`|~")
-        }
-        name => Ok(key(name.to_owned())),
-    };
-    let key = match word {
-        "source" if word == text => Key::Source,
-        "uri" if word == text => Key::Uri { depth: None, whole: false },
-        "hdr" => named(Key::Header)?,
-        "cookie" => named(Key::Cookie)?,
-        "url_param" => named(Key::UrlParam)?,
-        _ => return Err("not supported"),
-    };
-    Ok((Algorithm::Hash { hash: Hash::Beelance, factor: 0 }, Some(key)))
 }
 
 /// Whether `text` may name an object.
@@ -340,7 +333,6 @@ mod tests {
 
     #[test]
     fn what_is_taken() {
-        let hashed = |key| Value::Balance(Algorithm::Hash { hash: Hash::Beelance, factor: 0 }, Some(key));
         let text = |text: &str| Value::Text(text.to_owned());
         let server = |host: &str, port| Value::Server(host.to_owned(), port);
         for (unit, written, expected) in [
@@ -356,9 +348,6 @@ mod tests {
             (Unit::Server, "[2001:DB8::1]:1", server("2001:db8::1", 1)),
             (Unit::Server, "app_1.example.:65535", server("app_1.example.", 65535)),
             (Unit::Token, "JSESSION-ID", text("JSESSION-ID")),
-            (Unit::Balance, "first", Value::Balance(Algorithm::First, None)),
-            (Unit::Balance, "source", hashed(Key::Source)),
-            (Unit::Balance, "hdr:X-User", hashed(Key::Header("X-User".to_owned()))),
             (Unit::Factor, "0", Value::Number(0)),
             (Unit::Factor, "101", Value::Number(101)),
             (Unit::CookieValue, "s1/a=b:c", text("s1/a=b:c")),
@@ -375,22 +364,7 @@ mod tests {
 
     #[test]
     fn what_is_refused() {
-        let cases: [(Unit, &[&str]); 18] = [
-            (
-                Unit::Balance,
-                &[
-                    "RoundRobin",
-                    "static-rr",
-                    "source:x",
-                    "uri:x",
-                    "first:",
-                    "hdr",
-                    "hdr:",
-                    "hdr:a b",
-                    "cookie:é",
-                    "hash:x",
-                ],
-            ),
+        let cases: [(Unit, &[&str]); 17] = [
             (Unit::Factor, &["1", "100", "-140", "140%", "10001", ""]),
             (
                 Unit::Duration,

@@ -4,14 +4,13 @@
 
 use super::keys::{Id, Kind};
 use super::resolve::Resolver;
-use super::{Check, CheckKind, Listener, Pool};
+use super::{Check, CheckKind, Listener, Pool, Routed};
 use crate::http::key::Key;
-use crate::http::route::Route;
 use crate::limits::PoolId;
 
 impl Resolver<'_, '_> {
     /// Looks for all of it.
-    pub(super) fn warn(&mut self, listeners: &[Listener], routes: &[(Route, PoolId)], pools: &[Pool]) {
+    pub(super) fn warn(&mut self, listeners: &[Listener], routes: &[Routed], pools: &[Pool]) {
         let settings = self.settings;
         for listener in listeners {
             if let Some(pool) = pools.get(listener.pool.index()).filter(|pool| pool.backends.is_empty()) {
@@ -24,15 +23,15 @@ impl Resolver<'_, '_> {
         }
         for (index, (pool, (line, _))) in pools.iter().zip(&self.pools).enumerate() {
             let leads_here = |id: PoolId| id.index() == index;
-            if !listeners.iter().any(|l| leads_here(l.pool)) && !routes.iter().any(|(_, id)| leads_here(*id)) {
+            if !listeners.iter().any(|l| leads_here(l.pool)) && !routes.iter().any(|routed| leads_here(routed.pool)) {
                 let reason = "no listener and no route leads to this pool".to_owned();
                 self.warnings.push((*line, format!("pool.{}", pool.name), reason));
             }
         }
         if let Some(index) =
-            routes.iter().position(|(route, _)| route.is_unconditional()).filter(|i| i + 1 < routes.len())
+            routes.iter().position(|routed| routed.route.is_unconditional()).filter(|i| i + 1 < routes.len())
         {
-            let name = routes.get(index).map(|(route, _)| route.name.as_str()).unwrap_or_default();
+            let name = routes.get(index).map(|routed| routed.route.name.as_str()).unwrap_or_default();
             let line = settings.named(Kind::Route).get(index).map_or(settings.last_line, |(line, _)| *line);
             let reason = "it has no condition and takes every request: no later route is ever tried".to_owned();
             self.warnings.push((line, format!("route.{name}"), reason));

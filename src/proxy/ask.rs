@@ -27,6 +27,8 @@ pub(super) struct Ask {
     pub key: Option<u32>,
     /// Where its affinity cookie leads.
     pub affinity: Affinity,
+    /// Its priority class.
+    pub class: i8,
     /// What its method means.
     pub method: Method,
     /// The client's version.
@@ -50,7 +52,7 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
     let mut table = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut cuts = Cuts::default();
     let parsed = request::parse(head, &mut table[..config.limits.headers], &mut cuts)?;
-    let pool_id = route(proxy, &parsed, listener, client.ip());
+    let (pool_id, class) = route(proxy, &parsed, listener, client.ip());
     let pool = &config.pools[pool_id.index()];
 
     let mut affinity = Affinity::Unused;
@@ -82,6 +84,7 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
         pool: pool_id,
         key: key(pool, &parsed, client.ip()),
         affinity,
+        class,
         method: parsed.kind,
         version: parsed.version,
         keep_alive: parsed.keep_alive,
@@ -148,13 +151,13 @@ pub(super) fn refused(broken: Broken) -> Fault {
 
 const TOO_LONG: Fault = Fault::Refused(Refusal { status: 413, reason: "the body is longer than limits.body" });
 
-/// The pool of the first route whose conditions hold, else the listener's.
-fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source: IpAddr) -> PoolId {
+/// The pool and the class of the first route whose conditions hold, else the listener's pool.
+fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source: IpAddr) -> (PoolId, i8) {
     let config = proxy.config;
     let facts =
         Facts { method: head.method.as_bytes(), host: head.host, path: head.path, headers: head.fields, source };
-    let matching = config.routes.iter().find(|(route, _)| route.matches(&facts));
-    matching.map_or(config.listeners[listener.index()].pool, |&(_, pool)| pool)
+    let matching = config.routes.iter().find(|routed| routed.route.matches(&facts));
+    matching.map_or((config.listeners[listener.index()].pool, 0), |routed| (routed.pool, routed.priority))
 }
 
 /// The number of what the pool hashes requests by.

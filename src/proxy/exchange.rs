@@ -372,6 +372,10 @@ impl Connection {
         exchange.stage = if switches { Stage::Switching } else { Stage::Body };
         record.status = status;
         record.answered_ms = Some(proxy.reactor.now_ms());
+        if let Some(began_ms) = record.connected_ms.filter(|_| status < 500) {
+            let mut balancer = proxy.balancer.borrow_mut();
+            balancer.answered(held.slot.backend, began_ms, proxy.reactor.now_ms(), |waiter| proxy.reactor.wake(waiter));
+        }
         record.phase = Phase::Data;
         Ok(())
     }

@@ -15,13 +15,15 @@ mod shed;
 mod slot;
 mod tunnel;
 mod usage;
+mod warm;
 
 pub use accept::accept;
 pub use idle::purge_idle;
 pub use record::{Journal, Record};
 pub use usage::Usage;
+pub use warm::warm_up;
 
-use crate::balance::{BackendSpec, Balancer, Hash};
+use crate::balance::{BackendSpec, Balancer, Hash, PoolSpec};
 use crate::config::Config;
 use crate::http::date::DateLine;
 use crate::limits::{BackendId, ListenerId, PoolId};
@@ -56,6 +58,8 @@ pub struct Proxy {
     /// The lines that give a client the affinity cookie of a backend.
     set_cookies: Box<[Box<str>]>,
     date: RefCell<DateLine>,
+    /// The seat of [`warm_up`].
+    warmer: Cell<Option<u16>>,
     journal: Option<&'static dyn Journal>,
     connections: Cell<usize>,
     listener_connections: Box<[Cell<usize>]>,
@@ -80,13 +84,20 @@ impl Proxy {
             pool: backend.pool,
             weight: backend.weight,
             maxconn: backend.maxconn,
+            auto: backend.auto,
             maxqueue: backend.maxqueue,
             backup: backend.backup,
             cookie: backend.cookie.as_str().into(),
             seed: Hash::Beelance.of(&[backend.name.as_bytes()]),
             up: address.is_some(),
         });
-        let algorithms: Vec<_> = config.pools.iter().map(|pool| pool.balance).collect();
+        let pools = config.pools.iter().map(|pool| PoolSpec {
+            algorithm: pool.balance,
+            maxconn: pool.maxconn,
+            maxqueue: pool.maxqueue,
+            slowstart_ms: pool.slowstart_ms,
+        });
+        let pools: Vec<PoolSpec> = pools.collect();
         let set_cookie = |backend: &crate::config::Backend| -> Box<str> {
             let cookie = config.pools[backend.pool.index()].cookie.as_ref();
             cookie.map_or_else(Box::default, |cookie| {
@@ -100,7 +111,7 @@ impl Proxy {
         Self {
             config,
             reactor: event_loop.reactor,
-            balancer: RefCell::new(Balancer::new(&algorithms, specs.collect(), seats, seed)),
+            balancer: RefCell::new(Balancer::new(&pools, specs.collect(), seats).seeded(seed)),
             event_loop,
             buffers: Box::leak(Box::new(Buffers::new(budget.small_buffers, budget.large_buffers, event_loop.reactor))),
             idle: RefCell::new(Idle::new(event_loop.reactor, config.backends.len(), budget.connections)),
@@ -109,6 +120,7 @@ impl Proxy {
             addresses: addresses.iter().map(|&address| Cell::new(address)).collect(),
             set_cookies: config.backends.iter().map(set_cookie).collect(),
             date: RefCell::new(DateLine::default()),
+            warmer: Cell::new(None),
             journal,
             connections: Cell::new(0),
             listener_connections: config.listeners.iter().map(|_| Cell::new(0)).collect(),
@@ -157,6 +169,12 @@ impl Proxy {
 
     /// A backend went up or down: places anew who waits for it, or serves who waits.
     pub fn set_up(&self, id: BackendId, up: bool) {
+        if up
+            && self.balancer.borrow_mut().start_slowly(id, self.reactor.now_ms())
+            && let Some(warmer) = self.warmer.get()
+        {
+            self.reactor.wake(warmer);
+        }
         self.balancer.borrow_mut().set_up(id, up, |waiter| self.reactor.wake(waiter));
         if !up {
             self.idle.borrow_mut().close_all(id);

@@ -4,12 +4,13 @@ use super::ask::Ask;
 use super::connection::Connection;
 use super::exchange::Exchange;
 use super::slot::{Slot, Waiting};
-use crate::balance::{Answer, Placement, Refused};
+use crate::balance::{Answer, Placement, Refused, Wish};
 use crate::config::Reuse;
 use crate::fault::{Fault, Phase};
 use crate::limits::{BackendId, TURN_AROUND_MS};
 use crate::runtime::{Stream, is_exhaustion};
 use std::io::IoSlice;
+use std::net::IpAddr;
 
 /// A connection to a backend, and the slot that lets a request use it.
 pub(super) struct Held {
@@ -121,8 +122,16 @@ impl Connection {
     ) -> Result<Slot, Fault> {
         let proxy = self.proxy;
         let waiter = self.seat.index();
-        let may_move = proxy.config.pools[ask.pool.index()].redispatch;
-        let placement = proxy.balancer.borrow_mut().place(waiter, ask.pool, ask.key, sticky, avoid, may_move);
+        let placement = proxy.balancer.borrow_mut().place(Wish {
+            waiter,
+            pool: ask.pool,
+            key: ask.key,
+            sticky,
+            avoid,
+            may_move: proxy.config.pools[ask.pool.index()].redispatch,
+            client: client_of(self.peer.ip()),
+            class: ask.class,
+        });
         exchange.record.phase = Phase::Queue;
         let backend = match placement {
             Placement::Go(id) => id,
@@ -209,5 +218,15 @@ impl Connection {
             Ok(()) => Err(Fault::ClientGone),
             Err(_) => Ok(()),
         }
+    }
+}
+
+/// Whom requests from `address` belong to, for taking turns: an IPv4 address, or the /64 network of an IPv6 one, which is
+/// what one customer has.
+fn client_of(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(v4) => u64::from(v4.to_bits()),
+        // The prefix of every network in use is above 32 bits.
+        IpAddr::V6(v6) => u64::try_from(v6.to_bits() >> 64).unwrap_or(0),
     }
 }

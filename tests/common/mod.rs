@@ -20,6 +20,7 @@ pub mod recorder;
 pub mod raw;
 pub mod request;
 pub mod script;
+pub mod tunnel;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
