@@ -88,8 +88,11 @@ impl Balancer {
     fn least_conn(&mut self, pool: PoolId, avoid: Option<BackendId>) -> Option<BackendId> {
         let Pool { members, tier, last, .. } = &mut self.pools[pool.index()];
         let mut best: Option<(u64, usize)> = None;
-        for at in (*last + 1..members.len()).chain(0..=*last) {
-            let Some(&id) = members.get(at) else { break };
+        let mut at = *last;
+        for _ in 0..members.len() {
+            // No remainder: the board divides in software.
+            at = if at + 1 < members.len() { at + 1 } else { 0 };
+            let id = members[at];
             let backend = &self.backends[id.index()];
             if !tier.can_take(id, backend, avoid) {
                 continue;
@@ -102,7 +105,7 @@ impl Balancer {
         }
         let (_, at) = best?;
         *last = at;
-        members.get(at).copied()
+        Some(members[at])
     }
 
     /// Two drawn by weight, and of them the one with less in flight and queued for its weight; the first when it is the
