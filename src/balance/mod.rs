@@ -7,13 +7,20 @@ mod affinity;
 mod balancer;
 #[cfg(test)]
 mod bounded_wait;
+mod choose;
 mod clients;
 mod cookie;
 pub mod dynamic;
+#[cfg(test)]
+mod figures;
+mod hash;
 mod health;
 mod knee;
 mod pace;
 mod queue;
+mod random;
+mod rendezvous;
+mod ring;
 mod sessions;
 #[cfg(test)]
 mod simulation;
@@ -25,6 +32,7 @@ mod world;
 pub use affinity::Affinity;
 pub use balancer::{Answer, BackendSpec, BackendStatus, Balancer, Placement, PoolSpec, Refused, Wish};
 pub use cookie::{Answering, CookieMode, CookieRules, Deed, own_value};
+pub use hash::Hash;
 pub use health::{Health, Interval};
 pub use sessions::{SessionKey, Sessions};
 pub use stamp::{Dates, Lifetime, MAX_DATES, Stale};
@@ -37,4 +45,15 @@ pub enum Algorithm {
     RoundRobin,
     /// The fewest requests in flight and queued for the weight; an idle backend before any busy one.
     LeastConn,
+    /// Two drawn by weight, the less loaded of them.
+    Random,
+    /// The first in the file that has a slot free.
+    First,
+    /// By a key of the request; in turn for those without one.
+    Hash {
+        /// Where keys lie.
+        hash: Hash,
+        /// Percent of the average load for its weight that keys may bring a backend; 0 = as much as comes.
+        factor: u32,
+    },
 }
