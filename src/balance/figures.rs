@@ -241,6 +241,37 @@ fn the_bound_goes_by_weight() {
 }
 
 #[test]
+fn a_slot_above_the_bound_is_better_than_none() {
+    for hash in [Hash::Beelance, Hash::Haproxy] {
+        let mut balancer = balancer(by_key(hash, 101), vec![spec("a", 1, 1), spec("b", 1, 0)]);
+        for number in 0..40 {
+            assert!(matches!(balancer.place(wish(Some(object(number)))), Placement::Go(_)), "{hash:?}");
+        }
+        // The one below the bound is full, the other is far above it.
+        let serving = [0, 1].map(|id| balancer.status(BackendId(id)).serving);
+        assert_eq!(serving, [1, 39], "{hash:?}");
+    }
+}
+
+#[test]
+fn on_the_ring_too_the_live_weight_counts() {
+    let ring = |weights: [u16; 3]| {
+        let specs = TEN.iter().zip(weights).map(|(name, weight)| spec(name, weight, 0));
+        balancer(by_key(Hash::Haproxy, 0), specs.collect())
+    };
+    let mut lowered = ring([10, 10, 10]);
+    lowered.set_weight(BackendId(1), 2, |_| ());
+    assert_eq!(homes(&mut lowered, 5_000), homes(&mut ring([10, 2, 10]), 5_000));
+    // Weight that was not there at the start has no nodes, and still serves when nobody else does.
+    let mut raised = ring([0, 1, 1]);
+    raised.set_weight(BackendId(0), 3, |_| ());
+    assert_eq!(counts(&homes(&mut raised, 1_000), 3)[0], 0);
+    raised.set_up(BackendId(1), false, |_| ());
+    raised.set_up(BackendId(2), false, |_| ());
+    assert_eq!(place(&mut raised, Some(object(1))), 0);
+}
+
+#[test]
 fn random_is_nearly_even_and_goes_by_weight() {
     let most = |algorithm| closed(algorithm, &[1; 8], 200, 30_000).most;
     let (random, least_conn) = (most(Algorithm::Random), most(Algorithm::LeastConn));
