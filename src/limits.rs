@@ -63,6 +63,13 @@ pub const LINGER_MS: u64 = 2_000;
 /// Milliseconds between a failed connection attempt and the next one to the same backend, at most (HAProxy's
 /// turn-around: the lesser of one second and `timeout.connect`).
 pub const TURN_AROUND_MS: u64 = 1_000;
+/// Retries that do not help and are allowed in a window of the retry budget however few the requests: so that a quiet pool
+/// can retry at all.
+pub const RETRY_FLOOR: u64 = 10;
+/// Slots of the retry budget's window.
+pub const RETRY_SLOTS: usize = 10;
+/// Milliseconds of one.
+pub const RETRY_SLOT_MS: u64 = 1_000;
 /// Milliseconds between two purges of idle backend connections (HAProxy `pool-purge-delay`).
 pub const IDLE_PURGE_MS: u64 = 5_000;
 /// Milliseconds since 1970 before which the wall clock was never set: the first of January 2026. Boards without a battery
@@ -84,7 +91,7 @@ pub const CONNECTION_BYTES: u64 = 5 * 1024;
 const SOCKET_BYTES: u64 = 3 * 1024;
 /// What Linux buffers for one socket that is in use; the kernel's own bound is `tcp_mem`.
 const SOCKET_BUFFER_BYTES: u64 = 8 * 1024;
-/// Descriptors beside the connections': listeners, probes, epoll, logs.
+/// Descriptors beside the connections' and the probes': listeners, epoll, logs.
 const SPARE_DESCRIPTORS: u64 = 64 + MAX_LISTENERS as u64;
 
 /// Entries of the reactor's table beside the connections': one for each listener.
@@ -176,6 +183,8 @@ pub struct Budget {
     pub large_buffers: usize,
     /// The kernel's socket buffers, in bytes.
     pub socket_buffers: u64,
+    /// Probes and questions to agents that may be under way at once: each has a descriptor that no connection can take.
+    pub probes: usize,
 }
 
 /// Why a budget cannot be made.
@@ -214,29 +223,29 @@ impl fmt::Display for Excess {
 }
 
 impl Budget {
-    /// Plans for `connections` when they are given, else for as many as `memory` and the descriptors allow.
+    /// Plans for `connections` when they are given, else for as many as `memory` and the descriptors allow beside `probes`.
     ///
     /// # Errors
     /// [`Excess`] when the connections asked for (or even one) do not fit.
-    pub fn plan(memory: u64, connections: Option<usize>, machine: &Machine) -> Result<Self, Excess> {
+    pub fn plan(memory: u64, connections: Option<usize>, probes: usize, machine: &Machine) -> Result<Self, Excess> {
         if let Some(wanted) = connections {
-            let budget = Self::of(memory, wanted, machine);
+            let budget = Self::of(memory, wanted, probes, machine);
             return budget.check(machine).map(|()| budget);
         }
         // The need grows with the connections: halve the interval.
         let (mut fits, mut too_many) = (1, MAX_CONNECTIONS + 1);
-        Self::of(memory, fits, machine).check(machine)?;
+        Self::of(memory, fits, probes, machine).check(machine)?;
         while too_many - fits > 1 {
             let middle = fits.midpoint(too_many);
-            match Self::of(memory, middle, machine).check(machine) {
+            match Self::of(memory, middle, probes, machine).check(machine) {
                 Ok(()) => fits = middle,
                 Err(_) => too_many = middle,
             }
         }
-        Ok(Self::of(memory, fits, machine))
+        Ok(Self::of(memory, fits, probes, machine))
     }
 
-    fn of(memory: u64, connections: usize, machine: &Machine) -> Self {
+    fn of(memory: u64, connections: usize, probes: usize, machine: &Machine) -> Self {
         let sockets = (connections * SOCKETS_PER_CONNECTION) as u64;
         let buffered = sockets * SOCKET_BUFFER_BYTES;
         Self {
@@ -245,6 +254,7 @@ impl Budget {
             small_buffers: connections * 2,
             large_buffers: (connections / CONNECTIONS_PER_LARGE_BUFFER).max(MIN_LARGE_BUFFERS),
             socket_buffers: machine.tcp_memory.map_or(buffered, |bound| bound.min(buffered)),
+            probes,
         }
     }
 
@@ -269,7 +279,7 @@ impl Budget {
     /// File descriptors that may be open at once.
     #[must_use]
     pub fn descriptors(&self) -> u64 {
-        self.sockets() as u64 + SPARE_DESCRIPTORS
+        (self.sockets() + self.probes) as u64 + SPARE_DESCRIPTORS
     }
 
     /// All lines together, in bytes.
@@ -327,25 +337,34 @@ mod tests {
     fn a_computed_budget_fits_and_is_the_largest_that_does() {
         for megabytes in [4, 8, 16, 28, 48] {
             let memory = megabytes << 20;
-            let budget = Budget::plan(memory, None, &BOARD).unwrap();
+            let budget = Budget::plan(memory, None, 0, &BOARD).unwrap();
             assert!(budget.total() <= memory, "{budget}");
-            let more = Budget::plan(memory, Some(budget.connections + 1), &BOARD);
+            let more = Budget::plan(memory, Some(budget.connections + 1), 0, &BOARD);
             assert!(more.is_err() || budget.connections == MAX_CONNECTIONS, "{budget}");
         }
     }
 
     #[test]
     fn a_board_of_64_megabytes_carries_a_thousand_connections() {
-        assert!(Budget::plan(BOARD.default_memory(), None, &BOARD).unwrap().connections >= 1000);
+        assert!(Budget::plan(BOARD.default_memory(), None, 0, &BOARD).unwrap().connections >= 1000);
     }
 
     #[test]
     fn what_does_not_fit_is_refused_with_the_excess() {
-        let refused = Budget::plan(8 << 20, Some(4000), &BOARD).unwrap_err();
+        let refused = Budget::plan(8 << 20, Some(4000), 0, &BOARD).unwrap_err();
         let Excess::Memory { needed, memory } = refused else { panic!("{refused}") };
         assert!(needed > memory);
         assert!(refused.to_string().contains(&format!("{} more", needed - memory)));
         let few = Machine { descriptors: Some(100), ..BOARD };
-        assert!(matches!(Budget::plan(16 << 20, Some(200), &few), Err(Excess::Descriptors { .. })));
+        assert!(matches!(Budget::plan(16 << 20, Some(200), 0, &few), Err(Excess::Descriptors { .. })));
+    }
+
+    #[test]
+    fn probes_have_descriptors_of_their_own() {
+        let few = Machine { descriptors: Some(400), ..BOARD };
+        let connections = |probes| Budget::plan(16 << 20, None, probes, &few).map(|budget| budget.connections);
+        let without = connections(0).unwrap();
+        assert_eq!(connections(64), Ok(without - 64 / SOCKETS_PER_CONNECTION));
+        assert!(connections(400).is_err());
     }
 }

@@ -8,7 +8,9 @@
 
 use super::Algorithm;
 use super::clients::{Clients, Line};
+use super::passive::PassiveSpec;
 use super::queue::{List, Place, Turn, Waiters};
+use super::state::State;
 use crate::limits::{BackendId, CLASSES, MAX_CLASS, MIN_CLASS, PoolId};
 
 /// What a backend is made from.
@@ -39,6 +41,8 @@ pub struct PoolSpec {
     pub maxconn: u32,
     /// Requests that may wait, bound ones and free ones together; 0 = unlimited.
     pub maxqueue: u32,
+    /// What the traffic says about its backends.
+    pub passive: PassiveSpec,
 }
 
 /// A request that wants a slot.
@@ -60,37 +64,39 @@ pub struct Wish {
     pub class: i8,
 }
 
-struct Backend {
-    spec: BackendSpec,
+pub(super) struct Backend {
+    /// Weight and `up` as they are now, by what `state` says.
+    pub(super) spec: BackendSpec,
+    pub(super) state: State,
     /// Requests in flight.
     serving: u32,
-    waiting: List,
+    pub(super) waiting: List,
     /// Smooth round robin: how far its turn has come.
     turn: i64,
     total: u64,
 }
 
-struct Pool {
-    spec: PoolSpec,
-    members: Box<[BackendId]>,
-    waiting: List,
+pub(super) struct Pool {
+    pub(super) spec: PoolSpec,
+    pub(super) members: Box<[BackendId]>,
+    pub(super) waiting: List,
     /// Requests in flight.
     serving: u32,
     /// Requests that wait, in all lists.
     queued: u32,
     /// The round that is being served, of each class.
     rounds: [u64; CLASSES],
-    tier: Tier,
+    pub(super) tier: Tier,
     /// The place in `members` of the last choice, where the search for equals goes on.
     last: usize,
 }
 
 /// Who takes requests that are bound to none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tier {
+pub(super) enum Tier {
     /// The backends that are up, have a weight and are no backup.
     Active,
-    /// The first backup that is up and has a weight.
+    /// The first backup that is up and has a weight; and those of the others that are on trial.
     Backup(BackendId),
     Nobody,
 }
@@ -147,9 +153,9 @@ enum Choice {
 
 /// Backends, pools and everybody who waits.
 pub struct Balancer {
-    backends: Box<[Backend]>,
-    pools: Box<[Pool]>,
-    waiters: Waiters,
+    pub(super) backends: Box<[Backend]>,
+    pub(super) pools: Box<[Pool]>,
+    pub(super) waiters: Waiters,
     clients: Clients,
     arrivals: u64,
 }
@@ -178,7 +184,14 @@ impl Balancer {
             pools: pools.collect(),
             backends: backends
                 .into_iter()
-                .map(|spec| Backend { spec, serving: 0, waiting: List::EMPTY, turn: 0, total: 0 })
+                .map(|spec| Backend {
+                    state: State::new(spec.up, spec.weight),
+                    spec,
+                    serving: 0,
+                    waiting: List::EMPTY,
+                    turn: 0,
+                    total: 0,
+                })
                 .collect(),
             waiters: Waiters::new(waiters),
             clients: Clients::new(waiters),
@@ -226,10 +239,11 @@ impl Balancer {
         self.pools[pool.index()].waiting.len()
     }
 
-    /// Backends of a pool that are up: active ones and backups.
+    /// Backends of a pool that take new users: active ones and backups.
     #[must_use]
     pub fn usable(&self, pool: PoolId) -> (usize, usize) {
-        let up = self.members(pool).iter().map(|&id| &self.backend(id).spec).filter(|spec| spec.up);
+        let specs = self.members(pool).iter().map(|&id| &self.backend(id).spec);
+        let up = specs.filter(|spec| spec.up && spec.weight > 0);
         up.fold((0, 0), |(active, backup), spec| if spec.backup { (active, backup + 1) } else { (active + 1, backup) })
     }
 
@@ -344,34 +358,25 @@ impl Balancer {
         let backend = &mut self.backends[id.index()];
         debug_assert!(backend.serving > 0, "a slot given back twice");
         backend.serving = backend.serving.saturating_sub(1);
-        let pool = backend.spec.pool;
-        let of_pool = &mut self.pools[pool.index()];
+        backend.state.watch.released();
+        let of_pool = &mut self.pools[backend.spec.pool.index()];
         of_pool.serving = of_pool.serving.saturating_sub(1);
-        if of_pool.spec.maxconn == 0 {
-            self.serve_next(id, &mut wake);
-        } else if of_pool.queued > 0 {
-            self.share_room(pool, &mut wake);
-        }
+        self.serve_more(id, &mut wake);
     }
 
-    /// A backend went up or down. Down: who is bound to it is placed anew, as if he came now but before all who came
-    /// later. Up: who waits in the pool gets its slots.
-    pub fn set_up(&mut self, id: BackendId, up: bool, mut wake: impl FnMut(u16)) {
+    /// Gives the free slots of a backend, or the room of its pool, to who waits.
+    pub(super) fn serve_more(&mut self, id: BackendId, wake: &mut impl FnMut(u16)) {
         let pool = self.backend(id).spec.pool;
-        self.backends[id.index()].spec.up = up;
-        self.find_tier(pool.index());
-        if !up {
-            while let Some(waiter) = self.backend(id).waiting.head() {
-                let (turn, client) = (self.waiters.turn(waiter), self.waiters.client(waiter));
-                self.waiters.remove(&mut self.backends[id.index()].waiting, waiter);
-                self.waiters.insert(&mut self.pools[pool.index()].waiting, waiter, turn, client, Place::Pool(pool));
-            }
+        let of_pool = &self.pools[pool.index()];
+        if of_pool.spec.maxconn == 0 {
+            self.serve_next(id, wake);
+        } else if of_pool.queued > 0 {
+            self.share_room(pool, wake);
         }
-        self.serve_pool(pool, &mut wake);
     }
 
     /// Serves who waits in the pool's list and can be served, and refuses all when nobody is left to serve them.
-    fn serve_pool(&mut self, pool: PoolId, wake: &mut impl FnMut(u16)) {
+    pub(super) fn serve_pool(&mut self, pool: PoolId, wake: &mut impl FnMut(u16)) {
         let mut next = self.pools[pool.index()].waiting.head();
         while let Some(waiter) = next {
             next = self.waiters.next(waiter);
@@ -518,15 +523,15 @@ impl Balancer {
         let spec = &self.backend(id).spec;
         match self.pools[spec.pool.index()].tier {
             Tier::Active => spec.up && spec.weight > 0 && !spec.backup,
-            Tier::Backup(backup) => id == backup,
+            Tier::Backup(backup) => id == backup || (spec.up && spec.weight > 0 && !spec.backup),
             Tier::Nobody => false,
         }
     }
 
-    fn find_tier(&mut self, pool: usize) {
+    pub(super) fn find_tier(&mut self, pool: usize) {
         let usable = |backup: bool| {
-            let wanted = move |spec: &BackendSpec| spec.up && spec.weight > 0 && spec.backup == backup;
-            self.pools[pool].members.iter().copied().find(|&id| wanted(&self.backend(id).spec))
+            let members = self.pools[pool].members.iter().copied();
+            members.filter(|&id| self.backend(id).spec.backup == backup).find(|&id| self.backend(id).is_trusted())
         };
         self.pools[pool].tier = match (usable(false), usable(true)) {
             (Some(_), _) => Tier::Active,
@@ -537,8 +542,10 @@ impl Balancer {
 
     fn take_slot(&mut self, id: BackendId) {
         let backend = &mut self.backends[id.index()];
+        debug_assert!(backend.has_slot(), "{id:?} works on {} already", backend.serving);
         backend.serving += 1;
         backend.total += 1;
+        backend.state.watch.taken();
         self.pools[backend.spec.pool.index()].serving += 1;
     }
 
@@ -548,7 +555,7 @@ impl Balancer {
         backend.has_slot() && self.pools[backend.spec.pool.index()].has_room()
     }
 
-    fn backend(&self, id: BackendId) -> &Backend {
+    pub(super) fn backend(&self, id: BackendId) -> &Backend {
         &self.backends[id.index()]
     }
 
@@ -558,7 +565,8 @@ impl Balancer {
         for (index, backend) in self.backends.iter().enumerate() {
             let id = BackendId::new(index).unwrap();
             let spec = &backend.spec;
-            assert!(spec.maxconn == 0 || backend.serving <= spec.maxconn, "{id:?} serves {}", backend.serving);
+            // That nobody is given more than his `maxconn` is asserted when a slot is taken: it may be lowered below what is
+            // in flight.
             assert!(spec.maxqueue == 0 || backend.waiting.len() <= spec.maxqueue, "{id:?} queues too many");
             let held = |list: &List, place: Place| {
                 let turns = self.waiters.iter(list).map(|waiter| {
@@ -576,6 +584,13 @@ impl Balancer {
             assert!(!(waits && spec.up && self.has_slot(id)), "{id:?} has a slot free and somebody waits for it");
             assert!(spec.up || backend.waiting.len() == 0, "{id:?} is down and somebody waits for it");
             assert!(pool.waiting.len() == 0 || pool.tier != Tier::Nobody, "somebody waits and nobody is up");
+            assert!(
+                (spec.up, spec.weight) == (backend.state.takes(), backend.state.share()),
+                "{id:?} is not what is said"
+            );
+            let mut members = pool.members.iter().map(|&id| self.backend(id));
+            let alone = backend.state.is_only_suspected() && !members.any(Backend::is_trusted);
+            assert!(!alone, "{id:?} is ejected and nobody else is left");
         }
         for pool in &self.pools {
             let members = || pool.members.iter().map(|&id| self.backend(id));
@@ -601,7 +616,12 @@ fn of_class(class: i8) -> usize {
 }
 
 impl Backend {
+    /// Whether it takes new users, and is not on trial.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.spec.up && self.spec.weight > 0 && self.state.watch.is_trusted()
+    }
+
     fn has_slot(&self) -> bool {
-        self.spec.maxconn == 0 || self.serving < self.spec.maxconn
+        (self.spec.maxconn == 0 || self.serving < self.spec.maxconn) && self.state.watch.has_room()
     }
 }

@@ -8,7 +8,7 @@
 use super::keys::{Id, KEYS, Kind};
 use super::value::{duration_text, size_text};
 use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse, Routed};
-use crate::balance::Algorithm;
+use crate::balance::{Algorithm, Observe};
 use crate::http::proxy_protocol::ProxyVersion;
 use std::fmt::Display;
 
@@ -100,8 +100,21 @@ fn of_pool(id: Id, pool: &Pool) -> Option<String> {
         },
         Id::Retries => pool.retries.to_string(),
         Id::Redispatch => yes(pool.redispatch),
+        Id::RetryOn => pool.retry_on.words().collect::<Vec<_>>().join(","),
+        Id::RetryBudget => pool.retry_budget.to_string(),
+        Id::Observe => match pool.passive.observe {
+            Observe::None => none(),
+            Observe::Connect => "connect".to_owned(),
+            Observe::Http => "http".to_owned(),
+        },
+        Id::ErrorLimit => pool.passive.error_limit.to_string(),
+        Id::EjectMax => pool.passive.eject_max.to_string(),
+        Id::EjectTime => duration_text(pool.passive.eject_ms),
         Id::Forwardfor => yes(pool.forwardfor),
         Id::Check if pool.check.is_none() => none(),
+        Id::CheckAgentPort => pool.agent.map_or_else(none, |agent| agent.port.to_string()),
+        Id::CheckInter if pool.check.is_none() => duration_text(pool.agent?.inter_ms),
+        Id::CheckTimeout if pool.check.is_none() => duration_text(pool.agent?.timeout_ms),
         _ => return of_check(id, pool.check.as_ref()?),
     })
 }

@@ -25,7 +25,11 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let pools = resolver.pools(&backends);
     let routes = resolver.routes(&routes, &pools);
     resolver.warn(&listeners, &routes, &pools);
-    let limits = resolver.limits(machine);
+    let probes = pools.iter().map(|pool| {
+        let kinds = usize::from(pool.check.is_some()) + usize::from(pool.agent.is_some());
+        pool.backends.len() * kinds
+    });
+    let limits = resolver.limits(probes.sum(), machine);
 
     let number = |id| settings.number(id, "").unwrap_or_default();
     let mut warnings = resolver.warnings;
@@ -163,19 +167,19 @@ impl<'a> Resolver<'_, 'a> {
         }
     }
 
-    fn limits(&mut self, machine: &Machine) -> Limits {
+    fn limits(&mut self, probes: usize, machine: &Machine) -> Limits {
         let settings = self.settings;
         let size = |id| settings.small(id, "").unwrap_or_default() as usize;
         let memory = settings.number(Id::Memory, "").unwrap_or_else(|| machine.default_memory());
         let connections = settings.small(Id::Connections, "").map(|count| count as usize);
         let given = [Id::Connections, Id::Memory].map(|id| settings.find(id, "").map(|setting| &setting.value));
-        let budget = Budget::plan(memory, connections, machine).unwrap_or_else(|excess| {
+        let budget = Budget::plan(memory, connections, probes, machine).unwrap_or_else(|excess| {
             let id = if settings.is_set(Id::Connections, "") { Id::Connections } else { Id::Memory };
             // A bad value is reported already, and nobody knows what it was to be.
             if !given.contains(&Some(&Value::Bad)) {
                 self.errors.push(settings.line(id, ""), id.key().attribute, excess.to_string());
             }
-            Budget { memory, connections: 0, small_buffers: 0, large_buffers: 0, socket_buffers: 0 }
+            Budget { memory, connections: 0, small_buffers: 0, large_buffers: 0, socket_buffers: 0, probes }
         });
         Limits {
             header_size: size(Id::HeaderSize),

@@ -3,6 +3,7 @@
 //! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
 
 use super::Expect;
+use crate::balance::RetryOn;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
 use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TOKEN};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -39,6 +40,8 @@ pub enum Unit {
     HostValue,
     /// What a probe takes for health.
     Expect,
+    /// What is tried again.
+    RetryOn,
     /// Host patterns.
     Hosts,
     /// Path patterns.
@@ -67,6 +70,7 @@ pub(super) enum Value {
     Address(SocketAddr),
     Server(String, u16),
     Expect(Expect),
+    RetryOn(RetryOn),
     Hosts(Vec<HostPattern>),
     Paths(Vec<PathPattern>),
     Texts(Vec<String>),
@@ -101,6 +105,9 @@ impl Unit {
             Self::Target => "a path that starts with / and holds neither blanks nor control bytes",
             Self::HostValue => "a host, with or without a port",
             Self::Expect => "statuses (a list such as 200-299,404 within 100-599) or string:TEXT",
+            Self::RetryOn => {
+                "a list of conn-failure, empty-response, response-timeout, 401, 403, 404, 408, 421, 425, 429, 500, 501, 502, 503, 504"
+            }
             Self::Hosts => "a list of hosts: example.com, *.example.com",
             Self::Paths => "a list of paths: /x (this path), /x/* (all below /x/), *.jpg (all that end so)",
             Self::Methods => "a list of methods in upper case: GET, HEAD",
@@ -161,6 +168,11 @@ impl Unit {
             Self::Target => text_if(text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic())),
             Self::HostValue => text_if(text.bytes().all(|byte| byte.is_ascii_graphic())),
             Self::Expect => expect(text).map(Value::Expect).ok_or(""),
+            Self::RetryOn => {
+                let mut retry_on = RetryOn::default();
+                let known = items(text)?.iter().all(|word| retry_on.add(word));
+                if known { Ok(Value::RetryOn(retry_on)) } else { Err("") }
+            }
             Self::Hosts => parse_all(text).map(Value::Hosts),
             Self::Paths => parse_all(text).map(Value::Paths),
             Self::Sources => parse_all(text).map(Value::Sources),
@@ -327,7 +339,7 @@ mod tests {
 
     #[test]
     fn what_is_refused() {
-        let cases: [(Unit, &[&str]); 16] = [
+        let cases: [(Unit, &[&str]); 17] = [
             (
                 Unit::Duration,
                 &[
@@ -383,6 +395,7 @@ mod tests {
             (Unit::Target, &["x", "/a b", "/\u{1}", "/é", "*"]),
             (Unit::HostValue, &["a b", "a\tb"]),
             (Unit::Expect, &["99", "600", "300-200", "200-", "-200", "string:", "ok", "200,", "+200"]),
+            (Unit::RetryOn, &["none", "502,", "all", "402", "conn-failure empty-response"]),
             (Unit::Methods, &["get", "G T", "GET,", ","]),
             (Unit::HeaderValues, &[",", "a,,b"]),
             (Unit::Sources, &["10.0.0.0/33", "a", "10.0.0.0/8,"]),

@@ -11,17 +11,20 @@ mod idle;
 mod obtain;
 mod record;
 mod reply;
+mod retry;
 mod shed;
 mod slot;
+mod state;
 mod tunnel;
 mod usage;
 
 pub use accept::accept;
 pub use idle::purge_idle;
 pub use record::{Journal, Record};
+pub use state::begin_trials;
 pub use usage::Usage;
 
-use crate::balance::{BackendSpec, Balancer, PoolSpec};
+use crate::balance::{BackendSpec, Balancer, Budget, PoolSpec};
 use crate::config::Config;
 use crate::http::date::DateLine;
 use crate::limits::{BackendId, ListenerId, PoolId};
@@ -29,6 +32,7 @@ use crate::runtime::{Buffers, Loop, Reactor};
 use exchange::Exchange;
 use idle::Idle;
 use shed::Sheddable;
+use state::Told;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 
@@ -53,6 +57,12 @@ pub struct Proxy {
     exchanges: RefCell<Vec<Box<Exchange>>>,
     /// Where each backend is; `None` while its name is not resolved.
     addresses: Box<[Cell<Option<SocketAddr>>]>,
+    /// What each pool may retry.
+    budgets: Box<[RefCell<Budget>]>,
+    /// What was last told of each backend.
+    told: Box<[Cell<Told>]>,
+    /// The seat of the task that begins the trials of ejected backends.
+    trials: Cell<u16>,
     /// The lines that give a client the affinity cookie of a backend.
     set_cookies: Box<[Box<str>]>,
     date: RefCell<DateLine>,
@@ -89,6 +99,7 @@ impl Proxy {
             algorithm: pool.balance,
             maxconn: pool.maxconn,
             maxqueue: pool.maxqueue,
+            passive: pool.passive,
         });
         let pools: Vec<PoolSpec> = pools.collect();
         let set_cookie = |backend: &crate::config::Backend| -> Box<str> {
@@ -98,16 +109,20 @@ impl Proxy {
                 format!("Set-Cookie: {name}={}{attributes}\r\nCache-Control: private\r\n", backend.cookie).into()
             })
         };
+        let balancer = Balancer::new(&pools, specs.collect(), budget.connections + SPARE_SEATS);
         Self {
             config,
             reactor: event_loop.reactor,
-            balancer: RefCell::new(Balancer::new(&pools, specs.collect(), budget.connections + SPARE_SEATS)),
+            told: Told::all(&balancer, config.backends.len()),
+            balancer: RefCell::new(balancer),
             event_loop,
             buffers: Box::leak(Box::new(Buffers::new(budget.small_buffers, budget.large_buffers, event_loop.reactor))),
             idle: RefCell::new(Idle::new(event_loop.reactor, config.backends.len(), budget.connections)),
             sheddable: RefCell::new(Sheddable::new(budget.connections + SPARE_SEATS)),
             exchanges: RefCell::new(Vec::with_capacity(budget.connections)),
             addresses: addresses.iter().map(|&address| Cell::new(address)).collect(),
+            budgets: config.pools.iter().map(|pool| RefCell::new(Budget::new(pool.retry_budget))).collect(),
+            trials: Cell::new(0),
             set_cookies: config.backends.iter().map(set_cookie).collect(),
             date: RefCell::new(DateLine::default()),
             journal,
@@ -154,14 +169,6 @@ impl Proxy {
     #[must_use]
     pub fn address(&self, id: BackendId) -> Option<SocketAddr> {
         self.addresses[id.index()].get()
-    }
-
-    /// A backend went up or down: places anew who waits for it, or serves who waits.
-    pub fn set_up(&self, id: BackendId, up: bool) {
-        self.balancer.borrow_mut().set_up(id, up, |waiter| self.reactor.wake(waiter));
-        if !up {
-            self.idle.borrow_mut().close_all(id);
-        }
     }
 
     /// Stops accepting; connections close when their exchange is over, idle ones at once.
