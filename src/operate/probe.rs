@@ -186,6 +186,8 @@ fn is_whole(head: &httparse::Response<'_, '_>, body: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
 
     #[test]
     fn judging() {
@@ -213,5 +215,46 @@ mod tests {
             };
             assert_eq!(String::from_iter([letter(false), letter(true)]), verdicts, "{response:?}");
         }
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "the loop is to be busy")]
+    fn a_busy_loop_blames_no_server() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    request.push(byte[0]);
+                }
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            }
+        });
+        let kind = CheckKind::Http {
+            method: "GET".into(),
+            uri: "/".into(),
+            host: None,
+            expect: Expect::Status(vec![(200, 200)]),
+        };
+        let check = Check { kind, inter_ms: 50, fastinter_ms: 50, downinter_ms: 50, timeout_ms: 50, rise: 1, fall: 1 };
+        let executor = smol::LocalExecutor::new();
+        // What else the loop does takes longer than the timeout, every time.
+        let busy = executor.spawn(async {
+            loop {
+                std::thread::sleep(Duration::from_millis(60));
+                futures_lite::future::yield_now().await;
+            }
+        });
+        let outcome = async_io::block_on(executor.run(probe(address, &check, b"")));
+        assert_eq!(outcome, Outcome::Healthy);
+        drop(busy);
+        // And who really does not answer is found out, although each step of the timeout is a long one.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let outcome = async_io::block_on(probe(silent.local_addr().unwrap(), &check, b""));
+        assert_eq!(outcome, Outcome::Ill("timeout, check duration: 50ms".into()));
     }
 }

@@ -8,8 +8,10 @@ use std::collections::BinaryHeap;
 
 const SERVERS: usize = 4;
 const SERVER: std::ops::Range<u8> = 0..4;
+/// Requests there can be at once.
+const SEATS: u16 = 600;
 const RETRIES: u32 = 3;
-/// Retries, `timeout.connect` and the turn-around wait so long.
+/// A connection that is not decided, and the rest before the same server is tried again, take so long.
 const CONNECT_MS: u64 = 1000;
 
 /// What a server does with what comes.
@@ -46,6 +48,8 @@ enum Event {
     /// It rested, and tries the same again.
     Again(u16),
     Probe(u8),
+    /// The trial of a server is due.
+    Trial,
     /// Something else happens to a server.
     Disturb,
 }
@@ -89,13 +93,13 @@ impl World {
     fn new(seed: u64, policy: Policy, spec: &PoolSpec, maxconn: u32) -> Self {
         let specs = SERVER.map(|id| BackendSpec { cookie: id.to_string().into(), ..super::spec(10, maxconn) });
         let mut world = Self {
-            balancer: Balancer::new(&[*spec], specs.collect(), 4096),
+            balancer: Balancer::new(&[*spec], specs.collect(), usize::from(SEATS)),
             budget: Budget::new(10),
             policy,
             servers: [Server::Works(5); SERVERS],
             health: [Health::new(2, 3); SERVERS],
-            requests: vec![Request::default(); 4096],
-            idle: (0..4096).collect(),
+            requests: vec![Request::default(); usize::from(SEATS)],
+            idle: (0..SEATS).collect(),
             events: BinaryHeap::new(),
             now_ms: 0,
             number: 0,
@@ -133,7 +137,7 @@ impl World {
                     self.after(gap_ms, Event::Arrive);
                     self.arrive();
                 }
-                Event::Arrive => {}
+                Event::Arrive | Event::Trial => {}
                 Event::Connected(waiter) => self.connected(waiter),
                 Event::Answered(waiter) => self.answered(waiter),
                 Event::Again(waiter) => self.connect(waiter),
@@ -225,11 +229,10 @@ impl World {
 
     fn saw(&mut self, id: BackendId, seen: Seen) {
         let mut woken = Vec::new();
-        self.balancer.saw(id, seen, self.now_ms, |waiter| woken.push(waiter));
+        let changed = self.balancer.saw(id, seen, self.now_ms, |waiter| woken.push(waiter));
         self.answer(woken);
-        if let Some(due_ms) = self.balancer.next_trial_ms() {
-            // Trials begin before any event that is due then.
-            self.after(due_ms.saturating_sub(self.now_ms), Event::Arrive);
+        if let Some(due_ms) = self.balancer.next_trial_ms().filter(|_| changed) {
+            self.after(due_ms.saturating_sub(self.now_ms), Event::Trial);
         }
     }
 
@@ -327,7 +330,7 @@ fn an_outage_is_not_made_worse_by_retries() {
     ] {
         let mut world = World::new(7, policy, &PoolSpec::default(), 0);
         world.servers = [server; SERVERS];
-        let counts = world.run(5_000, 1);
+        let counts = world.run(3_000, 1);
         let most = counts.requests + allowed(&counts, world.now_ms);
         assert_eq!(counts.served, 0);
         match policy {
@@ -344,7 +347,7 @@ fn what_one_server_refuses_the_others_serve_before_it_is_known_to_be_down() {
     for (policy, share) in [(Policy::Ours, 0), (Policy::FirstFree, 0), (Policy::Prepaid, 10)] {
         let mut world = World::new(7, policy, &PoolSpec::default(), 0);
         world.servers[2] = Server::Refuses;
-        let counts = world.run(5_000, 1);
+        let counts = world.run(3_000, 1);
         let percent = counts.failed * 100 / counts.requests;
         assert!(if share == 0 { counts.failed == 0 } else { percent > share }, "{policy:?}: {counts:?}");
     }
@@ -352,20 +355,20 @@ fn what_one_server_refuses_the_others_serve_before_it_is_known_to_be_down() {
 
 #[test]
 fn a_server_that_fails_is_ejected_and_comes_back() {
-    let passive = PassiveSpec { observe: Observe::Http, error_limit: 10, eject_max: 50, eject_ms: 10_000 };
+    let passive = PassiveSpec { observe: Observe::Http, error_limit: 10, eject_max: 50, eject_ms: 1_000 };
     let spec = PoolSpec { passive, ..PoolSpec::default() };
     let mut world = World::new(7, Policy::Ours, &spec, 0);
     world.servers[1] = Server::Fails;
-    let ill = world.run(30_000, 1);
-    // Ten errors, and then one in ten seconds; each is retried elsewhere, within the budget.
+    let ill = world.run(3_000, 1);
+    // Ten errors, and then one in a second; each is retried elsewhere, within the budget.
     assert_eq!(ill.failed, 0, "{ill:?}");
-    assert!(ill.delivered - ill.requests <= 10 + world.now_ms / 10_000 + 1, "{ill:?}");
+    assert!(ill.delivered - ill.requests <= 10 + world.now_ms / 1_000 + 1, "{ill:?}");
     world.servers[1] = Server::Works(5);
     let before = world.balancer.status(BackendId(1)).total;
     world.after(0, Event::Arrive);
-    let well = world.run(60_000, 1);
+    let well = world.run(6_000, 1);
     let share = world.balancer.status(BackendId(1)).total - before;
-    assert!(share > 3000 && well.failed == 0, "{share} of 30000 requests since it is well");
+    assert!(share > 300 && well.failed == 0, "{share} of 3000 requests since it is well");
 }
 
 #[test]
@@ -378,11 +381,15 @@ fn whatever_fails_and_changes() {
         world.disturbs = true;
         world.after(100, Event::Disturb);
         SERVER.for_each(|id| world.after(u64::from(id) * 500, Event::Probe(id)));
-        let counts = world.run(600, 10);
+        let counts = world.run(300, 20);
         let paid = allowed(&counts, world.now_ms);
         assert!(counts.delivered <= counts.requests + paid, "seed {seed}: {counts:?}, {paid} retries allowed");
         assert_eq!(counts.served + counts.failed, counts.requests, "seed {seed}");
         let serving: u32 = SERVER.map(|id| world.balancer.status(BackendId(id)).serving).sum();
-        assert_eq!((serving, world.balancer.queued(POOL), world.idle.len()), (0, 0, 4096), "seed {seed}: a leak");
+        assert_eq!(
+            (serving, world.balancer.queued(POOL), world.idle.len()),
+            (0, 0, usize::from(SEATS)),
+            "seed {seed}: a leak"
+        );
     }
 }
