@@ -246,7 +246,7 @@ mod tests {
         let busy = executor.spawn(async {
             loop {
                 std::thread::sleep(Duration::from_millis(60));
-                futures_lite::future::yield_now().await;
+                Timer::after(Duration::from_millis(1)).await;
             }
         });
         let outcome = async_io::block_on(executor.run(probe(address, &check, b"")));
