@@ -104,3 +104,20 @@ fn bytes_behind_the_last_request_do_not_cut_its_response() {
         assert_eq!(backend.targets(), ["/"]);
     }
 }
+
+#[test]
+fn an_end_with_more_behind_the_last_request_does_not_cut_its_response() {
+    let backend = Backend::start(|_| ok(&pattern(BODY)));
+    let beelance = Beelance::before(&[&backend], "");
+    let mut client = Client::connect_narrow(beelance.web());
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nmore");
+    // From now on what comes is thrown away.
+    let line = beelance.access_to("/");
+    assert_eq!((line.status, line.state.as_str()), (200, "----"), "{line:?}");
+    beelance.frozen(|| {
+        client.send(pattern(UNREAD));
+        client.half_close();
+    });
+    assert_same("the response", &client.response().body, &pattern(BODY));
+    client.ends();
+}

@@ -21,6 +21,8 @@ mod framing;
 mod heads;
 #[path = "responses/interim.rs"]
 mod interim;
+#[path = "responses/limits.rs"]
+mod limits;
 
 use case::{Case, Then, Wants};
 use common::backend::{Backend, Request, Step, ok};
@@ -181,6 +183,11 @@ fn fields_pass_but_for_those_of_the_hop() {
 #[test]
 fn interim_responses_pass_to_http_1_1_only() {
     run(interim::CASES);
+}
+
+#[test]
+fn heads_extensions_and_trailers_are_bounded() {
+    run(limits::cases());
 }
 
 /// The client has read what there was before the backend breaks off: no reply of beelance's own is possible any more.

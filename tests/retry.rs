@@ -10,6 +10,7 @@
 mod common;
 
 use common::backend::{Backend, Port, Step, ok, ok_to, send};
+use common::port::Deaf;
 use common::process::{Beelance, listener_and};
 use common::{chunked, scale};
 
@@ -213,31 +214,16 @@ fn after_all_retries_503() {
 
 #[test]
 fn a_connection_that_is_never_accepted_times_out() {
-    // A listener whose backlog is full does not answer: what connects next waits for `timeout.connect`.
-    let port = Port::take();
-    let listener = port.listener();
-    nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
-    let _full: Vec<_> = (0..8).map(|_| begin_connecting(port.address)).collect();
+    let deaf = Deaf::listening();
     let config = format!(
         "listen.web = 127.0.0.1:0\nlog.access = stderr\nbackend.deaf = {}\npool.*.retries = 0\n\
          timeout.connect = 300ms\n",
-        port.address
+        deaf.address()
     );
     let beelance = Beelance::start(&config);
     assert_eq!(beelance.connect().get("/").status, 503);
     let line = beelance.access(1).remove(0);
     assert_eq!((line.state.as_str(), line.status), ("sC--", 503), "{line:?}");
-}
-
-/// A socket on its way to `address`, connected or not.
-fn begin_connecting(address: std::net::SocketAddr) -> impl Sized {
-    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, connect, socket};
-    use std::os::fd::AsRawFd;
-    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-    let fd = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
-    let std::net::SocketAddr::V4(address) = address else { unreachable!("taken as IPv4") };
-    let _ = connect(fd.as_raw_fd(), &SockaddrIn::from(address));
-    fd
 }
 
 #[test]

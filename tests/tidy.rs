@@ -48,7 +48,7 @@ fn sources(root: &str) -> Vec<(String, String)> {
 fn all() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::env::set_current_dir(root).unwrap();
-    [sources("src"), sources("tests")].concat()
+    [sources("src"), sources("tests"), sources("fuzz/targets")].concat()
 }
 
 fn none(wrong: &[String]) {

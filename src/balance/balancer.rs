@@ -8,9 +8,10 @@
 
 use super::Algorithm;
 use super::clients::{Clients, Line};
+use super::pace::Pace;
 use super::passive::PassiveSpec;
 use super::queue::{List, Place, Turn, Waiters};
-use super::state::State;
+use super::state::{Admin, State};
 use crate::limits::{BackendId, CLASSES, MAX_CLASS, MIN_CLASS, PoolId};
 
 /// What a backend is made from.
@@ -22,6 +23,8 @@ pub struct BackendSpec {
     pub weight: u16,
     /// Requests it works on at once; 0 = unlimited.
     pub maxconn: u32,
+    /// Between which two numbers that is searched instead.
+    pub auto: Option<(u16, u16)>,
     /// Requests bound to it that may wait; 0 = unlimited.
     pub maxqueue: u32,
     /// Used only while no other backend of the pool is usable.
@@ -43,6 +46,8 @@ pub struct PoolSpec {
     pub maxqueue: u32,
     /// What the traffic says about its backends.
     pub passive: PassiveSpec,
+    /// How long a backend that came up again takes to get all of its weight and maxconn, in milliseconds.
+    pub slowstart_ms: u64,
 }
 
 /// A request that wants a slot.
@@ -65,9 +70,11 @@ pub struct Wish {
 }
 
 pub(super) struct Backend {
-    /// Weight and `up` as they are now, by what `state` says.
     pub(super) spec: BackendSpec,
+    pub(super) pace: Pace,
     pub(super) state: State,
+    /// Whether requests that are bound to none may go to it, by its state and weight.
+    pub(super) takes_users: bool,
     /// Requests in flight.
     serving: u32,
     pub(super) waiting: List,
@@ -112,6 +119,8 @@ pub struct BackendStatus {
     pub queued: u32,
     /// Requests it was given so far.
     pub total: u64,
+    /// Requests it works on at once at most, at the moment; 0 = unlimited.
+    pub maxconn: u32,
 }
 
 /// What becomes of a request.
@@ -185,7 +194,9 @@ impl Balancer {
             backends: backends
                 .into_iter()
                 .map(|spec| Backend {
-                    state: State::new(spec.up, spec.weight),
+                    pace: Pace::new(spec.weight, spec.maxconn, spec.auto),
+                    state: State::new(spec.up),
+                    takes_users: spec.up && spec.weight > 0,
                     spec,
                     serving: 0,
                     waiting: List::EMPTY,
@@ -230,6 +241,7 @@ impl Balancer {
             serving: backend.serving,
             queued: backend.waiting.len(),
             total: backend.total,
+            maxconn: backend.pace.maxconn(),
         }
     }
 
@@ -242,8 +254,8 @@ impl Balancer {
     /// Backends of a pool that take new users: active ones and backups.
     #[must_use]
     pub fn usable(&self, pool: PoolId) -> (usize, usize) {
-        let specs = self.members(pool).iter().map(|&id| &self.backend(id).spec);
-        let up = specs.filter(|spec| spec.up && spec.weight > 0);
+        let members = self.members(pool).iter().map(|&id| self.backend(id));
+        let up = members.filter(|backend| backend.takes_users).map(|backend| &backend.spec);
         up.fold((0, 0), |(active, backup), spec| if spec.backup { (active, backup + 1) } else { (active + 1, backup) })
     }
 
@@ -375,6 +387,61 @@ impl Balancer {
         }
     }
 
+    /// Who waited long enough for the backend he is bound to, which is full, takes any other from now on, in his turn: the
+    /// least loaded one that has a slot, else the first slot that becomes free. The backend he was bound to, if he was.
+    pub fn unbind(&mut self, waiter: u16, mut wake: impl FnMut(u16)) -> Option<BackendId> {
+        let Place::Backend(home) = self.waiters.place(waiter) else { return None };
+        let backend = self.backend(home);
+        let pool = backend.spec.pool;
+        // Where the pool is full instead he gains nothing, and who is served by no other must not wait for one.
+        if backend.has_slot() || self.pools[pool.index()].tier == Tier::Nobody {
+            return None;
+        }
+        let (turn, client) = (self.waiters.turn(waiter), self.waiters.client(waiter));
+        self.waiters.remove(&mut self.backends[home.index()].waiting, waiter);
+        self.waiters.insert(&mut self.pools[pool.index()].waiting, waiter, turn, client, Place::Pool(pool));
+        let avoid = self.waiters.avoids(waiter).filter(|&id| !self.is_only(id));
+        if self.pools[pool.index()].has_room()
+            && let Some(id) = self.least_conn(pool, avoid)
+        {
+            self.grant(waiter, id, &mut wake);
+        }
+        Some(home)
+    }
+
+    /// A backend that is down is about to come up, and begins slowly if its pool says so; whether it does.
+    pub fn start_slowly(&mut self, id: BackendId, now_ms: u64) -> bool {
+        let slowstart_ms = self.pools[self.backend(id).spec.pool.index()].spec.slowstart_ms;
+        let backend = &mut self.backends[id.index()];
+        let starts = !backend.spec.up && slowstart_ms > 0;
+        if starts {
+            backend.pace.start_slowly(now_ms, slowstart_ms);
+        }
+        starts
+    }
+
+    /// Gives those on their way up what they may have by now; when to look again, while there are any.
+    pub fn advance(&mut self, now_ms: u64, mut wake: impl FnMut(u16)) -> Option<u64> {
+        let mut next_ms = None;
+        for index in 0..self.backends.len() {
+            let before = self.backends[index].pace.maxconn();
+            let look_ms = self.backends[index].pace.advance(now_ms);
+            next_ms = [next_ms, look_ms].into_iter().flatten().min();
+            if let Some(id) = BackendId::new(index).filter(|_| self.backends[index].pace.maxconn() != before) {
+                self.serve_next(id, &mut wake);
+            }
+        }
+        next_ms
+    }
+
+    /// A backend answered a request, sent at `began_ms`, as it should: where its limit is searched, it may change.
+    pub fn answered(&mut self, id: BackendId, began_ms: u64, now_ms: u64, mut wake: impl FnMut(u16)) {
+        let backend = &mut self.backends[id.index()];
+        if backend.pace.answered(began_ms, now_ms, backend.serving) {
+            self.serve_next(id, &mut wake);
+        }
+    }
+
     /// Serves who waits in the pool's list and can be served, and refuses all when nobody is left to serve them.
     pub(super) fn serve_pool(&mut self, pool: PoolId, wake: &mut impl FnMut(u16)) {
         let mut next = self.pools[pool.index()].waiting.head();
@@ -483,8 +550,10 @@ impl Balancer {
                 continue;
             }
             let backend = &mut self.backends[id.index()];
-            backend.turn += i64::from(backend.spec.weight);
-            all += i64::from(backend.spec.weight);
+            // At most 256 times 16.
+            let weight = i64::try_from(backend.pace.weight()).unwrap_or(0);
+            backend.turn += weight;
+            all += weight;
             if chosen.is_none_or(|best| self.backend(id).turn > self.backend(best).turn) {
                 chosen = Some(id);
             }
@@ -507,7 +576,7 @@ impl Balancer {
                 continue;
             }
             let load = u64::from(backend.serving) + u64::from(backend.waiting.len());
-            let key = if load == 0 { 0 } else { (load + 1) * 4096 / u64::from(backend.spec.weight.max(1)) };
+            let key = if load == 0 { 0 } else { (load + 1) * 65_536 / backend.pace.weight().max(1) };
             if best.is_none_or(|(lowest, _)| key < lowest) {
                 best = Some((key, at));
             }
@@ -520,10 +589,10 @@ impl Balancer {
 
     /// Whether a backend takes requests that are bound to none.
     fn takes_free(&self, id: BackendId) -> bool {
-        let spec = &self.backend(id).spec;
+        let &Backend { ref spec, takes_users, .. } = self.backend(id);
         match self.pools[spec.pool.index()].tier {
-            Tier::Active => spec.up && spec.weight > 0 && !spec.backup,
-            Tier::Backup(backup) => id == backup || (spec.up && spec.weight > 0 && !spec.backup),
+            Tier::Active => takes_users && !spec.backup,
+            Tier::Backup(backup) => id == backup || (takes_users && !spec.backup),
             Tier::Nobody => false,
         }
     }
@@ -541,8 +610,9 @@ impl Balancer {
     }
 
     fn take_slot(&mut self, id: BackendId) {
+        // A limit that was lowered meanwhile cuts nobody off, but nobody new comes in above it.
+        debug_assert!(self.has_slot(id), "{id:?} works on {} already", self.backend(id).serving);
         let backend = &mut self.backends[id.index()];
-        debug_assert!(backend.has_slot(), "{id:?} works on {} already", backend.serving);
         backend.serving += 1;
         backend.total += 1;
         backend.state.watch.taken();
@@ -565,8 +635,6 @@ impl Balancer {
         for (index, backend) in self.backends.iter().enumerate() {
             let id = BackendId::new(index).unwrap();
             let spec = &backend.spec;
-            // That nobody is given more than his `maxconn` is asserted when a slot is taken: it may be lowered below what is
-            // in flight.
             assert!(spec.maxqueue == 0 || backend.waiting.len() <= spec.maxqueue, "{id:?} queues too many");
             let held = |list: &List, place: Place| {
                 let turns = self.waiters.iter(list).map(|waiter| {
@@ -584,12 +652,9 @@ impl Balancer {
             assert!(!(waits && spec.up && self.has_slot(id)), "{id:?} has a slot free and somebody waits for it");
             assert!(spec.up || backend.waiting.len() == 0, "{id:?} is down and somebody waits for it");
             assert!(pool.waiting.len() == 0 || pool.tier != Tier::Nobody, "somebody waits and nobody is up");
-            assert!(
-                (spec.up, spec.weight) == (backend.state.takes(), backend.state.share()),
-                "{id:?} is not what is said"
-            );
+            assert_eq!((spec.up, backend.takes_users), backend.as_said(), "{id:?} is not what is said");
             let mut members = pool.members.iter().map(|&id| self.backend(id));
-            let alone = backend.state.is_only_suspected() && !members.any(Backend::is_trusted);
+            let alone = backend.is_only_suspected() && !members.any(Backend::is_trusted);
             assert!(!alone, "{id:?} is ejected and nobody else is left");
         }
         for pool in &self.pools {
@@ -616,12 +681,23 @@ fn of_class(class: i8) -> usize {
 }
 
 impl Backend {
+    /// Whether it takes requests, and those that are bound to none, by all that is said about it.
+    pub(super) fn as_said(&self) -> (bool, bool) {
+        let up = self.state.takes();
+        (up, up && self.state.admin() == Admin::Ready && self.pace.takes_users())
+    }
+
+    /// Whether only what the traffic says keeps it from taking new users.
+    pub(super) fn is_only_suspected(&self) -> bool {
+        self.state.is_only_suspected() && self.pace.takes_users()
+    }
+
     /// Whether it takes new users, and is not on trial.
     pub(super) fn is_trusted(&self) -> bool {
-        self.spec.up && self.spec.weight > 0 && self.state.watch.is_trusted()
+        self.takes_users && self.state.watch.is_trusted()
     }
 
     fn has_slot(&self) -> bool {
-        (self.spec.maxconn == 0 || self.serving < self.spec.maxconn) && self.state.watch.has_room()
+        self.pace.allows(self.serving) && self.state.watch.has_room()
     }
 }

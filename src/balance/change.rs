@@ -34,13 +34,13 @@ impl Balancer {
 
     /// Gives a backend another weight, 0..=256.
     pub fn set_weight(&mut self, id: BackendId, weight: u16, wake: impl FnMut(u16)) {
-        self.backends[id.index()].state.weight = weight;
+        self.backends[id.index()].pace.set_weight(weight);
         self.apply(id, wake);
     }
 
     /// Gives a backend another limit; 0 = unlimited. Requests above a lower one end in their own time.
     pub fn set_maxconn(&mut self, id: BackendId, maxconn: u32, wake: impl FnMut(u16)) {
-        self.backends[id.index()].spec.maxconn = maxconn;
+        self.backends[id.index()].pace.set_maxconn(maxconn);
         self.apply(id, wake);
     }
 
@@ -126,7 +126,7 @@ impl Balancer {
     fn pardon(&mut self, pool: PoolId) {
         for at in 0..self.members(pool).len() {
             let id = self.members(pool)[at];
-            if self.backend(id).state.is_only_suspected() {
+            if self.backend(id).is_only_suspected() {
                 self.backends[id.index()].state.watch.trust();
                 self.derive(id);
             }
@@ -136,7 +136,6 @@ impl Balancer {
 
     fn derive(&mut self, id: BackendId) {
         let backend = &mut self.backends[id.index()];
-        backend.spec.up = backend.state.takes();
-        backend.spec.weight = backend.state.share();
+        (backend.spec.up, backend.takes_users) = backend.as_said();
     }
 }

@@ -7,23 +7,37 @@ mod affinity;
 mod agent;
 mod balancer;
 mod budget;
+#[cfg(test)]
+mod bounded_wait;
 mod change;
 mod clients;
+mod cookie;
+pub mod dynamic;
 mod health;
+mod knee;
+mod pace;
 mod passive;
 mod queue;
 mod retry;
+mod sessions;
 #[cfg(test)]
 mod simulation;
+mod siphash;
+mod stamp;
 mod state;
+#[cfg(test)]
+mod world;
 
 pub use affinity::Affinity;
 pub use agent::{Report, Weight};
 pub use balancer::{Answer, BackendSpec, BackendStatus, Balancer, Placement, PoolSpec, Refused, Wish};
 pub use budget::Budget;
+pub use cookie::{Answering, CookieMode, CookieRules, Deed, own_value};
 pub use health::{Health, Interval};
 pub use passive::{Observe, PassiveSpec, Seen};
 pub use retry::{Failed, RetryOn};
+pub use sessions::{SessionKey, Sessions};
+pub use stamp::{Dates, Lifetime, MAX_DATES, Stale};
 pub use state::{Admin, Authority};
 
 /// How a pool places a request that has no affinity (`pool.N.balance`).

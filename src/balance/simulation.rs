@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 const POOL: PoolId = PoolId(0);
 
 fn spec(weight: u16, maxconn: u32) -> BackendSpec {
-    BackendSpec { pool: POOL, weight, maxconn, maxqueue: 0, backup: false, cookie: "".into(), up: true }
+    BackendSpec { pool: POOL, weight, maxconn, auto: None, maxqueue: 0, backup: false, cookie: "".into(), up: true }
 }
 
 fn balancer(algorithm: Algorithm, backends: Vec<BackendSpec>) -> Balancer {
@@ -73,13 +73,13 @@ fn a_backup_serves_only_when_nobody_else_does() {
 #[test]
 fn affinity_finds_the_backend_of_a_cookie() {
     let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 0), spec(0, 0)]);
-    let of = |balancer: &Balancer, value| Affinity::of(balancer, POOL, value);
-    assert_eq!(of(&balancer, None), Affinity::None);
-    assert_eq!(of(&balancer, Some(b"x")), Affinity::Invalid);
-    assert_eq!(of(&balancer, Some(b"b1")), Affinity::Valid(BackendId(1)));
+    let of = |balancer: &Balancer, value: &str| Affinity::of(balancer, POOL, value.as_bytes());
+    assert_eq!(of(&balancer, ""), Affinity::Invalid);
+    assert_eq!(of(&balancer, "x"), Affinity::Invalid);
+    assert_eq!(of(&balancer, "b1"), Affinity::Valid(BackendId(1)));
     assert_eq!(balancer.place(wish(0, Some(BackendId(1)))), Placement::Go(BackendId(1)), "weight 0 keeps its users");
     balancer.set_up(BackendId(1), false, |_| ());
-    assert_eq!(of(&balancer, Some(b"b1")), Affinity::Down);
+    assert_eq!(of(&balancer, "b1"), Affinity::Down);
 }
 
 #[test]
@@ -213,6 +213,50 @@ fn turns_are_taken_across_the_lists_of_a_backend_and_its_pool() {
 }
 
 #[test]
+fn who_waited_long_enough_for_his_backend_goes_to_the_least_loaded_or_waits_for_any_in_his_turn() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1), spec(1, 2), spec(1, 2)]);
+    let one = Some(BackendId(0));
+    assert_eq!([(); 3].map(|()| go(&mut balancer)), [0, 1, 2]);
+    balancer.release(BackendId(2), |_| ());
+    balancer.place(wish(1, one));
+    balancer.place(wish(2, one));
+    balancer.place(wish(3, one));
+    let mut woken = Vec::new();
+    assert_eq!(balancer.unbind(2, |waiter| woken.push(waiter)), one);
+    assert_eq!(balancer.answer(2), Some(Answer::Granted(BackendId(2))), "the idle one");
+    balancer.place(Wish { sticky: Some(BackendId(1)), ..FREE });
+    balancer.place(Wish { sticky: Some(BackendId(2)), ..FREE });
+    assert_eq!(balancer.unbind(3, |waiter| woken.push(waiter)), one);
+    assert_eq!(balancer.place(wish(4, None)), Placement::WaitForPool(1));
+    assert_eq!(balancer.unbind(3, |waiter| woken.push(waiter)), None, "he is bound no longer");
+    balancer.check_invariants();
+    balancer.release(BackendId(2), |waiter| woken.push(waiter));
+    balancer.release(BackendId(0), |waiter| woken.push(waiter));
+    balancer.release(BackendId(2), |waiter| woken.push(waiter));
+    assert_eq!(woken, [2, 3, 1, 4]);
+    balancer.check_invariants();
+}
+
+#[test]
+fn who_would_gain_nothing_elsewhere_stays_bound() {
+    // The pool is full, not the backend.
+    let mut limited =
+        Balancer::new(&[PoolSpec { maxconn: 1, ..PoolSpec::default() }], vec![spec(1, 1), spec(1, 1)], 64);
+    assert_eq!(go(&mut limited), 0);
+    let one = Some(BackendId(1));
+    limited.place(wish(1, one));
+    assert_eq!(limited.unbind(1, |_| panic!("stays")), None);
+    limited.release(BackendId(0), |waiter| assert_eq!(waiter, 1));
+    // Nobody takes free requests: the backend itself takes only its own.
+    let mut draining = balancer(Algorithm::RoundRobin, vec![spec(0, 1), spec(0, 1)]);
+    draining.place(wish(0, one));
+    draining.place(wish(1, one));
+    assert_eq!(draining.unbind(1, |_| panic!("stays")), None);
+    draining.check_invariants();
+    draining.release(BackendId(1), |waiter| assert_eq!(waiter, 1));
+}
+
+#[test]
 fn a_pool_has_a_limit_of_its_own() {
     let pool = PoolSpec { maxconn: 2, maxqueue: 3, ..PoolSpec::default() };
     let mut balancer = Balancer::new(&[pool], vec![spec(1, 2), spec(1, 2)], 64);
@@ -235,6 +279,45 @@ fn a_pool_has_a_limit_of_its_own() {
     balancer.check_invariants();
 }
 
+#[test]
+fn a_backend_that_comes_back_gets_its_share_step_by_step() {
+    let pool = PoolSpec { slowstart_ms: 10_000, ..PoolSpec::default() };
+    let mut balancer = Balancer::new(&[pool], vec![spec(1, 0), spec(1, 0)], 64);
+    let share = |balancer: &mut Balancer| (0..160).filter(|_| go(balancer) == 1).count();
+    assert_eq!(share(&mut balancer), 80, "not at the start of the process");
+    balancer.set_up(BackendId(1), false, |_| ());
+    assert!(balancer.start_slowly(BackendId(1), 5_000));
+    balancer.set_up(BackendId(1), true, |_| ());
+    let mut shares = Vec::new();
+    for at_ms in [0, 2_500, 5_000, 7_500, 10_000] {
+        balancer.advance(5_000 + at_ms, |_| ());
+        shares.push(share(&mut balancer));
+    }
+    // Of a weight that is a quarter, a half, three quarters of the other's: 1/17, 1/5, 1/3, 3/7, 1/2 of all.
+    assert!(shares.iter().zip([9, 32, 53, 69, 80]).all(|(share, wanted)| share.abs_diff(wanted) <= 2), "{shares:?}");
+    assert!(!balancer.start_slowly(BackendId(1), 90_000), "it is up");
+}
+
+#[test]
+fn weight_and_maxconn_change_at_once_and_serve_who_waits() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1), spec(0, 1)]);
+    assert_eq!(go(&mut balancer), 0);
+    for waiter in 1..=4 {
+        assert_eq!(balancer.place(wish(waiter, None)), Placement::WaitForPool(u32::from(waiter) - 1));
+    }
+    let mut order = Vec::new();
+    balancer.set_weight(BackendId(1), 3, |waiter| order.push(waiter));
+    assert_eq!((&order[..], balancer.answer(1)), (&[1][..], Some(Answer::Granted(BackendId(1)))));
+    balancer.set_maxconn(BackendId(0), 3, |waiter| order.push(waiter));
+    assert_eq!(order, [1, 2, 3]);
+    balancer.set_maxconn(BackendId(0), 1, |_| panic!("nobody gets a slot by this"));
+    balancer.release(BackendId(0), |_| panic!("still two too many"));
+    balancer.set_weight(BackendId(1), 0, |_| ());
+    balancer.release(BackendId(1), |_| panic!("it takes no new users"));
+    balancer.set_maxconn(BackendId(0), 0, |waiter| order.push(waiter));
+    assert_eq!(order, [1, 2, 3, 4]);
+}
+
 /// Backends that the traffic keeps out or on trial.
 fn ejected(balancer: &Balancer) -> u32 {
     let untrusted = |id: &u8| !balancer.backend(BackendId(*id)).state.watch.is_trusted();
@@ -246,6 +329,7 @@ enum Event {
     Arrive { sticky: Option<u8>, avoid: Option<u8>, may_move: bool, client: u64, class: i8 },
     Finish(usize),
     Leave(usize),
+    Unbind(usize),
     Change(u8, Change),
 }
 
@@ -307,6 +391,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
             }),
         5 => any::<prop::sample::Index>().prop_map(|index| Event::Finish(index.index(1000))),
         2 => any::<prop::sample::Index>().prop_map(|index| Event::Leave(index.index(1000))),
+        2 => any::<prop::sample::Index>().prop_map(|index| Event::Unbind(index.index(1000))),
         4 => (backend, changes()).prop_map(|(id, change)| Event::Change(id, change)),
     ];
     prop::collection::vec(event, 1..300)
@@ -323,7 +408,7 @@ proptest! {
         let specs = limits.map(|(weight, maxconn, maxqueue, backup)| BackendSpec { maxqueue, backup, ..spec(weight, maxconn) });
         let algorithm = if least_conn { Algorithm::LeastConn } else { Algorithm::RoundRobin };
         let passive = PassiveSpec { observe: Observe::Http, error_limit: 2, eject_max, eject_ms: 300 };
-        let pool = PoolSpec { algorithm, maxconn: pool.0, maxqueue: pool.1, passive };
+        let pool = PoolSpec { algorithm, maxconn: pool.0, maxqueue: pool.1, passive, slowstart_ms: 0 };
         let mut now_ms = 0;
         let mut balancer = Balancer::new(&[pool], specs.to_vec(), 64);
         let mut idle: VecDeque<u16> = (0..64).collect();
@@ -358,7 +443,11 @@ proptest! {
                     let now = ejected(&balancer);
                     prop_assert!(now <= before || now * 100 <= 4 * eject_max, "{now} ejected");
                 }
-                Event::Finish(_) | Event::Leave(_) => {}
+                Event::Unbind(at) if !waiting.is_empty() => {
+                    let waiter = *waiting.keys().nth(at % waiting.len()).unwrap();
+                    balancer.unbind(waiter, |waiter| woken.push(waiter));
+                }
+                Event::Finish(_) | Event::Leave(_) | Event::Unbind(_) => {}
             }
             for waiter in woken {
                 prop_assert!(waiting.remove(&waiter).is_some(), "{waiter} woken twice or never waited");

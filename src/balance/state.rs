@@ -35,22 +35,13 @@ pub(super) struct State {
     pub agent_up: bool,
     pub operator: Admin,
     pub agent: Admin,
-    /// Its weight while it does not drain.
-    pub weight: u16,
     /// What the traffic says.
     pub watch: Watch,
 }
 
 impl State {
-    pub(super) fn new(up: bool, weight: u16) -> Self {
-        Self {
-            probe_up: up,
-            agent_up: true,
-            operator: Admin::Ready,
-            agent: Admin::Ready,
-            weight,
-            watch: Watch::default(),
-        }
+    pub(super) fn new(up: bool) -> Self {
+        Self { probe_up: up, agent_up: true, operator: Admin::Ready, agent: Admin::Ready, watch: Watch::default() }
     }
 
     pub(super) fn admin(&self) -> Admin {
@@ -67,13 +58,8 @@ impl State {
         self.probe_up && self.agent_up && !self.watch.is_out() && self.admin() != Admin::Maint
     }
 
-    /// Its share of the requests that are bound to none.
-    pub(super) fn share(&self) -> u16 {
-        if self.admin() == Admin::Ready { self.weight } else { 0 }
-    }
-
     /// Whether only what the traffic says keeps it from taking new users.
     pub(super) fn is_only_suspected(&self) -> bool {
-        self.probe_up && self.agent_up && self.share() > 0 && !self.watch.is_trusted()
+        self.probe_up && self.agent_up && self.admin() == Admin::Ready && !self.watch.is_trusted()
     }
 }

@@ -12,6 +12,7 @@ mod raw;
 mod resolve;
 mod route;
 mod settings;
+mod stick;
 pub mod value;
 mod warning;
 #[cfg(test)]
@@ -23,8 +24,9 @@ mod tests;
 
 pub use effective::effective;
 pub use error::Errors;
+pub use stick::Stick;
 
-use crate::balance::{Algorithm, PassiveSpec, RetryOn};
+use crate::balance::{Algorithm, CookieRules, PassiveSpec, RetryOn};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::http::route::{Cidr, Route};
 use crate::limits::{BackendId, Budget, Machine, PoolId};
@@ -128,12 +130,16 @@ pub struct Backend {
     pub weight: u16,
     /// Requests it works on at once; 0 = unlimited.
     pub maxconn: u32,
+    /// Between which two numbers that is searched instead.
+    pub auto: Option<(u16, u16)>,
     /// Requests bound to it that may wait; 0 = unlimited.
     pub maxqueue: u32,
     /// Used only when no other backend of the pool is up.
     pub backup: bool,
     /// The value of the affinity cookie that leads here.
     pub cookie: String,
+    /// It follows from the address and its pool's `cookie.dynamic-key` instead.
+    pub dynamic_cookie: bool,
     /// The PROXY header that its connections begin with.
     pub send_proxy: Option<ProxyVersion>,
 }
@@ -151,8 +157,14 @@ pub struct Pool {
     pub maxconn: u32,
     /// Requests that may wait; 0 = unlimited.
     pub maxqueue: u32,
+    /// How long a backend that came up again takes to get all it may have, in milliseconds; 0 = at once.
+    pub slowstart_ms: u64,
     /// The affinity cookie.
     pub cookie: Option<Cookie>,
+    /// How users are remembered without a cookie.
+    pub stick: Option<Stick>,
+    /// Milliseconds a request waits for its user's own backend; as long as for any when not given.
+    pub stick_wait_ms: Option<u64>,
     /// When a request may go on a backend connection that served another one before.
     pub reuse: Reuse,
     /// Attempts after the first failed one.
@@ -184,13 +196,17 @@ pub struct Routed {
     pub priority: i8,
 }
 
-/// `pool.N.cookie`: HAProxy's `cookie NAME insert indirect nocache`.
+/// `pool.N.cookie`: HAProxy's `cookie NAME insert indirect nocache`, or `cookie NAME prefix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cookie {
     /// Its name, a token.
     pub name: String,
     /// What follows the value in Set-Cookie: `; path=/` and the attributes asked for (`; HttpOnly; Secure; ...`).
     pub attributes: String,
+    /// Whose it is, when it is set, how long it is good.
+    pub rules: CookieRules,
+    /// The secret that makes the values.
+    pub dynamic_key: Option<String>,
 }
 
 /// `pool.N.reuse` (HAProxy `http-reuse`).

@@ -5,8 +5,8 @@
 use super::keys::Id;
 use super::resolve::Resolver;
 use super::value::Value;
-use super::{Agent, Backend, Check, CheckKind, Cookie, Expect, Pool, Reuse};
-use crate::balance::{Algorithm, Observe, PassiveSpec, RetryOn};
+use super::{Agent, Backend, Check, CheckKind, Cookie, Expect, Pool, Reuse, Stick};
+use crate::balance::{Algorithm, CookieMode, CookieRules, Lifetime, Observe, PassiveSpec, RetryOn};
 use crate::limits::BackendId;
 
 impl Resolver<'_, '_> {
@@ -15,16 +15,18 @@ impl Resolver<'_, '_> {
         let pool = |(index, (_, name)): (usize, &(u32, String))| {
             let settings = self.settings;
             let number = |id| settings.small(id, name).unwrap_or_default();
+            let (cookie, stick) = (self.cookie(name), self.stick(name));
             let members = backends.iter().enumerate().filter(|(_, backend)| backend.pool.index() == index);
             Pool {
                 name: name.clone(),
                 backends: members.filter_map(|(place, _)| BackendId::new(place)).collect(),
                 maxconn: number(Id::PoolMaxconn),
                 maxqueue: number(Id::PoolMaxqueue),
+                slowstart_ms: settings.number(Id::Slowstart, name).unwrap_or_default(),
                 balance: if number(Id::Balance) == 1 { Algorithm::LeastConn } else { Algorithm::RoundRobin },
-                cookie: settings
-                    .text(Id::Cookie, name)
-                    .map(|cookie| Cookie { name: cookie, attributes: self.attributes(name) }),
+                stick_wait_ms: settings.number(Id::StickWait, name).filter(|_| cookie.is_some() || stick.is_some()),
+                cookie,
+                stick,
                 reuse: match number(Id::Reuse) {
                     0 => Reuse::Never,
                     1 => Reuse::Safe,
@@ -44,6 +46,33 @@ impl Resolver<'_, '_> {
             }
         };
         self.pools.iter().enumerate().map(pool).collect()
+    }
+
+    fn cookie(&self, pool: &str) -> Option<Cookie> {
+        let settings = self.settings;
+        let rules = match settings.number(Id::CookieMode, pool) {
+            Some(1) => CookieRules { mode: CookieMode::Prefix, ..CookieRules::default() },
+            _ => CookieRules {
+                mode: CookieMode::Insert,
+                preserve: settings.yes(Id::CookiePreserve, pool),
+                postonly: settings.yes(Id::CookiePostonly, pool),
+                lifetime: Lifetime {
+                    idle_ms: settings.number(Id::CookieMaxidle, pool),
+                    life_ms: settings.number(Id::CookieMaxlife, pool),
+                },
+            },
+        };
+        let attributes = match rules.mode {
+            CookieMode::Insert => self.attributes(pool),
+            CookieMode::Prefix => String::new(),
+        };
+        let dynamic_key = settings.text(Id::CookieDynamicKey, pool);
+        settings.text(Id::Cookie, pool).map(|name| Cookie { name, attributes, rules, dynamic_key })
+    }
+
+    fn stick(&self, pool: &str) -> Option<Stick> {
+        let Value::StickKey(key) = self.settings.value(Id::Stick, pool) else { return None };
+        Some(Stick { key, expire_ms: self.settings.number(Id::StickExpire, pool).unwrap_or_default() })
     }
 
     /// What follows the value in Set-Cookie.

@@ -59,8 +59,9 @@ fn read_line(line: &[u8]) -> Result<Option<(&str, &str)>, String> {
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
-    if let Some(control) = line.bytes().find(|&byte| byte.is_ascii_control() && byte != b'\t') {
-        return Err(format!("control byte 0x{control:02x}: remove it (end lines with LF or CRLF)"));
+    // Those beyond ASCII too: a terminal that shows the message may obey them.
+    if let Some(control) = line.chars().find(|&c| c.is_control() && c != '\t') {
+        return Err(format!("control character 0x{:02x}: remove it (end lines with LF or CRLF)", u32::from(control)));
     }
     let Some((key, value)) = line.split_once('=') else {
         return Err("no `=`: write `key = value`".to_owned());
@@ -101,7 +102,7 @@ mod tests {
     #[test]
     fn lines() {
         type Entries = &'static [(u32, &'static str, &'static str)];
-        let cases: [(&str, &[u8], Entries, &[&str]); 16] = [
+        let cases: [(&str, &[u8], Entries, &[&str]); 17] = [
             ("nothing", b"", &[], &[]),
             ("CRLF", b"a = 1\r\nb = 2\r\n", &[(1, "a", "1"), (2, "b", "2")], &[]),
             ("BOM", b"\xef\xbb\xbfa=1\n", &[(1, "a", "1")], &[]),
@@ -125,7 +126,13 @@ mod tests {
                 "old Macintosh",
                 b"a=1\rb=2\r",
                 &[],
-                &["f:1: a: control byte 0x0d: remove it (end lines with LF or CRLF)"],
+                &["f:1: a: control character 0x0d: remove it (end lines with LF or CRLF)"],
+            ),
+            (
+                "control character beyond ASCII",
+                "a = \u{9b}31m".as_bytes(),
+                &[],
+                &["f:1: a: control character 0x9b: remove it (end lines with LF or CRLF)"],
             ),
             ("no-break space", "a\u{a0}= 1".as_bytes(), &[], &["f:1: a\\u{a0}: a key holds no `\\u{a0}`"]),
         ];

@@ -7,9 +7,9 @@ use super::error::{Errors, message};
 use super::keys::{Id, Kind};
 use super::settings::{Settings, in_order};
 use super::value::Value;
-use super::{AccessLog, Backend, Config, Limits, Timeouts};
+use super::{AccessLog, Backend, Config, Limits, Pool, Timeouts};
 use crate::http::proxy_protocol::ProxyVersion;
-use crate::limits::{Budget, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, Machine, PoolId};
+use crate::limits::{Beside, Budget, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, Machine, PoolId, SESSIONS};
 
 /// The configuration the settings make; what is wrong with it goes to `errors`.
 pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, errors: &mut Errors) -> Config {
@@ -25,11 +25,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let pools = resolver.pools(&backends);
     let routes = resolver.routes(&routes, &pools);
     resolver.warn(&listeners, &routes, &pools);
-    let probes = pools.iter().map(|pool| {
-        let kinds = usize::from(pool.check.is_some()) + usize::from(pool.agent.is_some());
-        pool.backends.len() * kinds
-    });
-    let limits = resolver.limits(probes.sum(), machine);
+    let limits = resolver.limits(machine, &pools);
 
     let number = |id| settings.number(id, "").unwrap_or_default();
     let mut warnings = resolver.warnings;
@@ -149,6 +145,7 @@ impl<'a> Resolver<'_, 'a> {
             Value::Server(host, port) => (host, port),
             _ => (String::new(), 0),
         };
+        let pool = settings.text(Id::BackendPool, name).unwrap_or_default();
         Backend {
             name: name.to_owned(),
             host,
@@ -156,9 +153,15 @@ impl<'a> Resolver<'_, 'a> {
             pool: self.pool(Id::BackendPool, name),
             weight: settings.small(Id::Weight, name).and_then(|weight| u16::try_from(weight).ok()).unwrap_or_default(),
             maxconn: settings.small(Id::Maxconn, name).unwrap_or_default(),
+            auto: match settings.value(Id::Maxconn, name) {
+                Value::Auto(least, most) => Some((least, most)),
+                _ => None,
+            },
             maxqueue: settings.small(Id::Maxqueue, name).unwrap_or_default(),
             backup: settings.yes(Id::Backup, name),
             cookie: settings.text(Id::BackendCookie, name).unwrap_or_else(|| name.to_owned()),
+            dynamic_cookie: !settings.is_set(Id::BackendCookie, name)
+                && [Id::Cookie, Id::CookieDynamicKey].iter().all(|&id| settings.is_set(id, &pool)),
             send_proxy: match settings.number(Id::SendProxy, name) {
                 Some(1) => Some(ProxyVersion::V1),
                 Some(2) => Some(ProxyVersion::V2),
@@ -167,19 +170,22 @@ impl<'a> Resolver<'_, 'a> {
         }
     }
 
-    fn limits(&mut self, probes: usize, machine: &Machine) -> Limits {
+    fn limits(&mut self, machine: &Machine, pools: &[Pool]) -> Limits {
+        let sessions = if pools.iter().any(|pool| pool.stick.is_some()) { SESSIONS } else { 0 };
+        let kinds = |pool: &Pool| usize::from(pool.check.is_some()) + usize::from(pool.agent.is_some());
+        let beside = Beside { sessions, probes: pools.iter().map(|pool| pool.backends.len() * kinds(pool)).sum() };
         let settings = self.settings;
         let size = |id| settings.small(id, "").unwrap_or_default() as usize;
         let memory = settings.number(Id::Memory, "").unwrap_or_else(|| machine.default_memory());
         let connections = settings.small(Id::Connections, "").map(|count| count as usize);
         let given = [Id::Connections, Id::Memory].map(|id| settings.find(id, "").map(|setting| &setting.value));
-        let budget = Budget::plan(memory, connections, probes, machine).unwrap_or_else(|excess| {
+        let budget = Budget::plan(memory, connections, beside, machine).unwrap_or_else(|excess| {
             let id = if settings.is_set(Id::Connections, "") { Id::Connections } else { Id::Memory };
             // A bad value is reported already, and nobody knows what it was to be.
             if !given.contains(&Some(&Value::Bad)) {
                 self.errors.push(settings.line(id, ""), id.key().attribute, excess.to_string());
             }
-            Budget { memory, connections: 0, small_buffers: 0, large_buffers: 0, socket_buffers: 0, probes }
+            Budget { memory, connections: 0, small_buffers: 0, large_buffers: 0, socket_buffers: 0, beside }
         });
         Limits {
             header_size: size(Id::HeaderSize),

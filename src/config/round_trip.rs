@@ -13,9 +13,10 @@ fn reread(config: &Config) -> Config {
 
 /// A file in which every key has a value that is not its default.
 const EVERYTHING: &str = "listen.web = [::]:80\nlisten.web.pool = p\nlisten.web.accept-proxy = yes\nlisten.web.trust = 10.0.0.0/8, ::1\nbackend.a = [2001:db8::1]:80\nbackend.a.pool = p\nbackend.a.weight = 0\n\
-    backend.a.maxconn = 3\nbackend.a.maxqueue = 4\nbackend.a.backup = yes\nbackend.a.cookie = x\nbackend.a.send-proxy = v2\npool.p.balance = leastconn\npool.p.maxconn = 7\npool.p.maxqueue = 8\npool.p.cookie = S\n\
+    backend.a.maxconn = auto:3..40\nbackend.a.maxqueue = 4\nbackend.a.backup = yes\nbackend.a.cookie = x\nbackend.a.send-proxy = v2\npool.p.balance = leastconn\npool.p.maxconn = 7\npool.p.maxqueue = 8\npool.p.slowstart = 20s\npool.p.cookie = S\n\
     pool.p.cookie.mode = insert\npool.p.cookie.httponly = yes\npool.p.cookie.secure = yes\npool.p.cookie.attr = SameSite=Lax;Max-Age=3\n\
-    pool.p.reuse = never\npool.p.retries = 0\npool.p.redispatch = no\npool.p.retry-on = empty-response, 503\npool.p.retry-budget = 7\n\
+    pool.p.cookie.preserve = yes\npool.p.cookie.postonly = yes\npool.p.cookie.maxidle = 5m\npool.p.cookie.maxlife = 8h\npool.p.cookie.dynamic-key = k\n\
+    pool.p.stick = hdr:X-User\npool.p.stick.expire = 1m\npool.p.stick.wait = 50ms\npool.p.reuse = never\npool.p.retries = 0\npool.p.redispatch = no\npool.p.retry-on = empty-response, 503\npool.p.retry-budget = 7\n\
     pool.p.observe = http\npool.p.error-limit = 4\npool.p.eject-max = 20\npool.p.eject-time = 3s\npool.p.forwardfor = no\npool.p.check = http\npool.p.check.method = HEAD\n\
     pool.p.check.uri = /h\npool.p.check.host = h\npool.p.check.expect = string: a, b\npool.p.check.inter = 90s\npool.p.check.fastinter = 1s\n\
     pool.p.check.downinter = 1m\npool.p.check.timeout = 250ms\npool.p.check.rise = 1\npool.p.check.fall = 9\npool.p.check.agent-port = 9777\nroute.r.host = *.A.b, c\n\
@@ -50,6 +51,19 @@ fn the_effective_configuration_has_every_key_and_is_read_again() {
     assert_eq!(effective(&reread(&config)), text);
 }
 
+#[test]
+fn what_has_no_effect_in_prefix_mode_is_left_out() {
+    let config = read(
+        "listen.l = 127.0.0.1:1\nbackend.a = h:1\npool.default.cookie = S\npool.default.cookie.mode = prefix\n\
+         pool.default.cookie.maxidle = 1m\npool.default.cookie.secure = yes\npool.default.stick.wait = 1s\n",
+    );
+    let text = effective(&config);
+    assert!(text.contains("cookie.mode         = prefix") && text.contains("stick.wait          = 1s"), "{text}");
+    assert!(!text.contains("maxidle") && !text.contains("secure") && !text.contains("stick.expire"), "{text}");
+    assert_eq!(reread(&config), config);
+    assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
+}
+
 /// Lines of a file that is right or nearly so.
 fn line() -> impl Strategy<Value = String> {
     let names = ["a", "b", "default", "*"];
@@ -66,6 +80,8 @@ fn line() -> impl Strategy<Value = String> {
         "tcp",
         "http",
         "leastconn",
+        "prefix",
+        "url_param:sid",
         "always",
         "default",
         "a",

@@ -2,8 +2,9 @@
 //!
 //! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
 
-use super::Expect;
+use super::{Expect, stick};
 use crate::balance::RetryOn;
+use crate::http::key::Key;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
 use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TOKEN};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -20,6 +21,8 @@ pub enum Unit {
     Number(u64, u64),
     /// A whole number in this inclusive range, which may be negative.
     Integer(i64, i64),
+    /// How many requests a backend works on at once: a number, or two between which it is searched.
+    Maxconn,
     /// One of these words; its place is the value.
     Choice(&'static [&'static str]),
     /// Where to listen.
@@ -52,6 +55,10 @@ pub enum Unit {
     HeaderValues,
     /// Blocks of addresses.
     Sources,
+    /// What is known to those who may know it.
+    Secret,
+    /// What tells users apart.
+    StickKey,
 }
 
 /// The longest duration, in milliseconds: a day.
@@ -66,6 +73,8 @@ pub(super) enum Value {
     Bad,
     Number(u64),
     Integer(i64),
+    /// `auto:MIN..MAX`.
+    Auto(u16, u16),
     Text(String),
     Address(SocketAddr),
     Server(String, u16),
@@ -75,6 +84,7 @@ pub(super) enum Value {
     Paths(Vec<PathPattern>),
     Texts(Vec<String>),
     Sources(Vec<Cidr>),
+    StickKey(Key),
 }
 
 impl Unit {
@@ -92,13 +102,12 @@ impl Unit {
             Self::Integer(least, most) => return format!("a whole number from {least} to {most}"),
             Self::Choice([all @ .., last]) if !all.is_empty() => return format!("{} or {last}", all.join(", ")),
             Self::Choice(words) => return words.concat(),
+            Self::Maxconn => "a whole number from 0 to 1000000, or auto:MIN..MAX with numbers from 1 to 10000",
             Self::Listen => "address:port, such as 0.0.0.0:80 or [::]:80",
             Self::Server => "host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080",
             Self::Pool => "the name of a pool: [a-z0-9][a-z0-9_-]{0,31}",
             Self::Token => "a token: at most 64 letters, digits and !#$%&'*+-.^_`|~",
-            Self::CookieValue => {
-                "at most 64 bytes of printable ASCII without blanks, quotes, commas, semicolons and backslashes"
-            }
+            Self::CookieValue => "at most 64 bytes of printable ASCII without blanks and without any of \",;\\|~",
             Self::CookieAttributes => {
                 "at most 256 bytes of attributes of Set-Cookie such as SameSite=Lax, separated by semicolons"
             }
@@ -113,6 +122,8 @@ impl Unit {
             Self::Methods => "a list of methods in upper case: GET, HEAD",
             Self::HeaderValues => "a list of values",
             Self::Sources => "a list of blocks of addresses: 10.0.0.0/8, 2001:db8::/32, 192.0.2.7",
+            Self::Secret => "at most 64 bytes of printable ASCII without blanks",
+            Self::StickKey => "src, hdr:NAME, cookie:NAME or url_param:NAME",
         };
         fixed.to_owned()
     }
@@ -120,7 +131,7 @@ impl Unit {
     /// Bytes a value may have that goes into a head as it is.
     const fn longest(self) -> Option<usize> {
         match self {
-            Self::Token | Self::CookieValue => Some(MAX_TOKEN),
+            Self::Token | Self::CookieValue | Self::Secret | Self::StickKey => Some(MAX_TOKEN),
             Self::CookieAttributes => Some(MAX_COOKIE_ATTRIBUTES),
             _ => None,
         }
@@ -148,7 +159,10 @@ impl Unit {
         match self {
             Self::Duration => in_range(scaled(text, &DURATIONS), 1, MAX_DURATION_MS),
             Self::Size(least, most) => in_range(scaled(text, &SIZES), least, most),
-            Self::Number(_, _) if text.starts_with("auto:") => Err("`auto:` is not supported yet"),
+            Self::Maxconn => match text.strip_prefix("auto:") {
+                Some(range) => auto(range).map(|(least, most)| Value::Auto(least, most)).ok_or(""),
+                None => in_range(scaled(text, &[("", 1)]), 0, 1_000_000),
+            },
             Self::Number(least, most) => in_range(scaled(text, &[("", 1)]), least, most),
             Self::Integer(least, most) => match text.parse::<i64>() {
                 Ok(value) if (least..=most).contains(&value) && !text.starts_with('+') => Ok(Value::Integer(value)),
@@ -166,7 +180,7 @@ impl Unit {
             Self::CookieValue => text_if(text.bytes().all(is_cookie_octet)),
             Self::CookieAttributes => cookie_attributes(text).map(Value::Text),
             Self::Target => text_if(text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic())),
-            Self::HostValue => text_if(text.bytes().all(|byte| byte.is_ascii_graphic())),
+            Self::HostValue | Self::Secret => text_if(text.bytes().all(|byte| byte.is_ascii_graphic())),
             Self::Expect => expect(text).map(Value::Expect).ok_or(""),
             Self::RetryOn => {
                 let mut retry_on = RetryOn::default();
@@ -182,6 +196,7 @@ impl Unit {
                 if methods.iter().all(|method| good(method)) { Ok(Value::Texts(methods)) } else { Err("") }
             }
             Self::HeaderValues => items(text).map(Value::Texts),
+            Self::StickKey => stick::read(text).map(Value::StickKey),
         }
     }
 }
@@ -197,6 +212,14 @@ fn scaled(text: &str, suffixes: &[(&str, u64)]) -> Option<u64> {
     let (number, suffix) = text.split_at(digits);
     let (_, scale) = suffixes.iter().find(|(known, _)| *known == suffix)?;
     number.parse::<u64>().ok()?.checked_mul(*scale)
+}
+
+/// `MIN..MAX`, in this order.
+fn auto(range: &str) -> Option<(u16, u16)> {
+    let bound = |text| scaled(text, &[("", 1)]).and_then(|bound| u16::try_from(bound).ok());
+    let (least, most) = range.split_once("..")?;
+    let (least, most) = (bound(least)?, bound(most)?);
+    (1 <= least && least <= most && most <= 10_000).then_some((least, most))
 }
 
 /// The shortest way to write `value` with one of these suffixes.
@@ -229,8 +252,9 @@ pub(super) fn is_token(text: &str) -> bool {
     crate::http::fields::is_token(text.as_bytes())
 }
 
+/// RFC 6265's cookie-octets, but for what separates a backend's name from dates and from an application's own value.
 fn is_cookie_octet(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
+    byte.is_ascii_graphic() && !b"\",;\\|~".contains(&byte)
 }
 
 /// The items of a list.
@@ -332,6 +356,8 @@ mod tests {
             (Unit::Expect, "string:all, fine", Value::Expect(Expect::Text("all, fine".to_owned()))),
             (Unit::Methods, "GET,HEAD", texts(&["GET", "HEAD"])),
             (Unit::HeaderValues, "a b , c", texts(&["a b", "c"])),
+            (Unit::Secret, "a;b|c", text("a;b|c")),
+            (Unit::StickKey, "hdr:X-User", Value::StickKey(Key::Header("X-User".to_owned()))),
         ] {
             assert_eq!(unit.parse(written), Ok(expected), "{unit:?} {written}");
         }
@@ -339,7 +365,7 @@ mod tests {
 
     #[test]
     fn what_is_refused() {
-        let cases: [(Unit, &[&str]); 17] = [
+        let cases: [(Unit, &[&str]); 19] = [
             (
                 Unit::Duration,
                 &[
@@ -390,10 +416,12 @@ mod tests {
             ),
             (Unit::Pool, &["", "-a", "_a", "A", "a.b", "*", "aaaaaaaaaabbbbbbbbbbccccccccccddd"]),
             (Unit::Token, &["a b", "a;b", "a=b", "é", "a,b"]),
-            (Unit::CookieValue, &["a;b", "a,b", "a b", "\"a\"", "a\\b", "é"]),
+            (Unit::CookieValue, &["a;b", "a,b", "a b", "\"a\"", "a\\b", "é", "a|b", "a~b"]),
             (Unit::CookieAttributes, &["a;", ";", "a b", "=x", "a=\u{7f}", "none", "a;none", "a=é"]),
             (Unit::Target, &["x", "/a b", "/\u{1}", "/é", "*"]),
             (Unit::HostValue, &["a b", "a\tb"]),
+            (Unit::Secret, &["a b", "é"]),
+            (Unit::StickKey, &["hdr", "hdr:", "source", "hdr:a b", "cookie:a;b"]),
             (Unit::Expect, &["99", "600", "300-200", "200-", "-200", "string:", "ok", "200,", "+200"]),
             (Unit::RetryOn, &["none", "502,", "all", "402", "conn-failure empty-response"]),
             (Unit::Methods, &["get", "G T", "GET,", ","]),

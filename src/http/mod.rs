@@ -10,6 +10,7 @@ pub mod date;
 pub mod fields;
 mod framing;
 mod host;
+pub mod key;
 pub mod proxy_protocol;
 pub mod reply;
 pub mod request;

@@ -92,6 +92,8 @@ pub struct RequestHead<'b, 'f> {
     pub kind: Method,
     /// The target's path, without the query; `*` for OPTIONS of the server.
     pub path: &'b [u8],
+    /// The target's query with its `?`; empty when there is none.
+    pub query: &'b [u8],
     /// The authority it is for: Host, or the absolute target's.
     pub host: Option<&'b [u8]>,
     /// Whether `host` must be written anew, because it came in the target and the Host field said something else.
@@ -147,6 +149,7 @@ pub fn parse<'b, 'f>(
         method,
         kind: Method::of(method),
         path: &[],
+        query: &[],
         host: None,
         rewrites_host: false,
         version,
@@ -230,8 +233,8 @@ impl<'b> RequestHead<'b, '_> {
 
     /// Cuts the target down to its origin form; an absolute one's authority takes the place of Host.
     fn read_target(&mut self, bytes: &'b [u8], target: &'b [u8], cuts: &mut Cuts) -> Result<(), Refusal> {
-        let Target { path, absolute } = Target::read(self.method, target)?;
-        self.path = path;
+        let Target { path, query, absolute } = Target::read(self.method, target)?;
+        (self.path, self.query) = (path, query);
         if self.version == Version::Http11 && self.host.is_none() {
             return Err(bad("no Host field"));
         }

@@ -9,6 +9,8 @@ use std::ops::Range;
 pub(super) struct Target<'b> {
     /// The path without the query; `*` for OPTIONS of the server.
     pub path: &'b [u8],
+    /// The query with its `?`; empty when there is none.
+    pub query: &'b [u8],
     /// Of an absolute form.
     pub absolute: Option<Absolute<'b>>,
 }
@@ -42,16 +44,18 @@ impl<'b> Target<'b> {
             let end = authority.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(authority.len());
             let (authority, rest) = authority.split_at(end);
             host::check(authority).map_err(bad)?;
+            let (own, query) = split(rest);
             let (path, byte): (&[u8], _) = match rest.first() {
-                Some(b'/') => (path_of(rest), None),
+                Some(b'/') => (own, None),
                 None if method == "OPTIONS" => (b"*", Some(b'*')),
                 _ => (b"/", Some(b'/')),
             };
             let cut = 0..scheme + end - usize::from(byte.is_some());
-            return Ok(Self { path, absolute: Some(Absolute { authority, cut, path: byte }) });
+            return Ok(Self { path, query, absolute: Some(Absolute { authority, cut, path: byte }) });
         }
         if target.first() == Some(&b'/') || (target == b"*" && method == "OPTIONS") {
-            return Ok(Self { path: path_of(target), absolute: None });
+            let (path, query) = split(target);
+            return Ok(Self { path, query, absolute: None });
         }
         Err(bad("bad target"))
     }
@@ -72,8 +76,9 @@ fn scheme(target: &[u8]) -> Option<usize> {
     ["http://", "https://"].iter().find(|scheme| begins(scheme)).map(|scheme| scheme.len())
 }
 
-fn path_of(target: &[u8]) -> &[u8] {
-    target.split(|&byte| byte == b'?').next().unwrap_or(target)
+/// The path, and the query with its `?`.
+fn split(target: &[u8]) -> (&[u8], &[u8]) {
+    target.split_at(target.iter().position(|&byte| byte == b'?').unwrap_or(target.len()))
 }
 
 #[cfg(test)]
@@ -97,6 +102,7 @@ mod tests {
         for (method, target, path, absolute) in cases {
             let read = Target::read(method, target.as_bytes()).unwrap();
             assert_eq!(read.path, path.as_bytes(), "{target}");
+            assert_eq!(read.query, &target.as_bytes()[target.find('?').unwrap_or(target.len())..], "{target}");
             let expected =
                 absolute.map(|(authority, end, path)| Absolute { authority: authority.as_bytes(), cut: 0..end, path });
             assert_eq!(read.absolute, expected, "{target}");

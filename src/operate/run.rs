@@ -145,6 +145,7 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
     let _ = stdout.flush();
     event_loop.executor.spawn(proxy::purge_idle(proxy)).detach();
     event_loop.executor.spawn(proxy::begin_trials(proxy)).detach();
+    event_loop.executor.spawn(proxy::warm_up(proxy)).detach();
     event_loop.executor.spawn(signals::watch(signals, event_loop, proxy)).detach();
     event_loop.executor.spawn(lines::keep(lines, reactor)).detach();
     start_probes(event_loop, proxy);

@@ -1,16 +1,16 @@
 //! From a complete head to a decision: parse, route, find the affinity, rewrite in place.
 
 use super::Proxy;
+use super::affinity::Bond;
 use super::connection::Connection;
 use super::exchange::Exchange;
 use super::flow::Broken;
-use crate::balance::Affinity;
 use crate::fault::Fault;
 use crate::http::body::Framing;
+use crate::http::fields;
 use crate::http::fields::{Cuts, Known};
 use crate::http::request::{self, Method, Refusal, RequestHead, Version};
 use crate::http::route::Facts;
-use crate::http::{cookie, fields};
 use crate::limits::{ListenerId, MAX_HEADERS, MAX_HOST, PoolId};
 use std::fmt::Write;
 use std::mem::MaybeUninit;
@@ -21,8 +21,8 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) struct Ask {
     /// The pool that serves it.
     pub pool: PoolId,
-    /// Where its affinity cookie leads.
-    pub affinity: Affinity,
+    /// What binds it to a backend.
+    pub bond: Bond,
     /// Its priority class.
     pub class: i8,
     /// What its method means.
@@ -51,11 +51,7 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
     let (pool_id, class) = route(proxy, &parsed, listener, client.ip());
     let pool = &config.pools[pool_id.index()];
 
-    let mut affinity = Affinity::Unused;
-    if let Some(cookie) = &pool.cookie {
-        let value = cookie::take(head, parsed.fields, &cookie.name, &mut cuts).map_err(Refusal::from)?;
-        affinity = Affinity::of(&proxy.balancer.borrow(), pool_id, value);
-    }
+    let bond = Bond::of(connection, pool_id, head, &parsed, &mut cuts).map_err(Refusal::from)?;
     let mut says_proto = false;
     if pool.forwardfor && parsed.forwarded {
         let trusted = config.listeners[listener.index()].trust.iter().any(|block| block.contains(client.ip()));
@@ -78,7 +74,7 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
     let answer = (parsed.max_forwards == Some(0)).then_some(if parsed.method == "TRACE" { 405 } else { 200 });
     let ask = Ask {
         pool: pool_id,
-        affinity,
+        bond,
         class,
         method: parsed.kind,
         version: parsed.version,

@@ -275,7 +275,7 @@ impl Flow {
                 self.raw = 0..count;
                 Ok(true)
             }
-            Ok(Received::End) if self.decoder.ends_with_connection() && !self.dubious && !source.broken() => {
+            Ok(Received::End) if self.decoder.ends_with_connection() && !self.dubious && !source.failed() => {
                 self.complete = true;
                 self.tail = if self.rechunk { b"0\r\n\r\n" } else { b"" };
                 // The batch is the tail alone; the caller's loop sends it.

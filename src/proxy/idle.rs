@@ -62,7 +62,11 @@ impl Idle {
     /// Keeps a connection that is good for another request. When the table is full the coldest of the same backend
     /// makes room, or the connection is closed.
     pub(super) fn put(&mut self, backend: BackendId, stream: Stream) {
-        if self.keeper == NONE || !stream.is_quiet() {
+        if self.keeper == NONE {
+            return;
+        }
+        stream.set_owner(self.keeper);
+        if !stream.is_quiet() {
             return;
         }
         if self.free == NONE {
@@ -72,7 +76,6 @@ impl Idle {
             }
             self.take_out(backend, coldest);
         }
-        stream.set_owner(self.keeper);
         if self.purge_ms == NEVER {
             self.purge_ms = self.reactor.now_ms() + IDLE_PURGE_MS;
             self.reactor.wake(self.keeper);

@@ -28,7 +28,7 @@ pub(super) async fn linger(proxy: &'static Proxy, seat: &Seat, client: &Stream, 
     client.finish_sending();
     let deadline_ms = proxy.reactor.now_ms() + LINGER_MS;
     let mut left = LINGER_BYTES;
-    while left > 0 && !client.broken() && !awaiting.is_shed() {
+    while left > 0 && !client.failed() && !awaiting.is_shed() {
         if client.readable() {
             let Some(mut buffer) = proxy.buffers.small() else { return };
             match client.receive(buffer.space()) {

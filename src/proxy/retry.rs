@@ -54,7 +54,7 @@ impl Connection {
         }
         let id = slot.backend;
         let last = exchange.record.retries == pool.retries;
-        let bound = ask.affinity.backend() == Some(id);
+        let bound = ask.bond.backend() == Some(id);
         if pool.redispatch && (last || !bound) { Attempt::Elsewhere(id) } else { Attempt::Same(slot) }
     }
 

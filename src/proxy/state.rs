@@ -30,17 +30,20 @@ impl Told {
 impl Proxy {
     /// The probes say that a backend is up or down, and why.
     pub fn set_up(&self, id: BackendId, up: bool, why: &str) {
+        self.start_slowly(id, up);
         self.change(id, &why, |balancer, wake| balancer.set_up(id, up, wake));
     }
 
     /// Its agent says so.
     pub fn set_agent_up(&self, id: BackendId, up: bool, why: &str) {
+        self.start_slowly(id, up);
         self.change(id, &format_args!("agent says {why}"), |balancer, wake| balancer.set_agent_up(id, up, wake));
     }
 
     /// Its agent, or an operator, wants it to be ready, to drain, or to rest.
     pub fn set_admin(&self, id: BackendId, by: Authority, admin: Admin) {
         let before = self.balancer.borrow().admin(id);
+        self.start_slowly(id, admin == Admin::Ready);
         self.change(id, &"", |balancer, wake| balancer.set_admin(id, by, admin, wake));
         let now = self.balancer.borrow().admin(id);
         if now != before {
@@ -54,6 +57,16 @@ impl Proxy {
                 Admin::Maint => "goes into MAINT",
             };
             log::warn!("Server {} {what}{by}. {}.", self.name(id), self.left(id));
+        }
+    }
+
+    /// One that is down and about to come up begins slowly, if its pool says so.
+    fn start_slowly(&self, id: BackendId, up: bool) {
+        if up
+            && self.balancer.borrow_mut().start_slowly(id, self.reactor.now_ms())
+            && let Some(warmer) = self.warmer.get()
+        {
+            self.reactor.wake(warmer);
         }
     }
 

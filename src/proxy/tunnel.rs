@@ -45,6 +45,13 @@ impl Connection {
             if client_ended && backend_ended {
                 return Ok(());
             }
+            // Nothing is received any more that could tell of it.
+            if client_ended && self.client.failed() {
+                return Err(Fault::ClientGone);
+            }
+            if backend_ended && backend.failed() {
+                return Err(Fault::BackendGone);
+            }
             if sent == Pumped::Yield || answered == Pumped::Yield {
                 self.seat.next_turn().await;
                 continue;

@@ -23,8 +23,10 @@ pub(super) const READ: u8 = 1;
 pub(super) const WRITE: u8 = 2;
 /// A source's flag: the peer will send no more (EPOLLRDHUP).
 pub(super) const PEER_CLOSED: u8 = 4;
-/// A source's flag: the connection is over (EPOLLHUP, EPOLLERR).
+/// A source's flag: the connection is over (EPOLLHUP, EPOLLERR), also when both sides ended it in order.
 pub(super) const BROKEN: u8 = 8;
+/// A source's flag: it did not end in order (EPOLLERR).
+pub(super) const FAILED: u8 = 16;
 
 /// No seat: the owner of an idle source.
 const NOBODY: u16 = u16::MAX;
@@ -165,8 +167,11 @@ impl Reactor {
         if events.intersects(EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR) {
             flags |= READ | WRITE | BROKEN;
         }
+        if events.contains(EpollFlags::EPOLLERR) {
+            flags |= FAILED;
+        }
         let before = source.ready.replace(source.ready.get() | flags);
-        let ended = flags & !before & (PEER_CLOSED | BROKEN) != 0;
+        let ended = flags & !before & (PEER_CLOSED | BROKEN | FAILED) != 0;
         if ended || flags & source.waiting.get() != 0 {
             source.waiting.set(0);
             self.wake(source.owner.get());

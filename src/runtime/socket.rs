@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code, reason = "nix has no accept4 that returns the peer's address")]
 
-use super::reactor::{BROKEN, PEER_CLOSED, READ, Reactor, WRITE};
+use super::reactor::{BROKEN, FAILED, PEER_CLOSED, READ, Reactor, WRITE};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
@@ -95,6 +95,12 @@ impl Stream {
         self.reactor.ready(self.index, BROKEN)
     }
 
+    /// Whether the connection did not end in order: a reset, a peer that is out of reach. No system call.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.reactor.ready(self.index, FAILED)
+    }
+
     /// Whether a receive may find something; if not, the owner is woken when it may. No system call.
     #[must_use]
     pub fn readable(&self) -> bool {
@@ -105,10 +111,15 @@ impl Stream {
         readable
     }
 
-    /// Whether an idle connection is still good: nothing came and nobody closed it. No system call.
+    /// Whether an idle connection is still good: nothing came and nobody closed it; the owner is woken when it no longer
+    /// is. No system call.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        !self.reactor.ready(self.index, READ | PEER_CLOSED | BROKEN)
+        let quiet = !self.reactor.ready(self.index, READ | PEER_CLOSED | BROKEN);
+        if quiet {
+            self.reactor.wait_for(self.index, READ);
+        }
+        quiet
     }
 
     /// Receives into `space`, which has room for at least one byte.

@@ -9,6 +9,7 @@ pub mod agent;
 pub mod backend;
 pub mod beside;
 pub mod client;
+pub mod haproxy;
 pub mod lane;
 pub mod memory;
 pub mod mob;
@@ -20,6 +21,7 @@ pub mod recorder;
 pub mod raw;
 pub mod request;
 pub mod script;
+pub mod tunnel;
 
 use std::process::Command;
 use std::time::{Duration, Instant};

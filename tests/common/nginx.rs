@@ -11,7 +11,8 @@ pub const LIMIT: usize = 20;
 
 /// A running nginx; killed when dropped.
 ///
-/// `/` is slow (20 ms) and limited, `/slow` slower (200 ms) and limited as well, `/file/NAME` are files, `/upload` takes bodies, `/healthz` is always well.
+/// `/` is slow (20 ms) and limited, `/slow` slower (200 ms) and limited as well, `/file/NAME` are files, `/upload` takes bodies, `/healthz` is always well,
+/// `/who` tells whom a PROXY header names.
 pub struct Nginx {
     child: Child,
     folder: PathBuf,
@@ -22,12 +23,23 @@ impl Nginx {
     /// Starts one that answers `/` with `name`; its files are what [`Self::file`] writes.
     #[track_caller]
     pub fn start(name: &str) -> Self {
+        Self::listening(name, "")
+    }
+
+    /// The same, requiring a PROXY header on every connection.
+    #[track_caller]
+    pub fn behind_proxy(name: &str) -> Self {
+        Self::listening(name, " proxy_protocol")
+    }
+
+    #[track_caller]
+    fn listening(name: &str, option: &str) -> Self {
         let folder = temporary(&format!("nginx-{name}"));
         std::fs::create_dir_all(folder.join("file")).unwrap();
         // The port is free when asked for and may be taken when nginx comes: then another one.
         for _ in 0..10 {
             let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            std::fs::write(folder.join("nginx.conf"), config(name, &folder, address)).unwrap();
+            std::fs::write(folder.join("nginx.conf"), config(name, &folder, &format!("{address}{option}"))).unwrap();
             let mut child = tool("nginx")
                 .arg("-p")
                 .arg(&folder)
@@ -69,7 +81,7 @@ impl Drop for Nginx {
 }
 
 /// One process, no daemon: killing it leaves nothing behind.
-fn config(name: &str, folder: &Path, address: SocketAddr) -> String {
+fn config(name: &str, folder: &Path, listen: &str) -> String {
     let folder = folder.display();
     format!(
         "load_module /usr/lib/nginx/modules/ngx_http_echo_module.so;
@@ -93,7 +105,7 @@ http {{
     limit_conn_status 503;
     limit_conn_log_level info;
     server {{
-        listen {address} backlog=1024;
+        listen {listen} backlog=1024;
         server_name {name};
         location / {{
             limit_conn all {LIMIT};
@@ -111,6 +123,7 @@ http {{
             echo_request_body;
         }}
         location = /healthz {{ return 200 well; }}
+        location = /who {{ return 200 $proxy_protocol_addr,$proxy_protocol_port; }}
     }}
 }}
 "

@@ -42,6 +42,36 @@ impl Port {
     }
 }
 
+/// A listener whose queue of connections is full: what connects next is not answered.
+pub struct Deaf {
+    port: Port,
+    _listener: TcpListener,
+    _full: Vec<OwnedFd>,
+}
+
+impl Deaf {
+    pub fn listening() -> Self {
+        let port = Port::take();
+        let listener = port.listener();
+        listen(&listener, Backlog::new(0).unwrap()).unwrap();
+        // More than the queue takes, also where the system rounds it up.
+        let full = (0..8).map(|_| connecting(&port.address)).collect();
+        Self { port, _listener: listener, _full: full }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.port.address
+    }
+}
+
+/// A socket on its way to `address`, connected or not.
+fn connecting(address: &SocketAddr) -> OwnedFd {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let fd = socket(AddressFamily::Inet, SockType::Stream, flags, None).unwrap();
+    let _ = connect(fd.as_raw_fd(), &SockaddrStorage::from(*address));
+    fd
+}
+
 fn bound(address: SocketAddr) -> nix::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;

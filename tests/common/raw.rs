@@ -84,6 +84,18 @@ impl Client {
         }
     }
 
+    /// The bytes up to and including a line end.
+    #[track_caller]
+    pub fn head_line(&mut self) -> String {
+        loop {
+            if let Some(at) = self.unread.windows(2).position(|two| two == b"\r\n") {
+                return self.unread.drain(..at + 2).map(char::from).collect();
+            }
+            let got = self.fill().unwrap_or_else(|e| panic!("no line: {e}"));
+            assert!(got > 0, "the end after {:?}", String::from_utf8_lossy(&self.unread));
+        }
+    }
+
     /// All that comes until the end, and which end it is.
     #[track_caller]
     pub fn rest(&mut self) -> (Vec<u8>, End) {
