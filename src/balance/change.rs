@@ -108,9 +108,7 @@ impl Balancer {
         let pool = self.backend(id).spec.pool;
         self.derive(id);
         self.find_tier(pool.index());
-        if self.pools[pool.index()].tier == Tier::Nobody {
-            self.pardon(pool);
-        }
+        let pardons = self.pools[pool.index()].tier == Tier::Nobody && self.pardon(pool);
         if !self.is_up(id) {
             while let Some(waiter) = self.backend(id).waiting.head() {
                 let (turn, client) = (self.waiters.turn(waiter), self.waiters.client(waiter));
@@ -119,19 +117,28 @@ impl Balancer {
             }
         }
         self.serve_more(id, &mut wake);
+        if pardons {
+            // Who is bound to one that was on trial waits in its list.
+            for at in 0..self.members(pool).len() {
+                self.serve_more(self.members(pool)[at], &mut wake);
+            }
+        }
         self.serve_pool(pool, &mut wake);
     }
 
-    /// When nobody else is left, a backend that was ejected is better than none.
-    fn pardon(&mut self, pool: PoolId) {
+    /// When nobody else is left, a backend that was ejected is better than none. Whether there was one.
+    fn pardon(&mut self, pool: PoolId) -> bool {
+        let mut pardons = false;
         for at in 0..self.members(pool).len() {
             let id = self.members(pool)[at];
             if self.backend(id).is_only_suspected() {
                 self.backends[id.index()].state.watch.trust();
                 self.derive(id);
+                pardons = true;
             }
         }
         self.find_tier(pool.index());
+        pardons
     }
 
     fn derive(&mut self, id: BackendId) {

@@ -393,3 +393,19 @@ fn whatever_fails_and_changes() {
         );
     }
 }
+
+#[test]
+fn who_is_bound_to_a_backend_on_trial_is_served_when_it_is_the_last() {
+    let passive = PassiveSpec { observe: Observe::Http, error_limit: 1, eject_max: 50, eject_ms: 10 };
+    let pool = PoolSpec { passive, ..PoolSpec::default() };
+    let mut balancer = Balancer::new(&[pool], vec![super::spec(1, 0), super::spec(1, 0), super::spec(0, 0)], 64);
+    let one = BackendId(0);
+    assert!(balancer.saw(one, Seen::Broken, 0, |_| ()));
+    balancer.begin_trials(10, |_| ());
+    assert_eq!(balancer.place(wish(1, Some(one))), Placement::Go(one), "the trial");
+    assert_eq!(balancer.place(wish(2, Some(one))), Placement::WaitForBackend(one, 0));
+    let mut woken = Vec::new();
+    balancer.set_up(BackendId(1), false, |waiter| woken.push(waiter));
+    assert_eq!((&woken[..], balancer.answer(2)), (&[2][..], Some(Answer::Granted(one))));
+    balancer.check_invariants();
+}
