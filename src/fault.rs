@@ -30,6 +30,8 @@ pub enum Fault {
     BackendSilent,
     /// The backend's response breaks a rule or passes a limit.
     BackendMalformed(&'static str),
+    /// The response's status is one to try again for; nothing of it went to the client.
+    Retried(u16),
     /// A fixed table of ours is full.
     Exhausted,
     /// Nothing went wrong: beelance is the one to answer, with this status.
@@ -77,7 +79,7 @@ impl Fault {
             Self::ClientSilent => 'c',
             Self::Refused(_) | Self::BackendMalformed(_) => 'P',
             Self::QueueTimeout | Self::ConnectTimeout | Self::BackendSilent => 's',
-            Self::QueueFull | Self::NoBackend | Self::ConnectFailed | Self::BackendGone => 'S',
+            Self::QueueFull | Self::NoBackend | Self::ConnectFailed | Self::BackendGone | Self::Retried(_) => 'S',
             Self::Exhausted | Self::Shed => 'R',
             Self::Answered(_) => 'L',
         }
@@ -102,7 +104,7 @@ impl Fault {
             | Self::Shed => 503,
             Self::BackendGone | Self::BackendMalformed(_) => 502,
             Self::BackendSilent => 504,
-            Self::Answered(status) => status,
+            Self::Answered(status) | Self::Retried(status) => status,
         }
     }
 
@@ -121,6 +123,7 @@ impl Fault {
             | Self::BackendGone
             | Self::BackendSilent
             | Self::BackendMalformed(_)
+            | Self::Retried(_)
             | Self::Exhausted
             | Self::Shed
             | Self::Answered(_) => true,
@@ -140,6 +143,7 @@ impl Fault {
             | Self::BackendGone
             | Self::BackendSilent
             | Self::BackendMalformed(_)
+            | Self::Retried(_)
             | Self::Exhausted
             | Self::Answered(_) => true,
         }

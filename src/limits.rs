@@ -76,6 +76,13 @@ pub const LINGER_MS: u64 = 2_000;
 /// Milliseconds between a failed connection attempt and the next one to the same backend, at most (HAProxy's
 /// turn-around: the lesser of one second and `timeout.connect`).
 pub const TURN_AROUND_MS: u64 = 1_000;
+/// Retries that do not help and are allowed in a window of the retry budget however few the requests: so that a quiet pool
+/// can retry at all.
+pub const RETRY_FLOOR: u64 = 10;
+/// Slots of the retry budget's window.
+pub const RETRY_SLOTS: usize = 10;
+/// Milliseconds of one.
+pub const RETRY_SLOT_MS: u64 = 1_000;
 /// Milliseconds between two purges of idle backend connections (HAProxy `pool-purge-delay`).
 pub const IDLE_PURGE_MS: u64 = 5_000;
 /// Milliseconds since 1970 before which the wall clock was never set: the first of January 2026. Boards without a battery
@@ -97,7 +104,7 @@ pub const CONNECTION_BYTES: u64 = 5 * 1024;
 const SOCKET_BYTES: u64 = 3 * 1024;
 /// What Linux buffers for one socket that is in use; the kernel's own bound is `tcp_mem`.
 const SOCKET_BUFFER_BYTES: u64 = 8 * 1024;
-/// Descriptors beside the connections': listeners, probes, epoll, logs.
+/// Descriptors beside the connections' and the probes': listeners, epoll, logs.
 const SPARE_DESCRIPTORS: u64 = 64 + MAX_LISTENERS as u64;
 
 /// Entries of the reactor's table beside the connections': one for each listener.
@@ -192,8 +199,17 @@ pub struct Budget {
     pub large_buffers: usize,
     /// The kernel's socket buffers, in bytes.
     pub socket_buffers: u64,
+    /// What there is beside the connections.
+    pub beside: Beside,
+}
+
+/// What a budget holds beside the connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beside {
     /// Entries of the session map; none when no pool has one.
     pub sessions: usize,
+    /// Probes and questions to agents that may be under way at once: each has a descriptor that no connection can take.
+    pub probes: usize,
 }
 
 /// Why a budget cannot be made.
@@ -232,13 +248,13 @@ impl fmt::Display for Excess {
 }
 
 impl Budget {
-    /// Plans for `connections` when they are given, else for as many as `memory` and the descriptors allow, beside a session
-    /// map of `sessions` entries.
+    /// Plans for `connections` when they are given, else for as many as `memory` and the descriptors allow, beside what else
+    /// there is.
     ///
     /// # Errors
     /// [`Excess`] when the connections asked for (or even one) do not fit.
-    pub fn plan(memory: u64, connections: Option<usize>, sessions: usize, machine: &Machine) -> Result<Self, Excess> {
-        let of = |connections| Self { sessions, ..Self::of(memory, connections, machine) };
+    pub fn plan(memory: u64, connections: Option<usize>, beside: Beside, machine: &Machine) -> Result<Self, Excess> {
+        let of = |connections| Self { beside, ..Self::of(memory, connections, machine) };
         if let Some(wanted) = connections {
             let budget = of(wanted);
             return budget.check(machine).map(|()| budget);
@@ -265,7 +281,7 @@ impl Budget {
             small_buffers: connections * 2,
             large_buffers: (connections / CONNECTIONS_PER_LARGE_BUFFER).max(MIN_LARGE_BUFFERS),
             socket_buffers: machine.tcp_memory.map_or(buffered, |bound| bound.min(buffered)),
-            sessions: 0,
+            beside: Beside::default(),
         }
     }
 
@@ -290,7 +306,7 @@ impl Budget {
     /// File descriptors that may be open at once.
     #[must_use]
     pub fn descriptors(&self) -> u64 {
-        self.sockets() as u64 + SPARE_DESCRIPTORS
+        (self.sockets() + self.beside.probes) as u64 + SPARE_DESCRIPTORS
     }
 
     /// All lines together, in bytes.
@@ -300,7 +316,8 @@ impl Budget {
     }
 
     fn lines(&self) -> [(&'static str, u64, u64); 7] {
-        let (connections, sockets, sessions) = (self.connections as u64, self.sockets() as u64, self.sessions as u64);
+        let (connections, sockets, sessions) =
+            (self.connections as u64, self.sockets() as u64, self.beside.sessions as u64);
         let (small, large) = (self.small_buffers as u64, self.large_buffers as u64);
         [
             ("fixed: code, stack, executor, control plane", 1, FIXED_BYTES),
@@ -349,25 +366,38 @@ mod tests {
     fn a_computed_budget_fits_and_is_the_largest_that_does() {
         for (megabytes, sessions) in [(4, 0), (8, SESSIONS), (16, 0), (28, SESSIONS), (48, SESSIONS)] {
             let memory = megabytes << 20;
-            let budget = Budget::plan(memory, None, sessions, &BOARD).unwrap();
+            let beside = Beside { sessions, probes: 0 };
+            let budget = Budget::plan(memory, None, beside, &BOARD).unwrap();
             assert!(budget.total() <= memory, "{budget}");
-            let more = Budget::plan(memory, Some(budget.connections + 1), sessions, &BOARD);
+            let more = Budget::plan(memory, Some(budget.connections + 1), beside, &BOARD);
             assert!(more.is_err() || budget.connections == MAX_CONNECTIONS, "{budget}");
         }
     }
 
     #[test]
     fn a_board_of_64_megabytes_carries_a_thousand_connections() {
-        assert!(Budget::plan(BOARD.default_memory(), None, SESSIONS, &BOARD).unwrap().connections >= 1000);
+        let beside = Beside { sessions: SESSIONS, probes: 256 };
+        assert!(Budget::plan(BOARD.default_memory(), None, beside, &BOARD).unwrap().connections >= 1000);
     }
 
     #[test]
     fn what_does_not_fit_is_refused_with_the_excess() {
-        let refused = Budget::plan(8 << 20, Some(4000), 0, &BOARD).unwrap_err();
+        let refused = Budget::plan(8 << 20, Some(4000), Beside::default(), &BOARD).unwrap_err();
         let Excess::Memory { needed, memory } = refused else { panic!("{refused}") };
         assert!(needed > memory);
         assert!(refused.to_string().contains(&format!("{} more", needed - memory)));
         let few = Machine { descriptors: Some(100), ..BOARD };
-        assert!(matches!(Budget::plan(16 << 20, Some(200), 0, &few), Err(Excess::Descriptors { .. })));
+        assert!(matches!(Budget::plan(16 << 20, Some(200), Beside::default(), &few), Err(Excess::Descriptors { .. })));
+    }
+
+    #[test]
+    fn probes_have_descriptors_of_their_own() {
+        let few = Machine { descriptors: Some(400), ..BOARD };
+        let connections = |probes| {
+            Budget::plan(16 << 20, None, Beside { probes, ..Beside::default() }, &few).map(|budget| budget.connections)
+        };
+        let without = connections(0).unwrap();
+        assert_eq!(connections(64), Ok(without - 64 / SOCKETS_PER_CONNECTION));
+        assert!(connections(400).is_err());
     }
 }

@@ -11,9 +11,11 @@ use super::choose::Choice;
 use super::clients::{Clients, Line};
 use super::hash::Hash;
 use super::pace::Pace;
+use super::passive::PassiveSpec;
 use super::queue::{List, Place, Turn, Waiters};
 use super::random::Random;
 use super::ring::Ring;
+use super::state::{Admin, State};
 use crate::limits::{BackendId, CLASSES, MAX_CLASS, MIN_CLASS, PoolId};
 
 /// What a backend is made from.
@@ -48,6 +50,8 @@ pub struct PoolSpec {
     pub maxconn: u32,
     /// Requests that may wait, bound ones and free ones together; 0 = unlimited.
     pub maxqueue: u32,
+    /// What the traffic says about its backends.
+    pub passive: PassiveSpec,
     /// How long a backend that came up again takes to get all of its weight and maxconn, in milliseconds.
     pub slowstart_ms: u64,
 }
@@ -76,9 +80,12 @@ pub struct Wish {
 pub(super) struct Backend {
     pub(super) spec: BackendSpec,
     pub(super) pace: Pace,
+    pub(super) state: State,
+    /// Whether requests that are bound to none may go to it, by its state and weight.
+    pub(super) takes_users: bool,
     /// Requests in flight.
     serving: u32,
-    waiting: List,
+    pub(super) waiting: List,
     /// Smooth round robin: how far its turn has come.
     pub(super) turn: i64,
     total: u64,
@@ -87,7 +94,7 @@ pub(super) struct Backend {
 pub(super) struct Pool {
     pub(super) spec: PoolSpec,
     pub(super) members: Box<[BackendId]>,
-    waiting: List,
+    pub(super) waiting: List,
     /// Requests in flight.
     serving: u32,
     /// Requests that wait, in all lists.
@@ -106,7 +113,7 @@ pub(super) struct Pool {
 pub(super) enum Tier {
     /// The backends that are up, have a weight and are no backup.
     Active,
-    /// The first backup that is up and has a weight.
+    /// The first backup that is up and has a weight; and those of the others that are on trial.
     Backup(BackendId),
     Nobody,
 }
@@ -161,7 +168,7 @@ pub enum Answer {
 pub struct Balancer {
     pub(super) backends: Box<[Backend]>,
     pub(super) pools: Box<[Pool]>,
-    waiters: Waiters,
+    pub(super) waiters: Waiters,
     /// What each waiter's request is hashed by.
     keys: Box<[Option<u32>]>,
     clients: Clients,
@@ -210,6 +217,8 @@ impl Balancer {
                 .into_iter()
                 .map(|spec| Backend {
                     pace: Pace::new(spec.weight, spec.maxconn, spec.auto),
+                    state: State::new(spec.up),
+                    takes_users: spec.up && spec.weight > 0,
                     spec,
                     serving: 0,
                     waiting: List::EMPTY,
@@ -272,10 +281,11 @@ impl Balancer {
         self.pools[pool.index()].waiting.len()
     }
 
-    /// Backends of a pool that are up: active ones and backups.
+    /// Backends of a pool that take new users: active ones and backups.
     #[must_use]
     pub fn usable(&self, pool: PoolId) -> (usize, usize) {
-        let up = self.members(pool).iter().map(|&id| &self.backend(id).spec).filter(|spec| spec.up);
+        let members = self.members(pool).iter().map(|&id| self.backend(id));
+        let up = members.filter(|backend| backend.takes_users).map(|backend| &backend.spec);
         up.fold((0, 0), |(active, backup), spec| if spec.backup { (active, backup + 1) } else { (active + 1, backup) })
     }
 
@@ -391,30 +401,21 @@ impl Balancer {
         let backend = &mut self.backends[id.index()];
         debug_assert!(backend.serving > 0, "a slot given back twice");
         backend.serving = backend.serving.saturating_sub(1);
-        let pool = backend.spec.pool;
-        let of_pool = &mut self.pools[pool.index()];
+        backend.state.watch.released();
+        let of_pool = &mut self.pools[backend.spec.pool.index()];
         of_pool.serving = of_pool.serving.saturating_sub(1);
-        if of_pool.spec.maxconn == 0 {
-            self.serve_next(id, &mut wake);
-        } else if of_pool.queued > 0 {
-            self.share_room(pool, &mut wake);
-        }
+        self.serve_more(id, &mut wake);
     }
 
-    /// A backend went up or down. Down: who is bound to it is placed anew, as if he came now but before all who came
-    /// later. Up: who waits in the pool gets its slots.
-    pub fn set_up(&mut self, id: BackendId, up: bool, mut wake: impl FnMut(u16)) {
+    /// Gives the free slots of a backend, or the room of its pool, to who waits.
+    pub(super) fn serve_more(&mut self, id: BackendId, wake: &mut impl FnMut(u16)) {
         let pool = self.backend(id).spec.pool;
-        self.backends[id.index()].spec.up = up;
-        self.find_tier(pool.index());
-        if !up {
-            while let Some(waiter) = self.backend(id).waiting.head() {
-                let (turn, client) = (self.waiters.turn(waiter), self.waiters.client(waiter));
-                self.waiters.remove(&mut self.backends[id.index()].waiting, waiter);
-                self.waiters.insert(&mut self.pools[pool.index()].waiting, waiter, turn, client, Place::Pool(pool));
-            }
+        let of_pool = &self.pools[pool.index()];
+        if of_pool.spec.maxconn == 0 {
+            self.serve_next(id, wake);
+        } else if of_pool.queued > 0 {
+            self.share_room(pool, wake);
         }
-        self.serve_pool(pool, &mut wake);
     }
 
     /// Who waited long enough for the backend he is bound to, which is full, takes any other from now on, in his turn: the
@@ -437,20 +438,6 @@ impl Balancer {
             self.grant(waiter, id, &mut wake);
         }
         Some(home)
-    }
-
-    /// Changes a backend's weight, 0..=256; at once, for who waits too.
-    pub fn set_weight(&mut self, id: BackendId, weight: u16, mut wake: impl FnMut(u16)) {
-        let pool = self.backend(id).spec.pool;
-        self.backends[id.index()].pace.set_weight(weight);
-        self.find_tier(pool.index());
-        self.serve_pool(pool, &mut wake);
-    }
-
-    /// Changes how many requests a backend works on at once; 0 = unlimited. Those beyond it are not cut off.
-    pub fn set_maxconn(&mut self, id: BackendId, maxconn: u32, mut wake: impl FnMut(u16)) {
-        self.backends[id.index()].pace.set_maxconn(maxconn);
-        self.serve_next(id, &mut wake);
     }
 
     /// A backend that is down is about to come up, and begins slowly if its pool says so; whether it does.
@@ -487,7 +474,7 @@ impl Balancer {
     }
 
     /// Serves who waits in the pool's list and can be served, and refuses all when nobody is left to serve them.
-    fn serve_pool(&mut self, pool: PoolId, wake: &mut impl FnMut(u16)) {
+    pub(super) fn serve_pool(&mut self, pool: PoolId, wake: &mut impl FnMut(u16)) {
         let mut next = self.pools[pool.index()].waiting.head();
         while let Some(waiter) = next {
             next = self.waiters.next(waiter);
@@ -574,10 +561,10 @@ impl Balancer {
         self.pools[backend.spec.pool.index()].tier.takes(id, backend)
     }
 
-    fn find_tier(&mut self, pool: usize) {
+    pub(super) fn find_tier(&mut self, pool: usize) {
         let usable = |backup: bool| {
-            let wanted = |Backend { spec, pace, .. }: &Backend| spec.up && pace.takes_users() && spec.backup == backup;
-            self.pools[pool].members.iter().copied().find(|&id| wanted(self.backend(id)))
+            let members = self.pools[pool].members.iter().copied();
+            members.filter(|&id| self.backend(id).spec.backup == backup).find(|&id| self.backend(id).is_trusted())
         };
         self.pools[pool].tier = match (usable(false), usable(true)) {
             (Some(_), _) => Tier::Active,
@@ -592,6 +579,7 @@ impl Balancer {
         let backend = &mut self.backends[id.index()];
         backend.serving += 1;
         backend.total += 1;
+        backend.state.watch.taken();
         self.pools[backend.spec.pool.index()].serving += 1;
     }
 
@@ -628,6 +616,10 @@ impl Balancer {
             assert!(!(waits && spec.up && self.has_slot(id)), "{id:?} has a slot free and somebody waits for it");
             assert!(spec.up || backend.waiting.len() == 0, "{id:?} is down and somebody waits for it");
             assert!(pool.waiting.len() == 0 || pool.tier != Tier::Nobody, "somebody waits and nobody is up");
+            assert_eq!((spec.up, backend.takes_users), backend.as_said(), "{id:?} is not what is said");
+            let mut members = pool.members.iter().map(|&id| self.backend(id));
+            let alone = backend.is_only_suspected() && !members.any(Backend::is_trusted);
+            assert!(!alone, "{id:?} is ejected and nobody else is left");
         }
         for pool in &self.pools {
             let members = || pool.members.iter().map(|&id| self.backend(id));
@@ -655,18 +647,34 @@ fn of_class(class: i8) -> usize {
 impl Tier {
     /// Whether a backend of the pool is among them.
     pub(super) fn takes(self, id: BackendId, backend: &Backend) -> bool {
-        let Backend { spec, pace, .. } = backend;
+        let users = backend.takes_users && !backend.spec.backup;
         match self {
-            Self::Active => spec.up && pace.takes_users() && !spec.backup,
-            Self::Backup(backup) => id == backup,
+            Self::Active => users,
+            Self::Backup(backup) => id == backup || users,
             Self::Nobody => false,
         }
     }
 }
 
 impl Backend {
+    /// Whether it takes requests, and those that are bound to none, by all that is said about it.
+    pub(super) fn as_said(&self) -> (bool, bool) {
+        let up = self.state.takes();
+        (up, up && self.state.admin() == Admin::Ready && self.pace.takes_users())
+    }
+
+    /// Whether only what the traffic says keeps it from taking new users.
+    pub(super) fn is_only_suspected(&self) -> bool {
+        self.state.is_only_suspected() && self.pace.takes_users()
+    }
+
+    /// Whether it takes new users, and is not on trial.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.takes_users && self.state.watch.is_trusted()
+    }
+
     pub(super) fn has_slot(&self) -> bool {
-        self.pace.allows(self.serving)
+        self.pace.allows(self.serving) && self.state.watch.has_room()
     }
 
     /// Requests in flight and queued.

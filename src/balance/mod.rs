@@ -4,9 +4,12 @@
 //! to be woken is told through a callback; so the whole of it runs in a seeded simulation.
 
 mod affinity;
+mod agent;
 mod balancer;
+mod budget;
 #[cfg(test)]
 mod bounded_wait;
+mod change;
 mod choose;
 mod clients;
 mod cookie;
@@ -17,25 +20,33 @@ mod hash;
 mod health;
 mod knee;
 mod pace;
+mod passive;
 mod queue;
 mod random;
 mod rendezvous;
+mod retry;
 mod ring;
 mod sessions;
 #[cfg(test)]
 mod simulation;
 mod siphash;
 mod stamp;
+mod state;
 #[cfg(test)]
 mod world;
 
 pub use affinity::Affinity;
+pub use agent::{Report, Weight};
 pub use balancer::{Answer, BackendSpec, BackendStatus, Balancer, Placement, PoolSpec, Refused, Wish};
+pub use budget::Budget;
 pub use cookie::{Answering, CookieMode, CookieRules, Deed, own_value};
 pub use hash::Hash;
 pub use health::{Health, Interval};
+pub use passive::{Observe, PassiveSpec, Seen};
+pub use retry::{Failed, RetryOn};
 pub use sessions::{SessionKey, Sessions};
 pub use stamp::{Dates, Lifetime, MAX_DATES, Stale};
+pub use state::{Admin, Authority};
 
 /// How a pool places a request that has no affinity (`pool.N.balance`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! A seeded simulation of requests, releases, departures and failures over one balancer, its invariants checked after
 //! every step; and the plain cases beside it.
 
+mod failures;
+
 use super::*;
 use crate::limits::{BackendId, PoolId};
 use proptest::prelude::*;
@@ -330,15 +332,68 @@ fn weight_and_maxconn_change_at_once_and_serve_who_waits() {
     assert_eq!(order, [1, 2, 3, 4]);
 }
 
+/// Backends that the traffic keeps out or on trial.
+fn ejected(balancer: &Balancer) -> u32 {
+    let untrusted = |id: &u8| !balancer.backend(BackendId(*id)).state.watch.is_trusted();
+    (0..4).filter(untrusted).map(|_| 1).sum()
+}
+
 #[derive(Clone, Debug)]
 enum Event {
     Arrive { key: Option<u32>, sticky: Option<u8>, avoid: Option<u8>, may_move: bool, client: u64, class: i8 },
     Finish(usize),
     Leave(usize),
     Unbind(usize),
-    Up(u8),
-    Down(u8),
-    Weight(u8, u16),
+    Change(u8, Change),
+}
+
+/// What can change about a backend.
+#[derive(Clone, Copy, Debug)]
+enum Change {
+    Up(bool),
+    AgentUp(bool),
+    Admin(Authority, Admin),
+    Weight(u16),
+    Maxconn(u32),
+    Saw(Seen),
+    ProbedWell,
+    /// So many milliseconds pass.
+    Time(u64),
+}
+
+impl Change {
+    fn make(self, balancer: &mut Balancer, id: BackendId, now_ms: &mut u64, wake: impl FnMut(u16)) {
+        match self {
+            Self::Up(up) => balancer.set_up(id, up, wake),
+            Self::AgentUp(up) => balancer.set_agent_up(id, up, wake),
+            Self::Admin(by, admin) => balancer.set_admin(id, by, admin, wake),
+            Self::Weight(weight) => balancer.set_weight(id, weight, wake),
+            Self::Maxconn(maxconn) => balancer.set_maxconn(id, maxconn, wake),
+            Self::Saw(seen) => {
+                balancer.saw(id, seen, *now_ms, wake);
+            }
+            Self::ProbedWell => balancer.probed_well(id, wake),
+            Self::Time(ms) => {
+                *now_ms += ms;
+                balancer.begin_trials(*now_ms, wake);
+            }
+        }
+    }
+}
+
+fn changes() -> impl Strategy<Value = Change> {
+    let by = prop_oneof![Just(Authority::Operator), Just(Authority::Agent)];
+    let admin = prop_oneof![3 => Just(Admin::Ready), 1 => Just(Admin::Drain), 1 => Just(Admin::Maint)];
+    prop_oneof![
+        4 => any::<bool>().prop_map(Change::Up),
+        1 => prop::bool::weighted(0.7).prop_map(Change::AgentUp),
+        2 => (by, admin).prop_map(|(by, admin)| Change::Admin(by, admin)),
+        1 => (0u16..4).prop_map(Change::Weight),
+        1 => (0u32..4).prop_map(Change::Maxconn),
+        8 => prop_oneof![3 => Just(Seen::Broken), 1 => Just(Seen::Answered(200))].prop_map(Change::Saw),
+        1 => Just(Change::ProbedWell),
+        3 => (1u64..200).prop_map(Change::Time),
+    ]
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
@@ -351,9 +406,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         5 => any::<prop::sample::Index>().prop_map(|index| Event::Finish(index.index(1000))),
         2 => any::<prop::sample::Index>().prop_map(|index| Event::Leave(index.index(1000))),
         2 => any::<prop::sample::Index>().prop_map(|index| Event::Unbind(index.index(1000))),
-        1 => backend.clone().prop_map(Event::Up),
-        1 => backend.clone().prop_map(Event::Down),
-        1 => (backend, 0u16..5).prop_map(|(id, weight)| Event::Weight(id, weight)),
+        4 => (backend, changes()).prop_map(|(id, change)| Event::Change(id, change)),
     ];
     prop::collection::vec(event, 1..300)
 }
@@ -375,11 +428,13 @@ proptest! {
     /// maxconn, every slot is given back once, and everybody gets exactly one answer.
     #[test]
     fn never_a_free_slot_beside_a_queue(
-        events in events(), algorithm in algorithms(), pool in (0u32..6, 0u32..8),
+        events in events(), algorithm in algorithms(), pool in (0u32..6, 0u32..8), eject_max in 0u32..101,
         limits in prop::array::uniform4((0u16..4, 0u32..4, 0u32..3, any::<bool>())),
     ) {
         let specs = limits.map(|(weight, maxconn, maxqueue, backup)| BackendSpec { maxqueue, backup, ..spec(weight, maxconn) });
-        let pool = PoolSpec { algorithm, maxconn: pool.0, maxqueue: pool.1, slowstart_ms: 0 };
+        let passive = PassiveSpec { observe: Observe::Http, error_limit: 2, eject_max, eject_ms: 300 };
+        let pool = PoolSpec { algorithm, maxconn: pool.0, maxqueue: pool.1, passive, slowstart_ms: 0 };
+        let mut now_ms = 0;
         let mut balancer = Balancer::new(&[pool], specs.to_vec(), 64);
         let mut idle: VecDeque<u16> = (0..64).collect();
         let mut flying: Vec<(u16, BackendId)> = Vec::new();
@@ -407,9 +462,12 @@ proptest! {
                     idle.push_back(waiter);
                     balancer.leave(waiter, |waiter| woken.push(waiter));
                 }
-                Event::Up(id) => balancer.set_up(BackendId(id), true, |waiter| woken.push(waiter)),
-                Event::Down(id) => balancer.set_up(BackendId(id), false, |waiter| woken.push(waiter)),
-                Event::Weight(id, weight) => balancer.set_weight(BackendId(id), weight, |waiter| woken.push(waiter)),
+                Event::Change(id, change) => {
+                    let before = ejected(&balancer);
+                    change.make(&mut balancer, BackendId(id), &mut now_ms, |waiter| woken.push(waiter));
+                    let now = ejected(&balancer);
+                    prop_assert!(now <= before || now * 100 <= 4 * eject_max, "{now} ejected");
+                }
                 Event::Unbind(at) if !waiting.is_empty() => {
                     let waiter = *waiting.keys().nth(at % waiting.len()).unwrap();
                     balancer.unbind(waiter, |waiter| woken.push(waiter));

@@ -114,6 +114,7 @@ impl World {
             maxconn: u32::try_from(some(&mut chance, 30)).unwrap(),
             maxqueue: u32::try_from(some(&mut chance, 60)).unwrap(),
             slowstart_ms: some(&mut chance, 5_000),
+            ..PoolSpec::default()
         };
         let server = |chance: &mut Chance| Server { alone_ms: 1 + chance.below(50), knee: 1 + chance.below(20) };
         let servers = (0..count).map(|_| server(&mut chance)).collect();

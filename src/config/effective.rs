@@ -9,7 +9,7 @@ use super::balance;
 use super::keys::{Id, KEYS, Kind};
 use super::value::{duration_text, size_text};
 use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse, Routed, stick};
-use crate::balance::CookieMode;
+use crate::balance::{CookieMode, Observe};
 use crate::http::proxy_protocol::ProxyVersion;
 use std::fmt::Display;
 
@@ -102,8 +102,21 @@ fn of_pool(id: Id, pool: &Pool) -> Option<String> {
         },
         Id::Retries => pool.retries.to_string(),
         Id::Redispatch => yes(pool.redispatch),
+        Id::RetryOn => pool.retry_on.words().collect::<Vec<_>>().join(","),
+        Id::RetryBudget => pool.retry_budget.to_string(),
+        Id::Observe => match pool.passive.observe {
+            Observe::None => none(),
+            Observe::Connect => "connect".to_owned(),
+            Observe::Http => "http".to_owned(),
+        },
+        Id::ErrorLimit => pool.passive.error_limit.to_string(),
+        Id::EjectMax => pool.passive.eject_max.to_string(),
+        Id::EjectTime => duration_text(pool.passive.eject_ms),
         Id::Forwardfor => yes(pool.forwardfor),
         Id::Check if pool.check.is_none() => none(),
+        Id::CheckAgentPort => pool.agent.map_or_else(none, |agent| agent.port.to_string()),
+        Id::CheckInter if pool.check.is_none() => duration_text(pool.agent?.inter_ms),
+        Id::CheckTimeout if pool.check.is_none() => duration_text(pool.agent?.timeout_ms),
         _ => return cookie.and_then(|cookie| of_cookie(id, cookie)).or_else(|| of_check(id, pool.check.as_ref()?)),
     })
 }

@@ -62,9 +62,9 @@ pub enum Id {
     Balance, BalanceUriDepth, BalanceUriWhole, Hash, HashFactor, PoolMaxconn, PoolMaxqueue, Slowstart,
     Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr,
     CookiePreserve, CookiePostonly, CookieMaxidle, CookieMaxlife, CookieDynamicKey, Stick, StickExpire, StickWait,
-    Reuse, Retries, Redispatch, Forwardfor,
+    Reuse, Retries, Redispatch, RetryOn, RetryBudget, Observe, ErrorLimit, EjectMax, EjectTime, Forwardfor,
     Check, CheckMethod, CheckUri, CheckHost, CheckExpect,
-    CheckInter, CheckFastinter, CheckDowninter, CheckTimeout, CheckRise, CheckFall,
+    CheckInter, CheckFastinter, CheckDowninter, CheckTimeout, CheckRise, CheckFall, CheckAgentPort,
     RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool, RoutePriority,
     TimeoutClient, TimeoutHttpRequest, TimeoutHttpKeepAlive, TimeoutConnect, TimeoutQueue, TimeoutServer, TimeoutTunnel,
     Connections, Memory, HeaderSize, Headers, Body,
@@ -83,7 +83,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 70] = {
+pub static KEYS: [Key; 77] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -159,9 +159,21 @@ pub static KEYS: [Key; 70] = {
     key(Id::Reuse, Pool, "reuse", Choice(&["never", "safe", "always"]), Text("safe"),
         "Which requests may share backend connections: none, those that may be replayed, or all."),
     key(Id::Retries, Pool, "retries", Number(0, 10), Text("3"),
-        "Connection attempts after the first failed one."),
+        "Attempts after the first failed one."),
     key(Id::Redispatch, Pool, "redispatch", NO_YES, Text("yes"),
         "Whether the last attempt may go to another backend."),
+    key(Id::RetryOn, Pool, "retry-on", Unit::RetryOn, Text("conn-failure"),
+        "What is tried again. All but `conn-failure` only for requests that may be replayed: idempotent, and wholly in the buffer. The last response is passed on when there are no more retries."),
+    key(Id::RetryBudget, Pool, "retry-budget", Number(0, 1000), Text("10"),
+        "The most retries that do not help, in percent of the requests of the last ten seconds (and ten more); 1000 is no limit."),
+    key(Id::Observe, Pool, "observe", Choice(&["none", "connect", "http"]), Text("none"),
+        "Let the traffic eject backends: for connections that fail, or also for responses that do, other than 100-499, 501 and 505. Works with and without probes."),
+    key(Id::ErrorLimit, Pool, "error-limit", Number(1, 1_000_000), Text("10"),
+        "Errors in a row that eject a backend."),
+    key(Id::EjectMax, Pool, "eject-max", Number(0, 100), Text("50"),
+        "The most of the pool's backends that are ejected at once, in percent; the last one never is."),
+    key(Id::EjectTime, Pool, "eject-time", Duration, Text("10s"),
+        "How long an ejected backend gets nothing; then one request, or a probe, decides."),
     key(Id::Forwardfor, Pool, "forwardfor", NO_YES, Text("yes"),
         "Add X-Forwarded-For (a new line after those of a trusted client) and X-Forwarded-Proto (unless it sent one); `no` leaves all of these as they come."),
 
@@ -188,6 +200,8 @@ pub static KEYS: [Key; 70] = {
         "Successful probes that bring a backend up."),
     key(Id::CheckFall, Pool, "check.fall", COUNT, Text("3"),
         "Failed probes that take a backend down."),
+    key(Id::CheckAgentPort, Pool, "check.agent-port", Number(1, 65_535), Unset("none"),
+        "Ask an agent on this port of each backend every `.inter` for its state, weight and maxconn (HAProxy's `agent-check`)."),
 
     key(Id::RouteHost, Route, "host", Unit::Hosts, Unset("none"),
         "Only for these hosts; case and port do not matter, `*.example.com` is every name below it."),

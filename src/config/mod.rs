@@ -27,7 +27,7 @@ pub use effective::effective;
 pub use error::Errors;
 pub use stick::Stick;
 
-use crate::balance::{Algorithm, CookieRules};
+use crate::balance::{Algorithm, CookieRules, PassiveSpec, RetryOn};
 use crate::http::key::Key;
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::http::route::{Cidr, Route};
@@ -171,14 +171,22 @@ pub struct Pool {
     pub stick_wait_ms: Option<u64>,
     /// When a request may go on a backend connection that served another one before.
     pub reuse: Reuse,
-    /// Connection attempts after the first failed one.
+    /// Attempts after the first failed one.
     pub retries: u32,
     /// Whether the last attempt may go to another backend.
     pub redispatch: bool,
+    /// What is tried again.
+    pub retry_on: RetryOn,
+    /// The most retries that do not help, in percent of the requests.
+    pub retry_budget: u32,
+    /// When the traffic ejects a backend.
+    pub passive: PassiveSpec,
     /// Whether X-Forwarded-For and X-Forwarded-Proto are added.
     pub forwardfor: bool,
     /// The probes of its backends.
     pub check: Option<Check>,
+    /// The agents of its backends.
+    pub agent: Option<Agent>,
 }
 
 /// `route.N`.
@@ -233,6 +241,17 @@ pub struct Check {
     pub rise: u32,
     /// Failures that take a backend down.
     pub fall: u32,
+}
+
+/// `pool.N.check.agent-port`: what is asked of a program beside each backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agent {
+    /// Its TCP port, never 0.
+    pub port: u16,
+    /// Milliseconds between two questions.
+    pub inter_ms: u64,
+    /// Milliseconds one answer may take.
+    pub timeout_ms: u64,
 }
 
 /// What one probe sends, and what it takes for health.

@@ -5,8 +5,8 @@
 use super::keys::Id;
 use super::resolve::Resolver;
 use super::value::Value;
-use super::{Backend, Check, CheckKind, Cookie, Expect, Pool, Reuse, Stick};
-use crate::balance::{CookieMode, CookieRules, Lifetime};
+use super::{Agent, Backend, Check, CheckKind, Cookie, Expect, Pool, Reuse, Stick};
+use crate::balance::{CookieMode, CookieRules, Lifetime, Observe, PassiveSpec, RetryOn};
 use crate::limits::BackendId;
 
 impl Resolver<'_, '_> {
@@ -36,8 +36,15 @@ impl Resolver<'_, '_> {
                 },
                 retries: number(Id::Retries),
                 redispatch: settings.yes(Id::Redispatch, name),
+                retry_on: match settings.value(Id::RetryOn, name) {
+                    Value::RetryOn(retry_on) => retry_on,
+                    _ => RetryOn::default(),
+                },
+                retry_budget: number(Id::RetryBudget),
+                passive: self.passive(name),
                 forwardfor: settings.yes(Id::Forwardfor, name),
                 check: self.check(name),
+                agent: self.agent(name),
             }
         };
         self.pools.iter().enumerate().map(pool).collect()
@@ -83,11 +90,36 @@ impl Resolver<'_, '_> {
         attributes
     }
 
+    fn passive(&self, pool: &str) -> PassiveSpec {
+        let number = |id| self.settings.small(id, pool).unwrap_or_default();
+        PassiveSpec {
+            observe: match number(Id::Observe) {
+                0 => Observe::None,
+                1 => Observe::Connect,
+                _ => Observe::Http,
+            },
+            error_limit: number(Id::ErrorLimit),
+            eject_max: number(Id::EjectMax),
+            eject_ms: self.settings.number(Id::EjectTime, pool).unwrap_or_default(),
+        }
+    }
+
+    /// The agents, unless there are none.
+    fn agent(&self, pool: &str) -> Option<Agent> {
+        let port = u16::try_from(self.settings.number(Id::CheckAgentPort, pool)?).ok()?;
+        let inter_ms = self.settings.number(Id::CheckInter, pool).unwrap_or_default();
+        let timeout_ms = self.settings.number(Id::CheckTimeout, pool).unwrap_or(inter_ms);
+        Some(Agent { port, inter_ms, timeout_ms })
+    }
+
     /// The probes, unless there are none.
     fn check(&self, pool: &str) -> Option<Check> {
         const ASKS: [Id; 4] = [Id::CheckMethod, Id::CheckUri, Id::CheckHost, Id::CheckExpect];
-        const PACE: [Id; 6] =
-            [Id::CheckInter, Id::CheckFastinter, Id::CheckDowninter, Id::CheckTimeout, Id::CheckRise, Id::CheckFall];
+        #[rustfmt::skip]
+        const PACE: [Id; 7] = [
+            Id::CheckInter, Id::CheckFastinter, Id::CheckDowninter, Id::CheckTimeout, Id::CheckRise, Id::CheckFall,
+            Id::CheckAgentPort,
+        ];
         let settings = self.settings;
         let any = |ids: &[Id]| ids.iter().any(|&id| settings.is_set(id, pool));
         let kind = match settings.number(Id::Check, pool) {

@@ -9,7 +9,7 @@ use super::settings::{Settings, in_order};
 use super::value::Value;
 use super::{AccessLog, Backend, Config, Limits, Pool, Timeouts};
 use crate::http::proxy_protocol::ProxyVersion;
-use crate::limits::{Budget, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, Machine, PoolId, SESSIONS};
+use crate::limits::{Beside, Budget, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, Machine, PoolId, SESSIONS};
 
 /// The configuration the settings make; what is wrong with it goes to `errors`.
 pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, errors: &mut Errors) -> Config {
@@ -173,18 +173,20 @@ impl<'a> Resolver<'_, 'a> {
 
     fn limits(&mut self, machine: &Machine, pools: &[Pool]) -> Limits {
         let sessions = if pools.iter().any(|pool| pool.stick.is_some()) { SESSIONS } else { 0 };
+        let kinds = |pool: &Pool| usize::from(pool.check.is_some()) + usize::from(pool.agent.is_some());
+        let beside = Beside { sessions, probes: pools.iter().map(|pool| pool.backends.len() * kinds(pool)).sum() };
         let settings = self.settings;
         let size = |id| settings.small(id, "").unwrap_or_default() as usize;
         let memory = settings.number(Id::Memory, "").unwrap_or_else(|| machine.default_memory());
         let connections = settings.small(Id::Connections, "").map(|count| count as usize);
         let given = [Id::Connections, Id::Memory].map(|id| settings.find(id, "").map(|setting| &setting.value));
-        let budget = Budget::plan(memory, connections, sessions, machine).unwrap_or_else(|excess| {
+        let budget = Budget::plan(memory, connections, beside, machine).unwrap_or_else(|excess| {
             let id = if settings.is_set(Id::Connections, "") { Id::Connections } else { Id::Memory };
             // A bad value is reported already, and nobody knows what it was to be.
             if !given.contains(&Some(&Value::Bad)) {
                 self.errors.push(settings.line(id, ""), id.key().attribute, excess.to_string());
             }
-            Budget { memory, connections: 0, small_buffers: 0, large_buffers: 0, socket_buffers: 0, sessions: 0 }
+            Budget { memory, connections: 0, small_buffers: 0, large_buffers: 0, socket_buffers: 0, beside }
         });
         Limits {
             header_size: size(Id::HeaderSize),

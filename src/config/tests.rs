@@ -1,7 +1,7 @@
 //! Whole files: what they give and every message they earn.
 
 use super::*;
-use crate::limits::{ListenerId, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES};
+use crate::limits::{Beside, ListenerId, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES};
 
 pub(super) const BOARD: Machine = Machine {
     memory_total: Some(58_404 * 1024),
@@ -53,7 +53,8 @@ fn the_whole_file_of_the_design() {
         (30_000, 10_000, 30_000)
     );
     assert_eq!((config.limits.header_size, config.limits.headers, config.limits.body), (8192, 64, None));
-    assert_eq!(config.limits.budget, Budget::plan(BOARD.default_memory(), None, 0, &BOARD).unwrap());
+    let beside = Beside { sessions: 0, probes: 2 };
+    assert_eq!(config.limits.budget, Budget::plan(BOARD.default_memory(), None, beside, &BOARD).unwrap());
 }
 
 #[test]
@@ -225,7 +226,7 @@ fn every_message() {
 
 #[test]
 fn a_budget_that_does_not_fit() {
-    let excess = |memory, connections| Budget::plan(memory, connections, 0, &BOARD).unwrap_err();
+    let excess = |memory, connections| Budget::plan(memory, connections, Beside::default(), &BOARD).unwrap_err();
     for (text, line, key, excess) in [
         ("limits.memory = 4m\nlimits.connections = 9000", 4, "connections", excess(4 << 20, Some(9000))),
         ("limits.connections = 16000", 3, "connections", excess(BOARD.default_memory(), Some(16_000))),

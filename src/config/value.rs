@@ -3,7 +3,7 @@
 //! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
 
 use super::{Expect, balance, stick};
-use crate::balance::Algorithm;
+use crate::balance::{Algorithm, RetryOn};
 use crate::http::key::Key;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
 use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TOKEN};
@@ -47,6 +47,8 @@ pub enum Unit {
     HostValue,
     /// What a probe takes for health.
     Expect,
+    /// What is tried again.
+    RetryOn,
     /// Host patterns.
     Hosts,
     /// Path patterns.
@@ -87,6 +89,7 @@ pub(super) enum Value {
     /// The algorithm as it is without further keys, and what it hashes.
     Balance(Algorithm, Option<Key>),
     Expect(Expect),
+    RetryOn(RetryOn),
     Hosts(Vec<HostPattern>),
     Paths(Vec<PathPattern>),
     Texts(Vec<String>),
@@ -125,6 +128,9 @@ impl Unit {
             Self::Target => "a path that starts with / and holds neither blanks nor control bytes",
             Self::HostValue => "a host, with or without a port",
             Self::Expect => "statuses (a list such as 200-299,404 within 100-599) or string:TEXT",
+            Self::RetryOn => {
+                "a list of conn-failure, empty-response, response-timeout, 401, 403, 404, 408, 421, 425, 429, 500, 501, 502, 503, 504"
+            }
             Self::Hosts => "a list of hosts: example.com, *.example.com",
             Self::Paths => "a list of paths: /x (this path), /x/* (all below /x/), *.jpg (all that end so)",
             Self::Methods => "a list of methods in upper case: GET, HEAD",
@@ -193,6 +199,11 @@ impl Unit {
             Self::Target => text_if(text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic())),
             Self::HostValue | Self::Secret => text_if(text.bytes().all(|byte| byte.is_ascii_graphic())),
             Self::Expect => expect(text).map(Value::Expect).ok_or(""),
+            Self::RetryOn => {
+                let mut retry_on = RetryOn::default();
+                let known = items(text)?.iter().all(|word| retry_on.add(word));
+                if known { Ok(Value::RetryOn(retry_on)) } else { Err("") }
+            }
             Self::Hosts => parse_all(text).map(Value::Hosts),
             Self::Paths => parse_all(text).map(Value::Paths),
             Self::Sources => parse_all(text).map(Value::Sources),
@@ -373,7 +384,7 @@ mod tests {
 
     #[test]
     fn what_is_refused() {
-        let cases: [(Unit, &[&str]); 19] = [
+        let cases: [(Unit, &[&str]); 20] = [
             (Unit::Factor, &["1", "100", "-140", "140%", "10001", ""]),
             (
                 Unit::Duration,
@@ -432,6 +443,7 @@ mod tests {
             (Unit::Secret, &["a b", "é"]),
             (Unit::StickKey, &["hdr", "hdr:", "source", "hdr:a b", "cookie:a;b"]),
             (Unit::Expect, &["99", "600", "300-200", "200-", "-200", "string:", "ok", "200,", "+200"]),
+            (Unit::RetryOn, &["none", "502,", "all", "402", "conn-failure empty-response"]),
             (Unit::Methods, &["get", "G T", "GET,", ","]),
             (Unit::HeaderValues, &[",", "a,,b"]),
             (Unit::Sources, &["10.0.0.0/33", "a", "10.0.0.0/8,"]),

@@ -5,7 +5,7 @@
 use super::keys::{Id, Kind};
 use super::resolve::Resolver;
 use super::{Check, CheckKind, Listener, Pool, Routed};
-use crate::balance::CookieMode;
+use crate::balance::{CookieMode, Observe};
 use crate::http::key::Key;
 use crate::limits::PoolId;
 
@@ -73,8 +73,10 @@ impl Resolver<'_, '_> {
                 Id::StickExpire if pool.stick.is_none() => "stick",
                 Id::StickWait if pool.stick.is_none() && pool.cookie.is_none() => "stick",
                 Id::CheckMethod | Id::CheckUri | Id::CheckHost | Id::CheckExpect if !http => "check = http",
-                Id::CheckInter | Id::CheckFastinter | Id::CheckDowninter if pool.check.is_none() => "check",
-                Id::CheckTimeout | Id::CheckRise | Id::CheckFall if pool.check.is_none() => "check",
+                Id::CheckInter | Id::CheckTimeout if pool.check.is_none() && pool.agent.is_none() => "check",
+                Id::CheckFastinter | Id::CheckDowninter if pool.check.is_none() => "check",
+                Id::CheckRise | Id::CheckFall if pool.check.is_none() => "check",
+                Id::ErrorLimit | Id::EjectMax | Id::EjectTime if pool.passive.observe == Observe::None => "observe",
                 _ => continue,
             };
             let reason = format!("it does nothing without `pool.{}.{needs}`", pool.name);

@@ -3,6 +3,7 @@
 //! Stands on top of everything. The control plane runs here, as ordinary tasks on `async-io`; the data path never does.
 
 pub mod access_log;
+mod agent;
 pub mod lines;
 pub mod machine;
 mod messages;

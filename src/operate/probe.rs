@@ -5,6 +5,7 @@ use crate::config::{Check, CheckKind, Expect};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::BackendId;
 use crate::proxy::Proxy;
+use crate::runtime::is_exhaustion;
 use async_io::{Async, Timer};
 use futures_lite::future::or;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -15,7 +16,16 @@ use std::time::Duration;
 /// Bytes of a response that a probe looks at.
 const MAX_RESPONSE: usize = 16 * 1024;
 
-/// Why a probe failed, in HAProxy's words.
+/// What a probe found out.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Healthy,
+    /// Why, in HAProxy's words.
+    Ill(Why),
+    /// The probe could not be made, for want of descriptors or memory here: that says nothing about the backend.
+    Unknown(Why),
+}
+
 type Why = String;
 
 /// Probes one backend for as long as the process lives. `wait` is how long its first probe waits, so that the probes of
@@ -23,16 +33,34 @@ type Why = String;
 pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static Check, wait: Duration) {
     let Some(address) = proxy.address(id) else { return };
     let mut health = Health::new(check.rise, check.fall);
+    let mut rested = false;
     Timer::after(wait).await;
     loop {
-        let hello = proxy.config.backends[id.index()].send_proxy.map(ProxyVersion::local);
-        let result = probe(address, check, hello.as_deref().unwrap_or_default()).await;
-        if let Err(why) = &result {
-            log::debug!("probe of {}: {why}", name(proxy, id));
-        }
-        if health.probed(result.is_ok()) {
-            proxy.set_up(id, health.is_up());
-            tell(proxy, id, health.is_up(), result.err().as_deref());
+        if proxy.rests(id) {
+            rested = true;
+        } else {
+            if std::mem::take(&mut rested) {
+                // Back from maintenance: up, and the first probe decides.
+                health = Health::new(check.rise, check.fall);
+                proxy.set_up(id, true, "back from MAINT");
+            }
+            let hello = proxy.config.backends[id.index()].send_proxy.map(ProxyVersion::local);
+            let outcome = probe(address, check, hello.as_deref().unwrap_or_default()).await;
+            let healthy = match &outcome {
+                Outcome::Healthy => Some(true),
+                Outcome::Ill(_) => Some(false),
+                Outcome::Unknown(_) => None,
+            };
+            if let Outcome::Ill(why) | Outcome::Unknown(why) = &outcome {
+                log::debug!("probe of {}: {why}", proxy.name(id));
+            }
+            if healthy.is_some_and(|healthy| health.probed(healthy)) {
+                let why = if let Outcome::Ill(why) = &outcome { why.as_str() } else { "" };
+                proxy.set_up(id, health.is_up(), why);
+            }
+            if healthy == Some(true) {
+                proxy.probed_well(id);
+            }
         }
         let wait_ms = match health.interval() {
             Interval::Normal => check.inter_ms,
@@ -43,43 +71,46 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static 
     }
 }
 
-fn name(proxy: &Proxy, id: BackendId) -> String {
-    let backend = &proxy.config.backends[id.index()];
-    format!("{}/{}", proxy.config.pools[backend.pool.index()].name, backend.name)
-}
-
-/// One line for a change of state, in the words people search for.
-fn tell(proxy: &Proxy, id: BackendId, up: bool, why: Option<&str>) {
-    let pool = proxy.config.backends[id.index()].pool;
-    let (active, backup) = proxy.balancer.borrow().usable(pool);
-    let state = if up { "UP" } else { "DOWN" };
-    let reason = why.map(|why| format!(", reason: {why}")).unwrap_or_default();
-    let left = format!("{active} active and {backup} backup servers left");
-    log::warn!("Server {} is {state}{reason}. {left}.", name(proxy, id));
-    if active + backup == 0 {
-        log::error!("pool {} has no server available!", proxy.config.pools[pool.index()].name);
-    }
-}
-
 /// One probe, within its timeout. `hello` is what every connection to the backend begins with.
-async fn probe(address: SocketAddr, check: &Check, hello: &[u8]) -> Result<(), Why> {
+async fn probe(address: SocketAddr, check: &Check, hello: &[u8]) -> Outcome {
     let within = Duration::from_millis(check.timeout_ms);
     let work = async {
         let problem = |error: io::Error| format!("Layer4 connection problem, info: \"{error}\"");
-        let mut stream = Async::<TcpStream>::connect(address).await.map_err(problem)?;
-        stream.write_all(hello).await.map_err(problem)?;
+        let mut stream = match Async::<TcpStream>::connect(address).await {
+            Ok(stream) => stream,
+            Err(error) if is_exhaustion(&error) => return Outcome::Unknown(problem(error)),
+            Err(error) => return Outcome::Ill(problem(error)),
+        };
+        if let Err(error) = stream.write_all(hello).await {
+            return Outcome::Ill(problem(error));
+        }
         match &check.kind {
-            CheckKind::Tcp => Ok(()),
+            CheckKind::Tcp => Outcome::Healthy,
             CheckKind::Http { method, uri, host, expect } => {
-                ask(&mut stream, method, uri, host.as_deref(), expect).await
+                match ask(&mut stream, method, uri, host.as_deref(), expect).await {
+                    Ok(()) => Outcome::Healthy,
+                    Err(why) => Outcome::Ill(why),
+                }
             }
         }
     };
     let late = async {
-        Timer::after(within).await;
-        Err(format!("timeout, check duration: {}ms", within.as_millis()))
+        patience(within).await;
+        Outcome::Ill(format!("timeout, check duration: {}ms", within.as_millis()))
     };
     or(work, late).await
+}
+
+/// Steps in which a timeout passes.
+const STEPS: u32 = 10;
+
+/// Lets so much time pass in which the loop could have seen an answer. While it is busy with something else, an answer may
+/// lie there unseen, and the next question is not even asked; so time passes in steps, and one that took much longer than
+/// it should counts as one. Before each step ends, what has come is looked at.
+pub(super) async fn patience(within: Duration) {
+    for _ in 0..STEPS {
+        Timer::after(within / STEPS).await;
+    }
 }
 
 /// Sends the request, and reads the response until it can be judged, no further than [`MAX_RESPONSE`].
@@ -155,6 +186,8 @@ fn is_whole(head: &httparse::Response<'_, '_>, body: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
 
     #[test]
     fn judging() {
@@ -182,5 +215,46 @@ mod tests {
             };
             assert_eq!(String::from_iter([letter(false), letter(true)]), verdicts, "{response:?}");
         }
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "the loop is to be busy")]
+    fn a_busy_loop_blames_no_server() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    stream.read_exact(&mut byte).unwrap();
+                    request.push(byte[0]);
+                }
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            }
+        });
+        let kind = CheckKind::Http {
+            method: "GET".into(),
+            uri: "/".into(),
+            host: None,
+            expect: Expect::Status(vec![(200, 200)]),
+        };
+        let check = Check { kind, inter_ms: 50, fastinter_ms: 50, downinter_ms: 50, timeout_ms: 50, rise: 1, fall: 1 };
+        let executor = smol::LocalExecutor::new();
+        // What else the loop does takes longer than the timeout, every time.
+        let busy = executor.spawn(async {
+            loop {
+                std::thread::sleep(Duration::from_millis(60));
+                Timer::after(Duration::from_millis(1)).await;
+            }
+        });
+        let outcome = async_io::block_on(executor.run(probe(address, &check, b"")));
+        assert_eq!(outcome, Outcome::Healthy);
+        drop(busy);
+        // And who really does not answer is found out, although each step of the timeout is a long one.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let outcome = async_io::block_on(probe(silent.local_addr().unwrap(), &check, b""));
+        assert_eq!(outcome, Outcome::Ill("timeout, check duration: 50ms".into()));
     }
 }

@@ -3,7 +3,7 @@
 use super::access_log::AccessLog;
 use super::lines::{self, Lines};
 use super::messages::{self, Serving};
-use super::{machine, probe, signals};
+use super::{agent, machine, probe, signals};
 use crate::config::{self, Config};
 use crate::limits::{ListenerId, SPARE_SOURCES};
 use crate::proxy::{self, Journal, Proxy, SPARE_SEATS};
@@ -144,6 +144,7 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
     }
     let _ = stdout.flush();
     event_loop.executor.spawn(proxy::purge_idle(proxy)).detach();
+    event_loop.executor.spawn(proxy::begin_trials(proxy)).detach();
     event_loop.executor.spawn(proxy::warm_up(proxy)).detach();
     event_loop.executor.spawn(signals::watch(signals, event_loop, proxy)).detach();
     event_loop.executor.spawn(lines::keep(lines, reactor)).detach();
@@ -152,16 +153,19 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
     Ok(Running { event_loop, lines, serving })
 }
 
-/// Starts the probes, spread evenly over an interval.
+/// Starts the probes and the questions to agents, spread evenly over an interval.
 fn start_probes(event_loop: &'static Loop, proxy: &'static Proxy) {
     let config = proxy.config;
     for pool in &config.pools {
-        let Some(check) = &pool.check else { continue };
         let count = u64::try_from(pool.backends.len()).unwrap_or(1).max(1);
-        let gap_ms = check.inter_ms / count;
+        let wait = |inter_ms: u64, at: u64| Duration::from_millis(inter_ms / count * at);
         for (&id, at) in pool.backends.iter().zip(0u64..) {
-            let wait = Duration::from_millis(gap_ms * at);
-            event_loop.executor.spawn(probe::watch(proxy, id, check, wait)).detach();
+            if let Some(check) = &pool.check {
+                event_loop.executor.spawn(probe::watch(proxy, id, check, wait(check.inter_ms, at))).detach();
+            }
+            if let Some(agent) = &pool.agent {
+                event_loop.executor.spawn(agent::listen_to(proxy, id, agent, wait(agent.inter_ms, at))).detach();
+            }
         }
     }
 }

@@ -3,8 +3,8 @@
 
 use super::ask::{self, Ask};
 use super::exchange::Exchange;
-use super::obtain::Held;
 use super::record::Record;
+use super::retry::Attempt;
 use super::shed::{Awaiting, Kind};
 use super::{Counted, Proxy, reply};
 use crate::fault::Fault;
@@ -226,16 +226,12 @@ impl Connection {
             return Err(Fault::Answered(status));
         }
         let _counted = Counted::new(&proxy.pool_exchanges[ask.pool.index()]);
-        let mut held = Some(self.obtain(exchange, &ask, None).await?);
-        match self.transfer(exchange, &ask, &mut held).await {
-            // The backend closed the idle connection just as it was taken: that says nothing about the backend.
-            Err(Fault::BackendGone) if exchange.may_try_again(&ask, held.as_ref()) => {
-                let slot = held.take().map(|stale| stale.slot);
-                exchange.try_again();
-                held = Some(self.obtain(exchange, &ask, slot).await?);
-                self.transfer(exchange, &ask, &mut held).await
-            }
-            result => result,
+        proxy.budgets[ask.pool.index()].borrow_mut().count(proxy.reactor.now_ms());
+        let mut held = Some(self.obtain(exchange, &ask, Attempt::First).await?);
+        loop {
+            let Err(fault) = self.transfer(exchange, &ask, &mut held).await else { return Ok(()) };
+            let attempt = self.after_fault(exchange, &ask, &mut held, fault).ok_or(fault)?;
+            held = Some(self.obtain(exchange, &ask, attempt).await?);
         }
     }
 
@@ -343,7 +339,8 @@ impl Connection {
         log::debug!("{}: {fault:?} in {phase:?}", self.peer);
         exchange.record.fault = Some(fault);
         if !exchange.is_answered() {
-            exchange.record.status = fault.status(phase);
+            // A response with a status that was tried again is better known than the end of the last attempt.
+            exchange.record.status = exchange.dropped.unwrap_or_else(|| fault.status(phase));
         }
         if !exchange.can_reply() || !fault.leaves_client() {
             return Next::Close;
@@ -386,18 +383,5 @@ fn note_line(line: &mut heapless::Vec<u8, { crate::limits::LOG_LINE }>, bytes: &
     let Some(end) = bytes.iter().position(|&byte| byte == b'\r' || byte == b'\n') else { return };
     if line.is_empty() {
         let _ = line.extend_from_slice(&bytes[..end.min(line.capacity())]);
-    }
-}
-
-impl Exchange {
-    /// Whether the request can go again, to a fresh connection, after a reused one gave nothing back.
-    fn may_try_again(&self, ask: &Ask, held: Option<&Held>) -> bool {
-        held.is_some_and(|held| held.reused) && self.is_replayable(ask) && self.response.moved == 0
-    }
-
-    fn try_again(&mut self) {
-        self.request.rewind();
-        self.hear_again();
-        self.record.retries += 1;
     }
 }

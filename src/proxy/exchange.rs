@@ -15,6 +15,7 @@ use super::connection::Connection;
 use super::flow::{Broken, Flow, Pumped};
 use super::obtain::Held;
 use super::record::Record;
+use crate::balance::{Failed, Seen};
 use crate::config::Reuse;
 use crate::fault::{Fault, Phase};
 use crate::http::body::{Framing, Malformed};
@@ -63,6 +64,10 @@ pub(super) struct Exchange {
     pub home: Option<BackendId>,
     /// The end of the client's connection is to tell it the end of the response.
     ends_by_close: bool,
+    /// A retry is under way that is paid for if it fails.
+    pub owes_retry: bool,
+    /// The status, of a server's fault, of a response that was dropped to try again.
+    pub dropped: Option<u16>,
 }
 
 impl Exchange {
@@ -80,6 +85,8 @@ impl Exchange {
             deaf: false,
             home: None,
             ends_by_close: false,
+            owes_retry: false,
+            dropped: None,
         }
     }
 
@@ -93,6 +100,7 @@ impl Exchange {
         self.scan = HeadScan::default();
         self.home = None;
         (self.keeps_client, self.keeps_backend, self.deaf, self.ends_by_close) = (false, false, false, false);
+        (self.owes_retry, self.dropped) = (false, None);
     }
 
     /// Whether the request may be sent again: doing it twice is doing it once, and all of it is in the buffer.
@@ -129,8 +137,8 @@ impl Connection {
     /// Sends the request and passes the response on.
     ///
     /// # Errors
-    /// [`Fault`]. [`Fault::BackendGone`] before any byte of a response leaves `held` in place, so that the request can be
-    /// tried again.
+    /// [`Fault`]. One before the response's head is passed on leaves `held` in place, so that the request can be tried
+    /// again.
     pub(super) async fn transfer(
         &self,
         exchange: &mut Exchange,
@@ -327,8 +335,18 @@ impl Connection {
             return Err(Fault::BackendMalformed("101 before all of the request was sent"));
         }
         exchange.keeps_backend = head.keep_alive && pool.reuse != Reuse::Never;
+        let interim = head.is_interim();
+        if !interim {
+            proxy.saw(held.slot.backend, Seen::Answered(status));
+            if pool.retry_on.takes(Failed::Status(status)) && self.may_retry(exchange, ask, Failed::Status(status)) {
+                exchange.dropped = Some(status).filter(|&status| status >= 500);
+                return Err(Fault::Retried(status));
+            }
+        }
+        let flow = &mut exchange.response;
+        let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
         let rewritten = response::rewrite(&mut buffer.filled_mut()[..length], &mut cuts);
-        if head.is_interim() {
+        if interim {
             if ask.version == Version::Http10 {
                 buffer.consume(length);
                 exchange.scan = HeadScan::default();

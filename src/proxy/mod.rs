@@ -12,8 +12,10 @@ mod idle;
 mod obtain;
 mod record;
 mod reply;
+mod retry;
 mod shed;
 mod slot;
+mod state;
 mod tunnel;
 mod usage;
 mod warm;
@@ -21,10 +23,11 @@ mod warm;
 pub use accept::accept;
 pub use idle::purge_idle;
 pub use record::{Journal, Record};
+pub use state::begin_trials;
 pub use usage::Usage;
 pub use warm::warm_up;
 
-use crate::balance::{BackendSpec, Balancer, Hash, PoolSpec, Sessions, dynamic};
+use crate::balance::{BackendSpec, Balancer, Budget, Hash, PoolSpec, Sessions, dynamic};
 use crate::config::{Backend, Config};
 use crate::http::date::DateLine;
 use crate::limits::{BackendId, ListenerId, PoolId};
@@ -32,6 +35,7 @@ use crate::runtime::{Buffers, Loop, Reactor};
 use exchange::Exchange;
 use idle::Idle;
 use shed::Sheddable;
+use state::Told;
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
@@ -57,6 +61,12 @@ pub struct Proxy {
     exchanges: RefCell<Vec<Box<Exchange>>>,
     /// Where each backend is; `None` while its name is not resolved.
     addresses: Box<[Cell<Option<SocketAddr>>]>,
+    /// What each pool may retry.
+    budgets: Box<[RefCell<Budget>]>,
+    /// What was last told of each backend.
+    told: Box<[Cell<Told>]>,
+    /// The seat of the task that begins the trials of ejected backends.
+    trials: Cell<u16>,
     /// Which backends users were given, where a pool remembers that.
     sessions: RefCell<Sessions>,
     /// The values of the affinity cookie that lead to each backend.
@@ -111,6 +121,7 @@ impl Proxy {
             algorithm: pool.balance,
             maxconn: pool.maxconn,
             maxqueue: pool.maxqueue,
+            passive: pool.passive,
             slowstart_ms: pool.slowstart_ms,
         });
         let pools: Vec<PoolSpec> = pools.collect();
@@ -119,17 +130,21 @@ impl Proxy {
         let seed = RandomState::new().hash_one(0);
         let secret = [0, 1].map(|half| RandomState::new().hash_one(half));
         let expires_ms = config.pools.iter().map(|pool| pool.stick.as_ref().map_or(0, |stick| stick.expire_ms));
+        let balancer = Balancer::new(&pools, specs.collect(), seats).seeded(seed);
         Self {
             config,
             reactor: event_loop.reactor,
-            balancer: RefCell::new(Balancer::new(&pools, specs.collect(), seats).seeded(seed)),
+            told: Told::all(&balancer, config.backends.len()),
+            balancer: RefCell::new(balancer),
             event_loop,
             buffers: Box::leak(Box::new(Buffers::new(budget.small_buffers, budget.large_buffers, event_loop.reactor))),
             idle: RefCell::new(Idle::new(event_loop.reactor, config.backends.len(), budget.connections)),
             sheddable: RefCell::new(Sheddable::new(budget.connections + SPARE_SEATS)),
             exchanges: RefCell::new(Vec::with_capacity(budget.connections)),
             addresses: addresses.iter().map(|&address| Cell::new(address)).collect(),
-            sessions: RefCell::new(Sessions::new(budget.sessions, secret, expires_ms)),
+            budgets: config.pools.iter().map(|pool| RefCell::new(Budget::new(pool.retry_budget))).collect(),
+            trials: Cell::new(0),
+            sessions: RefCell::new(Sessions::new(budget.beside.sessions, secret, expires_ms)),
             cookie_values,
             date: RefCell::new(DateLine::default()),
             warmer: Cell::new(None),
@@ -177,20 +192,6 @@ impl Proxy {
     #[must_use]
     pub fn address(&self, id: BackendId) -> Option<SocketAddr> {
         self.addresses[id.index()].get()
-    }
-
-    /// A backend went up or down: places anew who waits for it, or serves who waits.
-    pub fn set_up(&self, id: BackendId, up: bool) {
-        if up
-            && self.balancer.borrow_mut().start_slowly(id, self.reactor.now_ms())
-            && let Some(warmer) = self.warmer.get()
-        {
-            self.reactor.wake(warmer);
-        }
-        self.balancer.borrow_mut().set_up(id, up, |waiter| self.reactor.wake(waiter));
-        if !up {
-            self.idle.borrow_mut().close_all(id);
-        }
     }
 
     /// Stops accepting; connections close when their exchange is over, idle ones at once.

@@ -3,8 +3,9 @@
 use super::ask::Ask;
 use super::connection::Connection;
 use super::exchange::Exchange;
+use super::retry::Attempt;
 use super::slot::{Slot, Waiting};
-use crate::balance::{Answer, Placement, Refused, Wish};
+use crate::balance::{Answer, Failed, Placement, Refused, Seen, Wish};
 use crate::config::Reuse;
 use crate::fault::{Fault, Phase};
 use crate::limits::{BackendId, TURN_AROUND_MS};
@@ -21,60 +22,52 @@ pub(super) struct Held {
 }
 
 impl Connection {
-    /// Gets the request a connection to a backend. A `slot` it holds already leads to a fresh connection.
+    /// Gets the request a connection to a backend, with as many attempts to connect as it takes.
     ///
     /// # Errors
     /// [`Fault`] of the queue, of connecting, or the client left.
-    pub(super) async fn obtain(
-        &self,
-        exchange: &mut Exchange,
-        ask: &Ask,
-        mut slot: Option<Slot>,
-    ) -> Result<Held, Fault> {
+    pub(super) async fn obtain(&self, exchange: &mut Exchange, ask: &Ask, mut attempt: Attempt) -> Result<Held, Fault> {
         let proxy = self.proxy;
         let pool = &proxy.config.pools[ask.pool.index()];
-        let shares = slot.is_none()
+        let shares = !matches!(attempt, Attempt::Fresh(_))
             && match pool.reuse {
                 Reuse::Never => false,
                 Reuse::Safe => exchange.is_replayable(ask),
                 Reuse::Always => true,
             };
-        let mut sticky = ask.bond.backend();
-        let mut failed: Option<BackendId> = None;
         loop {
-            let held = match slot.take() {
-                Some(slot) => slot,
-                None => self.slot(exchange, ask, sticky, failed).await?,
+            let (slot, failed) = match attempt {
+                Attempt::First => (self.slot(exchange, ask, ask.bond.backend(), None).await?, None),
+                Attempt::Fresh(slot) => (slot, None),
+                Attempt::Same(slot) => {
+                    let id = slot.backend;
+                    (slot, Some(id))
+                }
+                Attempt::Elsewhere(id) => (self.slot(exchange, ask, None, Some(id)).await?, Some(id)),
             };
-            let id = held.backend;
+            let id = slot.backend;
             exchange.record.redispatched |= failed.is_some_and(|failed| failed != id);
             if failed == Some(id) {
                 // The same again: it may be restarting, so not at once (HAProxy's turn-around).
                 self.rest(exchange, TURN_AROUND_MS.min(proxy.config.timeouts.connect_ms)).await?;
             } else if shares && let Some(stream) = self.reusable(id) {
                 exchange.record.connected_ms.get_or_insert(proxy.reactor.now_ms());
-                return Ok(Held { slot: held, stream, reused: true });
+                return Ok(Held { slot, stream, reused: true });
             }
             let fault = match self.connect(exchange, id).await {
                 Ok(stream) => {
                     exchange.record.connected_ms = Some(proxy.reactor.now_ms());
-                    return Ok(Held { slot: held, stream, reused: false });
+                    proxy.saw(id, Seen::Connected);
+                    return Ok(Held { slot, stream, reused: false });
                 }
                 Err(fault @ (Fault::ConnectFailed | Fault::ConnectTimeout)) => fault,
                 Err(fault) => return Err(fault),
             };
-            if exchange.record.retries >= pool.retries {
+            proxy.saw(id, Seen::NotConnected);
+            if !self.may_retry(exchange, ask, Failed::Connection) {
                 return Err(fault);
             }
-            exchange.record.retries += 1;
-            failed = Some(id);
-            // Who is bound to a backend stays with it until the last attempt, who is free goes elsewhere at once.
-            let last = exchange.record.retries == pool.retries;
-            if pool.redispatch && (sticky != Some(id) || last) {
-                sticky = None;
-            } else {
-                slot = Some(held);
-            }
+            attempt = self.next_attempt(exchange, ask, Failed::Connection, slot);
         }
     }
 

@@ -5,6 +5,7 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
 pub mod access;
+pub mod agent;
 pub mod backend;
 pub mod beside;
 pub mod client;

@@ -1,0 +1,148 @@
+//! What changes while beelance runs: health, administrative states, weights, limits, and who is ejected.
+//!
+//! Every change is in effect when the call returns: who waited for room that is there now has been served, who waited for a
+//! backend that is gone has been placed anew. `wake` is called for everybody who has an answer.
+
+use super::balancer::{Backend, Balancer, Tier};
+use super::passive::{Observe, Seen};
+use super::queue::Place;
+use super::state::{Admin, Authority};
+use crate::limits::{BackendId, PoolId};
+
+impl Balancer {
+    /// The probes say that a backend is up or down.
+    pub fn set_up(&mut self, id: BackendId, up: bool, wake: impl FnMut(u16)) {
+        self.backends[id.index()].state.probe_up = up;
+        self.apply(id, wake);
+    }
+
+    /// Its agent says so. Both have to say up.
+    pub fn set_agent_up(&mut self, id: BackendId, up: bool, wake: impl FnMut(u16)) {
+        self.backends[id.index()].state.agent_up = up;
+        self.apply(id, wake);
+    }
+
+    /// `by` wants a backend to be ready, to drain, or to rest. The stricter of what the two want holds.
+    pub fn set_admin(&mut self, id: BackendId, by: Authority, admin: Admin, wake: impl FnMut(u16)) {
+        let state = &mut self.backends[id.index()].state;
+        match by {
+            Authority::Operator => state.operator = admin,
+            Authority::Agent => state.agent = admin,
+        }
+        self.apply(id, wake);
+    }
+
+    /// Gives a backend another weight, 0..=256.
+    pub fn set_weight(&mut self, id: BackendId, weight: u16, wake: impl FnMut(u16)) {
+        self.backends[id.index()].pace.set_weight(weight);
+        self.apply(id, wake);
+    }
+
+    /// Gives a backend another limit; 0 = unlimited. Requests above a lower one end in their own time.
+    pub fn set_maxconn(&mut self, id: BackendId, maxconn: u32, wake: impl FnMut(u16)) {
+        self.backends[id.index()].pace.set_maxconn(maxconn);
+        self.apply(id, wake);
+    }
+
+    /// Takes note of what happened with a backend; whether that ejected it, or ended or failed its trial.
+    pub fn saw(&mut self, id: BackendId, seen: Seen, now_ms: u64, wake: impl FnMut(u16)) -> bool {
+        let pool = self.backend(id).spec.pool;
+        let spec = self.pools[pool.index()].spec.passive;
+        if spec.observe == Observe::None {
+            return false;
+        }
+        let mut watch = self.backend(id).state.watch;
+        let changed = watch.note(seen, &spec, now_ms, || self.may_eject(id));
+        self.backends[id.index()].state.watch = watch;
+        if changed {
+            self.apply(id, wake);
+        }
+        changed
+    }
+
+    /// A probe of a backend went well: that ends its trial, if it is on trial.
+    pub fn probed_well(&mut self, id: BackendId, wake: impl FnMut(u16)) {
+        if self.backends[id.index()].state.watch.probed_well() {
+            self.apply(id, wake);
+        }
+    }
+
+    /// Begins the trials that are due.
+    pub fn begin_trials(&mut self, now_ms: u64, mut wake: impl FnMut(u16)) {
+        for id in (0..self.backends.len()).filter_map(BackendId::new) {
+            if self.backends[id.index()].state.watch.begin_trial(now_ms) {
+                self.apply(id, &mut wake);
+            }
+        }
+    }
+
+    /// When the next trial begins.
+    #[must_use]
+    pub fn next_trial_ms(&self) -> Option<u64> {
+        self.backends.iter().filter_map(|backend| backend.state.watch.due_ms()).min()
+    }
+
+    /// What is wanted of a backend.
+    #[must_use]
+    pub fn admin(&self, id: BackendId) -> Admin {
+        self.backend(id).state.admin()
+    }
+
+    /// Whether probes, agent and traffic find nothing wrong with it. On trial it is not healthy yet.
+    #[must_use]
+    pub fn is_healthy(&self, id: BackendId) -> bool {
+        self.backend(id).state.is_healthy()
+    }
+
+    /// Whether the pool can do without a backend: another one serves, and no more than the share are ejected with it.
+    fn may_eject(&self, id: BackendId) -> bool {
+        let pool = &self.pools[self.backend(id).spec.pool.index()];
+        let others = || pool.members.iter().filter(|&&other| other != id).map(|&other| self.backend(other));
+        let serves = others().any(Backend::is_trusted);
+        let ejected = others().filter(|backend| !backend.state.watch.is_trusted()).count() as u64 + 1;
+        serves && ejected * 100 <= pool.members.len() as u64 * u64::from(pool.spec.passive.eject_max)
+    }
+
+    /// Makes the state of a backend take effect.
+    fn apply(&mut self, id: BackendId, mut wake: impl FnMut(u16)) {
+        let pool = self.backend(id).spec.pool;
+        self.derive(id);
+        self.find_tier(pool.index());
+        let pardons = self.pools[pool.index()].tier == Tier::Nobody && self.pardon(pool);
+        if !self.is_up(id) {
+            while let Some(waiter) = self.backend(id).waiting.head() {
+                let (turn, client) = (self.waiters.turn(waiter), self.waiters.client(waiter));
+                self.waiters.remove(&mut self.backends[id.index()].waiting, waiter);
+                self.waiters.insert(&mut self.pools[pool.index()].waiting, waiter, turn, client, Place::Pool(pool));
+            }
+        }
+        self.serve_more(id, &mut wake);
+        if pardons {
+            // Who is bound to one that was on trial waits in its list.
+            for at in 0..self.members(pool).len() {
+                self.serve_more(self.members(pool)[at], &mut wake);
+            }
+        }
+        self.serve_pool(pool, &mut wake);
+    }
+
+    /// When nobody else is left, a backend that was ejected is better than none. Whether there was one.
+    fn pardon(&mut self, pool: PoolId) -> bool {
+        let mut pardons = false;
+        for at in 0..self.members(pool).len() {
+            let id = self.members(pool)[at];
+            if self.backend(id).is_only_suspected() {
+                self.backends[id.index()].state.watch.trust();
+                self.derive(id);
+                pardons = true;
+            }
+        }
+        self.find_tier(pool.index());
+        pardons
+    }
+
+    fn derive(&mut self, id: BackendId) {
+        let backend = &mut self.backends[id.index()];
+        (backend.spec.up, backend.takes_users) = backend.as_said();
+    }
+}

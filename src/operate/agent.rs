@@ -1,0 +1,74 @@
+//! Agents: one task per backend whose pool asks for it. It connects, reads one line, and does what the line says.
+//!
+//! An agent that cannot be reached, or says nothing, changes nothing: whether the service can be reached is what probes
+//! find out. Only the agent takes back what it said.
+
+use super::probe::patience;
+use crate::balance::{Authority, Report};
+use crate::config::Agent;
+use crate::limits::BackendId;
+use crate::proxy::Proxy;
+use async_io::{Async, Timer};
+use futures_lite::AsyncReadExt;
+use futures_lite::future::or;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// Bytes of a line.
+const MAX_LINE: usize = 1024;
+
+/// Asks the agent of one backend for as long as the process lives. `wait` is how long the first question waits.
+pub(super) async fn listen_to(proxy: &'static Proxy, id: BackendId, agent: &'static Agent, wait: Duration) {
+    let Some(address) = proxy.address(id) else { return };
+    let address = SocketAddr::new(address.ip(), agent.port);
+    Timer::after(wait).await;
+    loop {
+        let late = async {
+            patience(Duration::from_millis(agent.timeout_ms)).await;
+            Err(io::ErrorKind::TimedOut.into())
+        };
+        match or(ask(address), late).await {
+            Ok(line) => obey(proxy, id, &line),
+            Err(error) => log::debug!("agent of {}: {error}", proxy.name(id)),
+        }
+        Timer::after(Duration::from_millis(agent.inter_ms)).await;
+    }
+}
+
+/// What comes until the end of the line or of the connection.
+async fn ask(address: SocketAddr) -> io::Result<String> {
+    let mut stream = Async::<TcpStream>::connect(address).await?;
+    let mut line = [0; MAX_LINE];
+    let mut length = 0;
+    while length < MAX_LINE && !line[..length].contains(&b'\n') {
+        match stream.read(&mut line[length..]).await? {
+            0 => break,
+            count => length += count,
+        }
+    }
+    let end = line[..length].iter().position(|&byte| byte == b'\n').unwrap_or(length);
+    // It goes into the log.
+    let plain = |c: char| if c.is_control() && c != '\t' { ' ' } else { c };
+    Ok(String::from_utf8_lossy(&line[..end]).chars().map(plain).collect())
+}
+
+/// Does what a line says. Orders come before the verdict, as HAProxy takes them.
+fn obey(proxy: &Proxy, id: BackendId, line: &str) {
+    let report = Report::parse(line);
+    if let Some(word) = report.unknown {
+        log::debug!("agent of {}: what is {word:?}?", proxy.name(id));
+    }
+    if let Some(admin) = report.admin {
+        proxy.set_admin(id, Authority::Agent, admin);
+    }
+    if let Some(weight) = report.weight {
+        proxy.set_weight(id, weight.of(proxy.config.backends[id.index()].weight));
+    }
+    if let Some(maxconn) = report.maxconn {
+        proxy.set_maxconn(id, maxconn);
+    }
+    if let Some(up) = report.up {
+        proxy.set_agent_up(id, up, report.reason);
+    }
+}

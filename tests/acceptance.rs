@@ -1,0 +1,76 @@
+//! The configuration of a CDN's load balancers in production (`acceptance.conf`), with servers that stall, refuse, and
+//! answer 503: its clients notice none of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may block"
+)]
+
+mod common;
+
+use common::backend::{Backend, Port, Step, ok, send};
+use common::process::Beelance;
+use common::scale;
+
+const CONFIG: &str = include_str!("acceptance.conf");
+
+fn config(servers: &[(&str, std::net::SocketAddr)], more: &str) -> String {
+    let lines: Vec<String> = servers.iter().map(|(name, at)| format!("backend.{name} = {at}\n")).collect();
+    format!("{CONFIG}{}{more}", lines.concat())
+}
+
+#[test]
+fn clients_notice_neither_who_stalls_nor_who_refuses_nor_who_answers_503() {
+    let (stalls, refuses) = (Backend::scripted(vec![Step::Hang]), Port::take());
+    let busy = Backend::scripted(send("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"));
+    let well = ["well1", "well2", "well3", "well4"].map(Backend::named);
+    let mut servers = vec![("stalls", stalls.address()), ("refuses", refuses.address), ("busy", busy.address())];
+    servers.extend(["well1", "well2", "well3", "well4"].into_iter().zip(well.iter().map(Backend::address)));
+    // A board under an emulator does not connect within 20 ms; the rest is as it is.
+    let slow = if common::process::is_native() { "" } else { "timeout.connect = 2s\n" };
+    let config = config(&servers, "pool.*.error-limit = 3\n");
+    let config = if slow.is_empty() { config } else { config.replace("timeout.connect           = 20ms\n", slow) };
+    let beelance = Beelance::start(&config.replace("timeout.server            = 2s", "timeout.server = 500ms"));
+    let requests = scale(70).max(21);
+    let mut client = beelance.connect();
+    for number in 0..requests {
+        let response = client.get("/");
+        assert!(response.status == 200 && response.text().starts_with("well"), "{number}: {}", response.status);
+    }
+    beelance.wait_change("refuses", "down", 1);
+    let lines = beelance.access(requests);
+    assert!(lines.iter().any(|line| line.redispatched && line.counts[4] >= 1), "{lines:?}");
+    assert!(stalls.count() >= 1 && busy.count() >= 1, "all had their turn");
+    // Three errors in a row: the pool of seven does without three of them.
+    assert!(stalls.count() <= 3 && busy.count() <= 3, "{} and {}", stalls.count(), busy.count());
+    for name in ["well1", "well2", "well3", "well4"] {
+        assert_eq!(beelance.changes(name, "down"), 0);
+    }
+}
+
+#[test]
+fn their_expected_errors_are_passed_on() {
+    let app = Backend::start(|request| match request.target() {
+        "/500" => send("HTTP/1.1 500 As expected\r\nContent-Length: 3\r\n\r\napp"),
+        _ => ok(b"fine"),
+    });
+    let beelance = Beelance::start(&config(&[("app", app.address())], ""));
+    let mut client = beelance.connect();
+    let response = client.get("/500");
+    assert_eq!((response.status, response.text(), app.count()), (500, "app", 1));
+    assert_eq!(client.get("/").text(), "fine");
+}
+
+#[test]
+fn when_all_answer_503_that_is_what_clients_get() {
+    let busy = ["one", "two", "three"].map(|name| {
+        Backend::scripted(send(format!("HTTP/1.1 503 Busy\r\nContent-Length: {}\r\n\r\n{name}", name.len())))
+    });
+    let servers = [("a", busy[0].address()), ("b", busy[1].address()), ("c", busy[2].address())];
+    let beelance = Beelance::start(&config(&servers, ""));
+    let response = beelance.connect().get("/");
+    assert_eq!((response.status, response.text()), (503, "three"));
+    assert_eq!(busy.each_ref().map(Backend::count), [1, 1, 1]);
+}
