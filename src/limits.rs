@@ -42,6 +42,15 @@ pub const MAX_HOST: usize = 280;
 /// Bytes added to a head at most: Host and the X-Forwarded fields, or the affinity cookie, and framing.
 pub const MAX_ADDED: usize = 640;
 
+/// Times a backend may set its session cookie in one response, where a pool writes its name before the value.
+pub const MAX_PREFIXES: usize = 4;
+/// Bytes these names may add to a response's head.
+pub const PREFIX_BYTES: usize = MAX_PREFIXES * (MAX_TOKEN + 1);
+/// Users the session map knows at once, where a pool has one.
+pub const SESSIONS: usize = 16 * 1024;
+/// Bytes of each of them.
+pub const SESSION_BYTES: u64 = 16;
+
 /// Bytes of access-log lines that wait for one write.
 pub const LOG_BUFFER: usize = 16 * 1024;
 /// Bytes of one access-log line; a longer request line is cut, as HAProxy's `len 1024` does.
@@ -106,8 +115,11 @@ const _: () = assert!(
     "table indices are two bytes"
 );
 const _: () = assert!(LARGE_BUFFER <= u16::MAX as usize, "offsets into a buffer are two bytes");
-const _: () =
-    assert!(2 * MAX_TOKEN + MAX_COOKIE_ATTRIBUTES + 200 <= MAX_ADDED, "Set-Cookie, Cache-Control and framing");
+const _: () = assert!(
+    2 * MAX_TOKEN + MAX_COOKIE_ATTRIBUTES + 212 <= MAX_ADDED,
+    "Set-Cookie, its dates, Cache-Control and framing"
+);
+const _: () = assert!(PREFIX_BYTES * 4 <= SMALL_BUFFER, "a head still fits beside what is kept free for it");
 const _: () = assert!(MAX_HOST + 200 <= MAX_ADDED, "Host, X-Forwarded-For, X-Forwarded-Proto and framing");
 const _: () = assert!(LOG_LINE * 4 <= LOG_BUFFER, "a line always fits once older ones are written");
 
@@ -180,6 +192,8 @@ pub struct Budget {
     pub large_buffers: usize,
     /// The kernel's socket buffers, in bytes.
     pub socket_buffers: u64,
+    /// Entries of the session map; none when no pool has one.
+    pub sessions: usize,
 }
 
 /// Why a budget cannot be made.
@@ -218,26 +232,28 @@ impl fmt::Display for Excess {
 }
 
 impl Budget {
-    /// Plans for `connections` when they are given, else for as many as `memory` and the descriptors allow.
+    /// Plans for `connections` when they are given, else for as many as `memory` and the descriptors allow, beside a session
+    /// map of `sessions` entries.
     ///
     /// # Errors
     /// [`Excess`] when the connections asked for (or even one) do not fit.
-    pub fn plan(memory: u64, connections: Option<usize>, machine: &Machine) -> Result<Self, Excess> {
+    pub fn plan(memory: u64, connections: Option<usize>, sessions: usize, machine: &Machine) -> Result<Self, Excess> {
+        let of = |connections| Self { sessions, ..Self::of(memory, connections, machine) };
         if let Some(wanted) = connections {
-            let budget = Self::of(memory, wanted, machine);
+            let budget = of(wanted);
             return budget.check(machine).map(|()| budget);
         }
         // The need grows with the connections: halve the interval.
         let (mut fits, mut too_many) = (1, MAX_CONNECTIONS + 1);
-        Self::of(memory, fits, machine).check(machine)?;
+        of(fits).check(machine)?;
         while too_many - fits > 1 {
             let middle = fits.midpoint(too_many);
-            match Self::of(memory, middle, machine).check(machine) {
+            match of(middle).check(machine) {
                 Ok(()) => fits = middle,
                 Err(_) => too_many = middle,
             }
         }
-        Ok(Self::of(memory, fits, machine))
+        Ok(of(fits))
     }
 
     fn of(memory: u64, connections: usize, machine: &Machine) -> Self {
@@ -249,6 +265,7 @@ impl Budget {
             small_buffers: connections * 2,
             large_buffers: (connections / CONNECTIONS_PER_LARGE_BUFFER).max(MIN_LARGE_BUFFERS),
             socket_buffers: machine.tcp_memory.map_or(buffered, |bound| bound.min(buffered)),
+            sessions: 0,
         }
     }
 
@@ -282,14 +299,15 @@ impl Budget {
         self.lines().iter().map(|(_, _, bytes)| bytes).sum()
     }
 
-    fn lines(&self) -> [(&'static str, u64, u64); 6] {
-        let (connections, sockets) = (self.connections as u64, self.sockets() as u64);
+    fn lines(&self) -> [(&'static str, u64, u64); 7] {
+        let (connections, sockets, sessions) = (self.connections as u64, self.sockets() as u64, self.sessions as u64);
         let (small, large) = (self.small_buffers as u64, self.large_buffers as u64);
         [
             ("fixed: code, stack, executor, control plane", 1, FIXED_BYTES),
             ("connections: task and table entries", connections, connections * CONNECTION_BYTES),
             ("small buffers", small, small * SMALL_BUFFER as u64),
             ("large buffers", large, large * LARGE_BUFFER as u64),
+            ("session map", sessions, sessions * SESSION_BYTES),
             ("kernel: sockets", sockets, sockets * SOCKET_BYTES),
             ("kernel: socket buffers", sockets, self.socket_buffers),
         ]
@@ -298,7 +316,7 @@ impl Budget {
 
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (what, count, bytes) in self.lines() {
+        for (what, count, bytes) in self.lines().into_iter().filter(|(_, count, _)| *count > 0) {
             writeln!(f, "# {what:<44} {count:>6} {bytes:>10} bytes")?;
         }
         writeln!(f, "# {:<44} {:>6} {:>10} bytes", "together", "", self.total())?;
@@ -329,27 +347,27 @@ mod tests {
 
     #[test]
     fn a_computed_budget_fits_and_is_the_largest_that_does() {
-        for megabytes in [4, 8, 16, 28, 48] {
+        for (megabytes, sessions) in [(4, 0), (8, SESSIONS), (16, 0), (28, SESSIONS), (48, SESSIONS)] {
             let memory = megabytes << 20;
-            let budget = Budget::plan(memory, None, &BOARD).unwrap();
+            let budget = Budget::plan(memory, None, sessions, &BOARD).unwrap();
             assert!(budget.total() <= memory, "{budget}");
-            let more = Budget::plan(memory, Some(budget.connections + 1), &BOARD);
+            let more = Budget::plan(memory, Some(budget.connections + 1), sessions, &BOARD);
             assert!(more.is_err() || budget.connections == MAX_CONNECTIONS, "{budget}");
         }
     }
 
     #[test]
     fn a_board_of_64_megabytes_carries_a_thousand_connections() {
-        assert!(Budget::plan(BOARD.default_memory(), None, &BOARD).unwrap().connections >= 1000);
+        assert!(Budget::plan(BOARD.default_memory(), None, SESSIONS, &BOARD).unwrap().connections >= 1000);
     }
 
     #[test]
     fn what_does_not_fit_is_refused_with_the_excess() {
-        let refused = Budget::plan(8 << 20, Some(4000), &BOARD).unwrap_err();
+        let refused = Budget::plan(8 << 20, Some(4000), 0, &BOARD).unwrap_err();
         let Excess::Memory { needed, memory } = refused else { panic!("{refused}") };
         assert!(needed > memory);
         assert!(refused.to_string().contains(&format!("{} more", needed - memory)));
         let few = Machine { descriptors: Some(100), ..BOARD };
-        assert!(matches!(Budget::plan(16 << 20, Some(200), &few), Err(Excess::Descriptors { .. })));
+        assert!(matches!(Budget::plan(16 << 20, Some(200), 0, &few), Err(Excess::Descriptors { .. })));
     }
 }

@@ -5,7 +5,7 @@ use beelance::http::body::{Framing, Malformed};
 use beelance::http::cookie;
 use beelance::http::fields::{Cuts, Known};
 use beelance::http::request::{self, Method, Refusal};
-use beelance::http::response::{self, Asked};
+use beelance::http::response::{self, Asked, Own};
 use std::mem::MaybeUninit;
 
 /// Fields a head may have.
@@ -87,7 +87,7 @@ pub(super) fn response(bytes: &[u8], question: Question) -> Result<Passed, Malfo
     let asked = Asked {
         method: question.method,
         offer: question.upgrade.then_some(b"websocket"),
-        affinity: question.touched.then_some(COOKIE),
+        affinity: question.touched.then_some((COOKIE, Own::Cut)),
     };
     let parsed = response::parse(bytes, &mut fields, asked, &mut cuts)?;
     let mut head = bytes.to_vec();

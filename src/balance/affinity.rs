@@ -1,6 +1,7 @@
 //! Where the affinity cookie of a request leads.
 
 use super::balancer::Balancer;
+use super::stamp::Stale;
 use crate::limits::{BackendId, PoolId};
 
 /// What a request's affinity cookie says. The letters are those of the log's termination state.
@@ -15,6 +16,10 @@ pub enum Affinity {
     Invalid,
     /// It names one that is down (`D`).
     Down,
+    /// It was not used for too long (`E`).
+    Expired,
+    /// It was in use for too long (`O`).
+    Old,
     /// It names one that is up (`V`).
     Valid(BackendId),
 }
@@ -22,9 +27,11 @@ pub enum Affinity {
 impl Affinity {
     /// What `value`, the cookie's, leads to: the first backend of the pool with that value that is up.
     #[must_use]
-    pub fn of(balancer: &Balancer, pool: PoolId, value: Option<&[u8]>) -> Self {
-        let Some(value) = value else { return Self::None };
+    pub fn of(balancer: &Balancer, pool: PoolId, value: &[u8]) -> Self {
         let mut found = Self::Invalid;
+        if value.is_empty() {
+            return found;
+        }
         for &id in balancer.members(pool) {
             if balancer.cookie(id).as_bytes() == value {
                 if balancer.is_up(id) {
@@ -36,12 +43,21 @@ impl Affinity {
         found
     }
 
+    /// Of a cookie that is good no longer.
+    #[must_use]
+    pub fn of_stale(stale: Stale) -> Self {
+        match stale {
+            Stale::Idle => Self::Expired,
+            Stale::Old => Self::Old,
+        }
+    }
+
     /// The backend it leads to.
     #[must_use]
     pub fn backend(self) -> Option<BackendId> {
         match self {
             Self::Valid(id) => Some(id),
-            Self::Unused | Self::None | Self::Invalid | Self::Down => None,
+            Self::Unused | Self::None | Self::Invalid | Self::Down | Self::Expired | Self::Old => None,
         }
     }
 
@@ -53,6 +69,8 @@ impl Affinity {
             Self::None => 'N',
             Self::Invalid => 'I',
             Self::Down => 'D',
+            Self::Expired => 'E',
+            Self::Old => 'O',
             Self::Valid(_) => 'V',
         }
     }

@@ -417,6 +417,28 @@ impl Balancer {
         self.serve_pool(pool, &mut wake);
     }
 
+    /// Who waited long enough for the backend he is bound to, which is full, takes any other from now on, in his turn: the
+    /// least loaded one that has a slot, else the first slot that becomes free. The backend he was bound to, if he was.
+    pub fn unbind(&mut self, waiter: u16, mut wake: impl FnMut(u16)) -> Option<BackendId> {
+        let Place::Backend(home) = self.waiters.place(waiter) else { return None };
+        let backend = self.backend(home);
+        let pool = backend.spec.pool;
+        // Where the pool is full instead he gains nothing, and who is served by no other must not wait for one.
+        if backend.has_slot() || self.pools[pool.index()].tier == Tier::Nobody {
+            return None;
+        }
+        let (turn, client) = (self.waiters.turn(waiter), self.waiters.client(waiter));
+        self.waiters.remove(&mut self.backends[home.index()].waiting, waiter);
+        self.waiters.insert(&mut self.pools[pool.index()].waiting, waiter, turn, client, Place::Pool(pool));
+        let avoid = self.waiters.avoids(waiter).filter(|&id| !self.is_only(id));
+        if self.pools[pool.index()].has_room()
+            && let Some(id) = self.least_conn(pool, avoid)
+        {
+            self.grant(waiter, id, &mut wake);
+        }
+        Some(home)
+    }
+
     /// Changes a backend's weight, 0..=256; at once, for who waits too.
     pub fn set_weight(&mut self, id: BackendId, weight: u16, mut wake: impl FnMut(u16)) {
         let pool = self.backend(id).spec.pool;
@@ -565,6 +587,8 @@ impl Balancer {
     }
 
     fn take_slot(&mut self, id: BackendId) {
+        // A limit that was lowered meanwhile cuts nobody off, but nobody new comes in above it.
+        debug_assert!(self.has_slot(id), "{id:?} works on {} already", self.backend(id).serving);
         let backend = &mut self.backends[id.index()];
         backend.serving += 1;
         backend.total += 1;
@@ -587,8 +611,6 @@ impl Balancer {
         for (index, backend) in self.backends.iter().enumerate() {
             let id = BackendId::new(index).unwrap();
             let spec = &backend.spec;
-            let most = if backend.spec.auto.is_some() { 0 } else { spec.maxconn };
-            assert!(most == 0 || backend.serving <= most, "{id:?} serves {}", backend.serving);
             assert!(spec.maxqueue == 0 || backend.waiting.len() <= spec.maxqueue, "{id:?} queues too many");
             let held = |list: &List, place: Place| {
                 let turns = self.waiters.iter(list).map(|waiter| {

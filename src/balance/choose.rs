@@ -85,7 +85,7 @@ impl Balancer {
 
     /// The lowest of HAProxy's key: 0 when idle, else requests in flight and queued plus one, over the weight. Among
     /// equals, the next after the last choice.
-    fn least_conn(&mut self, pool: PoolId, avoid: Option<BackendId>) -> Option<BackendId> {
+    pub(super) fn least_conn(&mut self, pool: PoolId, avoid: Option<BackendId>) -> Option<BackendId> {
         let Pool { members, tier, last, .. } = &mut self.pools[pool.index()];
         let mut best: Option<(u64, usize)> = None;
         let mut at = *last;

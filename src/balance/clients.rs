@@ -29,6 +29,8 @@ const FREE: Slot = Slot { client: 0, line: Line { pool: 0, class: 0 }, waiting: 
 pub(super) struct Clients {
     /// A power of two, at most half full.
     slots: Box<[Slot]>,
+    /// Clients there are.
+    count: usize,
     /// Keyed at random: who chooses his address does not choose his slot.
     hasher: RandomState,
 }
@@ -36,12 +38,14 @@ pub(super) struct Clients {
 impl Clients {
     /// For so many waiting requests at once.
     pub(super) fn new(requests: usize) -> Self {
-        Self { slots: vec![FREE; (requests * 2).next_power_of_two()].into_boxed_slice(), hasher: RandomState::new() }
+        let slots = vec![FREE; (requests * 2).next_power_of_two()].into_boxed_slice();
+        Self { slots, count: 0, hasher: RandomState::new() }
     }
 
     /// One more request of `client` waits, while `now` is the round being served; the round it belongs to.
     pub(super) fn join(&mut self, line: Line, client: u64, now: u64) -> u64 {
         let slot = &mut self.slots[self.find(line, client)];
+        self.count += usize::from(slot.waiting == 0);
         let round = if slot.waiting == 0 { now } else { now.max(slot.round + 1) };
         *slot = Slot { client, line, waiting: slot.waiting + 1, round };
         round
@@ -54,6 +58,7 @@ impl Clients {
         debug_assert!(slot.waiting > 0, "a request that never waited");
         slot.waiting = slot.waiting.saturating_sub(1);
         if slot.waiting == 0 {
+            self.count = self.count.saturating_sub(1);
             self.close_gap(at);
         }
     }
@@ -61,7 +66,7 @@ impl Clients {
     /// Clients there are.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.waiting > 0).count()
+        self.count
     }
 
     /// The slot of this client, or the free one where he belongs.
@@ -145,6 +150,7 @@ mod tests {
                     (false, None) => {}
                 }
                 prop_assert_eq!(clients.len(), model.len());
+                prop_assert_eq!(clients.slots.iter().filter(|slot| slot.waiting > 0).count(), model.len());
             }
         }
     }

@@ -5,8 +5,14 @@
 
 mod affinity;
 mod balancer;
+#[cfg(test)]
+mod bounded_wait;
 mod choose;
 mod clients;
+mod cookie;
+pub mod dynamic;
+#[cfg(test)]
+mod figures;
 mod hash;
 mod health;
 mod knee;
@@ -15,15 +21,21 @@ mod queue;
 mod random;
 mod rendezvous;
 mod ring;
-#[cfg(test)]
-mod figures;
+mod sessions;
 #[cfg(test)]
 mod simulation;
+mod siphash;
+mod stamp;
+#[cfg(test)]
+mod world;
 
 pub use affinity::Affinity;
 pub use balancer::{Answer, BackendSpec, BackendStatus, Balancer, Placement, PoolSpec, Refused, Wish};
+pub use cookie::{Answering, CookieMode, CookieRules, Deed, own_value};
 pub use hash::Hash;
 pub use health::{Health, Interval};
+pub use sessions::{SessionKey, Sessions};
+pub use stamp::{Dates, Lifetime, MAX_DATES, Stale};
 
 /// How a pool places a request that has no affinity (`pool.N.balance`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

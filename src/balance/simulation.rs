@@ -85,13 +85,13 @@ fn a_backup_serves_only_when_nobody_else_does() {
 #[test]
 fn affinity_finds_the_backend_of_a_cookie() {
     let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 0), spec(0, 0)]);
-    let of = |balancer: &Balancer, value| Affinity::of(balancer, POOL, value);
-    assert_eq!(of(&balancer, None), Affinity::None);
-    assert_eq!(of(&balancer, Some(b"x")), Affinity::Invalid);
-    assert_eq!(of(&balancer, Some(b"b1")), Affinity::Valid(BackendId(1)));
+    let of = |balancer: &Balancer, value: &str| Affinity::of(balancer, POOL, value.as_bytes());
+    assert_eq!(of(&balancer, ""), Affinity::Invalid);
+    assert_eq!(of(&balancer, "x"), Affinity::Invalid);
+    assert_eq!(of(&balancer, "b1"), Affinity::Valid(BackendId(1)));
     assert_eq!(balancer.place(wish(0, Some(BackendId(1)))), Placement::Go(BackendId(1)), "weight 0 keeps its users");
     balancer.set_up(BackendId(1), false, |_| ());
-    assert_eq!(of(&balancer, Some(b"b1")), Affinity::Down);
+    assert_eq!(of(&balancer, "b1"), Affinity::Down);
 }
 
 #[test]
@@ -225,6 +225,50 @@ fn turns_are_taken_across_the_lists_of_a_backend_and_its_pool() {
 }
 
 #[test]
+fn who_waited_long_enough_for_his_backend_goes_to_the_least_loaded_or_waits_for_any_in_his_turn() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1), spec(1, 2), spec(1, 2)]);
+    let one = Some(BackendId(0));
+    assert_eq!([(); 3].map(|()| go(&mut balancer)), [0, 1, 2]);
+    balancer.release(BackendId(2), |_| ());
+    balancer.place(wish(1, one));
+    balancer.place(wish(2, one));
+    balancer.place(wish(3, one));
+    let mut woken = Vec::new();
+    assert_eq!(balancer.unbind(2, |waiter| woken.push(waiter)), one);
+    assert_eq!(balancer.answer(2), Some(Answer::Granted(BackendId(2))), "the idle one");
+    balancer.place(Wish { sticky: Some(BackendId(1)), ..FREE });
+    balancer.place(Wish { sticky: Some(BackendId(2)), ..FREE });
+    assert_eq!(balancer.unbind(3, |waiter| woken.push(waiter)), one);
+    assert_eq!(balancer.place(wish(4, None)), Placement::WaitForPool(1));
+    assert_eq!(balancer.unbind(3, |waiter| woken.push(waiter)), None, "he is bound no longer");
+    balancer.check_invariants();
+    balancer.release(BackendId(2), |waiter| woken.push(waiter));
+    balancer.release(BackendId(0), |waiter| woken.push(waiter));
+    balancer.release(BackendId(2), |waiter| woken.push(waiter));
+    assert_eq!(woken, [2, 3, 1, 4]);
+    balancer.check_invariants();
+}
+
+#[test]
+fn who_would_gain_nothing_elsewhere_stays_bound() {
+    // The pool is full, not the backend.
+    let mut limited =
+        Balancer::new(&[PoolSpec { maxconn: 1, ..PoolSpec::default() }], vec![spec(1, 1), spec(1, 1)], 64);
+    assert_eq!(go(&mut limited), 0);
+    let one = Some(BackendId(1));
+    limited.place(wish(1, one));
+    assert_eq!(limited.unbind(1, |_| panic!("stays")), None);
+    limited.release(BackendId(0), |waiter| assert_eq!(waiter, 1));
+    // Nobody takes free requests: the backend itself takes only its own.
+    let mut draining = balancer(Algorithm::RoundRobin, vec![spec(0, 1), spec(0, 1)]);
+    draining.place(wish(0, one));
+    draining.place(wish(1, one));
+    assert_eq!(draining.unbind(1, |_| panic!("stays")), None);
+    draining.check_invariants();
+    draining.release(BackendId(1), |waiter| assert_eq!(waiter, 1));
+}
+
+#[test]
 fn a_pool_has_a_limit_of_its_own() {
     let pool = PoolSpec { maxconn: 2, maxqueue: 3, ..PoolSpec::default() };
     let mut balancer = Balancer::new(&[pool], vec![spec(1, 2), spec(1, 2)], 64);
@@ -291,6 +335,7 @@ enum Event {
     Arrive { key: Option<u32>, sticky: Option<u8>, avoid: Option<u8>, may_move: bool, client: u64, class: i8 },
     Finish(usize),
     Leave(usize),
+    Unbind(usize),
     Up(u8),
     Down(u8),
     Weight(u8, u16),
@@ -305,6 +350,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
             }),
         5 => any::<prop::sample::Index>().prop_map(|index| Event::Finish(index.index(1000))),
         2 => any::<prop::sample::Index>().prop_map(|index| Event::Leave(index.index(1000))),
+        2 => any::<prop::sample::Index>().prop_map(|index| Event::Unbind(index.index(1000))),
         1 => backend.clone().prop_map(Event::Up),
         1 => backend.clone().prop_map(Event::Down),
         1 => (backend, 0u16..5).prop_map(|(id, weight)| Event::Weight(id, weight)),
@@ -364,7 +410,11 @@ proptest! {
                 Event::Up(id) => balancer.set_up(BackendId(id), true, |waiter| woken.push(waiter)),
                 Event::Down(id) => balancer.set_up(BackendId(id), false, |waiter| woken.push(waiter)),
                 Event::Weight(id, weight) => balancer.set_weight(BackendId(id), weight, |waiter| woken.push(waiter)),
-                Event::Finish(_) | Event::Leave(_) => {}
+                Event::Unbind(at) if !waiting.is_empty() => {
+                    let waiter = *waiting.keys().nth(at % waiting.len()).unwrap();
+                    balancer.unbind(waiter, |waiter| woken.push(waiter));
+                }
+                Event::Finish(_) | Event::Leave(_) | Event::Unbind(_) => {}
             }
             for waiter in woken {
                 prop_assert!(waiting.remove(&waiter).is_some(), "{waiter} woken twice or never waited");

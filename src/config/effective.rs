@@ -8,7 +8,8 @@
 use super::balance;
 use super::keys::{Id, KEYS, Kind};
 use super::value::{duration_text, size_text};
-use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse, Routed};
+use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse, Routed, stick};
+use crate::balance::CookieMode;
 use crate::http::proxy_protocol::ProxyVersion;
 use std::fmt::Display;
 
@@ -90,10 +91,10 @@ fn of_pool(id: Id, pool: &Pool) -> Option<String> {
         Id::Slowstart if pool.slowstart_ms == 0 => none(),
         Id::Slowstart => duration_text(pool.slowstart_ms),
         Id::Cookie => cookie.map_or_else(none, |cookie| cookie.name.clone()),
-        Id::CookieMode => cookie.map(|_| "insert".to_owned())?,
-        Id::CookieHttponly => yes(attributes(cookie?).0),
-        Id::CookieSecure => yes(attributes(cookie?).1),
-        Id::CookieAttr => attributes(cookie?).2.map_or_else(none, str::to_owned),
+        Id::Stick => pool.stick.as_ref().map_or_else(none, |stick| stick::text(&stick.key)),
+        Id::StickExpire => duration_text(pool.stick.as_ref()?.expire_ms),
+        Id::StickWait if cookie.is_none() && pool.stick.is_none() => return None,
+        Id::StickWait => pool.stick_wait_ms.map_or_else(none, duration_text),
         Id::Reuse => match pool.reuse {
             Reuse::Never => "never".to_owned(),
             Reuse::Safe => "safe".to_owned(),
@@ -103,7 +104,28 @@ fn of_pool(id: Id, pool: &Pool) -> Option<String> {
         Id::Redispatch => yes(pool.redispatch),
         Id::Forwardfor => yes(pool.forwardfor),
         Id::Check if pool.check.is_none() => none(),
-        _ => return of_check(id, pool.check.as_ref()?),
+        _ => return cookie.and_then(|cookie| of_cookie(id, cookie)).or_else(|| of_check(id, pool.check.as_ref()?)),
+    })
+}
+
+fn of_cookie(id: Id, cookie: &Cookie) -> Option<String> {
+    let rules = &cookie.rules;
+    let insert = match rules.mode {
+        CookieMode::Insert => true,
+        CookieMode::Prefix => false,
+    };
+    Some(match id {
+        Id::CookieMode => if insert { "insert" } else { "prefix" }.to_owned(),
+        Id::CookieDynamicKey => cookie.dynamic_key.clone().unwrap_or_else(none),
+        _ if !insert => return None,
+        Id::CookieHttponly => yes(attributes(cookie).0),
+        Id::CookieSecure => yes(attributes(cookie).1),
+        Id::CookieAttr => attributes(cookie).2.map_or_else(none, str::to_owned),
+        Id::CookiePreserve => yes(rules.preserve),
+        Id::CookiePostonly => yes(rules.postonly),
+        Id::CookieMaxidle => rules.lifetime.idle_ms.map_or_else(none, duration_text),
+        Id::CookieMaxlife => rules.lifetime.life_ms.map_or_else(none, duration_text),
+        _ => return None,
     })
 }
 
@@ -172,6 +194,7 @@ fn of_backend(id: Id, backend: &Backend, pool: Option<String>) -> Option<String>
         },
         Id::Maxqueue => backend.maxqueue.to_string(),
         Id::Backup => yes(backend.backup),
+        Id::BackendCookie if backend.dynamic_cookie => return None,
         Id::BackendCookie => backend.cookie.clone(),
         Id::SendProxy => match backend.send_proxy {
             None => yes(false),

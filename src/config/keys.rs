@@ -60,7 +60,8 @@ pub enum Id {
     Listen, ListenPool, AcceptProxy, ListenTrust,
     Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy,
     Balance, BalanceUriDepth, BalanceUriWhole, Hash, HashFactor, PoolMaxconn, PoolMaxqueue, Slowstart,
-    Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr, Reuse, Retries, Redispatch, Forwardfor,
+    Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr, CookiePreserve, CookiePostonly, CookieMaxidle, CookieMaxlife,
+    CookieDynamicKey, Stick, StickExpire, StickWait, Reuse, Retries, Redispatch, Forwardfor,
     Check, CheckMethod, CheckUri, CheckHost, CheckExpect,
     CheckInter, CheckFastinter, CheckDowninter, CheckTimeout, CheckRise, CheckFall,
     RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool, RoutePriority,
@@ -81,7 +82,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 62] = {
+pub static KEYS: [Key; 70] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -130,14 +131,30 @@ pub static KEYS: [Key; 62] = {
         "A backend that came up again gets its weight and maxconn little by little over this time."),
     key(Id::Cookie, Pool, "cookie", Unit::Token, Unset("none"),
         "The affinity cookie's name; `none` is no affinity."),
-    key(Id::CookieMode, Pool, "cookie.mode", Choice(&["insert"]), Text("insert"),
-        "`insert`: set it when the client has none that is valid, and hide it from the backends."),
+    key(Id::CookieMode, Pool, "cookie.mode", Choice(&["insert", "prefix"]), Text("insert"),
+        "`insert`: set it when the client has none that is valid, and hide it from the backends. `prefix`: the cookie is the application's own; the backend's value and a `~` go before its value, and are taken off on the way back."),
     key(Id::CookieHttponly, Pool, "cookie.httponly", NO_YES, Text("no"),
         "Add HttpOnly to the affinity cookie."),
     key(Id::CookieSecure, Pool, "cookie.secure", NO_YES, Text("no"),
         "Add Secure to the affinity cookie."),
     key(Id::CookieAttr, Pool, "cookie.attr", Unit::CookieAttributes, Unset("none"),
         "More attributes of the affinity cookie."),
+    key(Id::CookiePreserve, Pool, "cookie.preserve", NO_YES, Text("no"),
+        "A backend may set or clear the affinity cookie itself, a logout for instance; else what it says is removed."),
+    key(Id::CookiePostonly, Pool, "cookie.postonly", NO_YES, Text("no"),
+        "Set the affinity cookie on the response to a POST only."),
+    key(Id::CookieMaxidle, Pool, "cookie.maxidle", Duration, Unset("none"),
+        "A user who did not come for so long is placed anew; the cookie carries the date, as HAProxy's does."),
+    key(Id::CookieMaxlife, Pool, "cookie.maxlife", Duration, Unset("none"),
+        "A user who got the cookie so long ago is placed anew."),
+    key(Id::CookieDynamicKey, Pool, "cookie.dynamic-key", Unit::Secret, Unset("none"),
+        "A secret that makes the cookie's value of a backend without `.cookie` from its address and port, as HAProxy does: the same on every balancer with this secret."),
+    key(Id::Stick, Pool, "stick", Unit::StickKey, Unset("none"),
+        "Remember which backend a user was given, and tell users apart by this; an affinity cookie goes before it."),
+    key(Id::StickExpire, Pool, "stick.expire", Duration, Text("30m"),
+        "How long a user who does not come is remembered."),
+    key(Id::StickWait, Pool, "stick.wait", Duration, Unset("none"),
+        "How long a request waits for its user's own backend while that is full, before another one takes it, this once; `none` is `timeout.queue`."),
     key(Id::Reuse, Pool, "reuse", Choice(&["never", "safe", "always"]), Text("safe"),
         "Which requests may share backend connections: none, those that may be replayed, or all."),
     key(Id::Retries, Pool, "retries", Number(0, 10), Text("3"),

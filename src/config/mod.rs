@@ -13,6 +13,7 @@ mod raw;
 mod resolve;
 mod route;
 mod settings;
+mod stick;
 pub mod value;
 mod warning;
 #[cfg(test)]
@@ -24,8 +25,9 @@ mod tests;
 
 pub use effective::effective;
 pub use error::Errors;
+pub use stick::Stick;
 
-use crate::balance::Algorithm;
+use crate::balance::{Algorithm, CookieRules};
 use crate::http::key::Key;
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::http::route::{Cidr, Route};
@@ -138,6 +140,8 @@ pub struct Backend {
     pub backup: bool,
     /// The value of the affinity cookie that leads here.
     pub cookie: String,
+    /// It follows from the address and its pool's `cookie.dynamic-key` instead.
+    pub dynamic_cookie: bool,
     /// The PROXY header that its connections begin with.
     pub send_proxy: Option<ProxyVersion>,
 }
@@ -161,6 +165,10 @@ pub struct Pool {
     pub slowstart_ms: u64,
     /// The affinity cookie.
     pub cookie: Option<Cookie>,
+    /// How users are remembered without a cookie.
+    pub stick: Option<Stick>,
+    /// Milliseconds a request waits for its user's own backend; as long as for any when not given.
+    pub stick_wait_ms: Option<u64>,
     /// When a request may go on a backend connection that served another one before.
     pub reuse: Reuse,
     /// Connection attempts after the first failed one.
@@ -184,13 +192,17 @@ pub struct Routed {
     pub priority: i8,
 }
 
-/// `pool.N.cookie`: HAProxy's `cookie NAME insert indirect nocache`.
+/// `pool.N.cookie`: HAProxy's `cookie NAME insert indirect nocache`, or `cookie NAME prefix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cookie {
     /// Its name, a token.
     pub name: String,
     /// What follows the value in Set-Cookie: `; path=/` and the attributes asked for (`; HttpOnly; Secure; ...`).
     pub attributes: String,
+    /// Whose it is, when it is set, how long it is good.
+    pub rules: CookieRules,
+    /// The secret that makes the values.
+    pub dynamic_key: Option<String>,
 }
 
 /// `pool.N.reuse` (HAProxy `http-reuse`).

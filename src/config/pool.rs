@@ -5,7 +5,8 @@
 use super::keys::Id;
 use super::resolve::Resolver;
 use super::value::Value;
-use super::{Backend, Check, CheckKind, Cookie, Expect, Pool, Reuse};
+use super::{Backend, Check, CheckKind, Cookie, Expect, Pool, Reuse, Stick};
+use crate::balance::{CookieMode, CookieRules, Lifetime};
 use crate::limits::BackendId;
 
 impl Resolver<'_, '_> {
@@ -14,6 +15,7 @@ impl Resolver<'_, '_> {
         let pool = |(index, (_, name)): (usize, &(u32, String))| {
             let settings = self.settings;
             let number = |id| settings.small(id, name).unwrap_or_default();
+            let (cookie, stick) = (self.cookie(name), self.stick(name));
             let members = backends.iter().enumerate().filter(|(_, backend)| backend.pool.index() == index);
             let (balance, key) = self.placement(name);
             Pool {
@@ -24,9 +26,9 @@ impl Resolver<'_, '_> {
                 slowstart_ms: settings.number(Id::Slowstart, name).unwrap_or_default(),
                 balance,
                 key,
-                cookie: settings
-                    .text(Id::Cookie, name)
-                    .map(|cookie| Cookie { name: cookie, attributes: self.attributes(name) }),
+                stick_wait_ms: settings.number(Id::StickWait, name).filter(|_| cookie.is_some() || stick.is_some()),
+                cookie,
+                stick,
                 reuse: match number(Id::Reuse) {
                     0 => Reuse::Never,
                     1 => Reuse::Safe,
@@ -39,6 +41,33 @@ impl Resolver<'_, '_> {
             }
         };
         self.pools.iter().enumerate().map(pool).collect()
+    }
+
+    fn cookie(&self, pool: &str) -> Option<Cookie> {
+        let settings = self.settings;
+        let rules = match settings.number(Id::CookieMode, pool) {
+            Some(1) => CookieRules { mode: CookieMode::Prefix, ..CookieRules::default() },
+            _ => CookieRules {
+                mode: CookieMode::Insert,
+                preserve: settings.yes(Id::CookiePreserve, pool),
+                postonly: settings.yes(Id::CookiePostonly, pool),
+                lifetime: Lifetime {
+                    idle_ms: settings.number(Id::CookieMaxidle, pool),
+                    life_ms: settings.number(Id::CookieMaxlife, pool),
+                },
+            },
+        };
+        let attributes = match rules.mode {
+            CookieMode::Insert => self.attributes(pool),
+            CookieMode::Prefix => String::new(),
+        };
+        let dynamic_key = settings.text(Id::CookieDynamicKey, pool);
+        settings.text(Id::Cookie, pool).map(|name| Cookie { name, attributes, rules, dynamic_key })
+    }
+
+    fn stick(&self, pool: &str) -> Option<Stick> {
+        let Value::StickKey(key) = self.settings.value(Id::Stick, pool) else { return None };
+        Some(Stick { key, expire_ms: self.settings.number(Id::StickExpire, pool).unwrap_or_default() })
     }
 
     /// What follows the value in Set-Cookie.

@@ -7,9 +7,9 @@ use super::error::{Errors, message};
 use super::keys::{Id, Kind};
 use super::settings::{Settings, in_order};
 use super::value::Value;
-use super::{AccessLog, Backend, Config, Limits, Timeouts};
+use super::{AccessLog, Backend, Config, Limits, Pool, Timeouts};
 use crate::http::proxy_protocol::ProxyVersion;
-use crate::limits::{Budget, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, Machine, PoolId};
+use crate::limits::{Budget, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, Machine, PoolId, SESSIONS};
 
 /// The configuration the settings make; what is wrong with it goes to `errors`.
 pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, errors: &mut Errors) -> Config {
@@ -26,7 +26,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     resolver.bound_rings(&pools, &backends);
     let routes = resolver.routes(&routes, &pools);
     resolver.warn(&listeners, &routes, &pools);
-    let limits = resolver.limits(machine);
+    let limits = resolver.limits(machine, &pools);
 
     let number = |id| settings.number(id, "").unwrap_or_default();
     let mut warnings = resolver.warnings;
@@ -146,6 +146,7 @@ impl<'a> Resolver<'_, 'a> {
             Value::Server(host, port) => (host, port),
             _ => (String::new(), 0),
         };
+        let pool = settings.text(Id::BackendPool, name).unwrap_or_default();
         Backend {
             name: name.to_owned(),
             host,
@@ -160,6 +161,8 @@ impl<'a> Resolver<'_, 'a> {
             maxqueue: settings.small(Id::Maxqueue, name).unwrap_or_default(),
             backup: settings.yes(Id::Backup, name),
             cookie: settings.text(Id::BackendCookie, name).unwrap_or_else(|| name.to_owned()),
+            dynamic_cookie: !settings.is_set(Id::BackendCookie, name)
+                && [Id::Cookie, Id::CookieDynamicKey].iter().all(|&id| settings.is_set(id, &pool)),
             send_proxy: match settings.number(Id::SendProxy, name) {
                 Some(1) => Some(ProxyVersion::V1),
                 Some(2) => Some(ProxyVersion::V2),
@@ -168,19 +171,20 @@ impl<'a> Resolver<'_, 'a> {
         }
     }
 
-    fn limits(&mut self, machine: &Machine) -> Limits {
+    fn limits(&mut self, machine: &Machine, pools: &[Pool]) -> Limits {
+        let sessions = if pools.iter().any(|pool| pool.stick.is_some()) { SESSIONS } else { 0 };
         let settings = self.settings;
         let size = |id| settings.small(id, "").unwrap_or_default() as usize;
         let memory = settings.number(Id::Memory, "").unwrap_or_else(|| machine.default_memory());
         let connections = settings.small(Id::Connections, "").map(|count| count as usize);
         let given = [Id::Connections, Id::Memory].map(|id| settings.find(id, "").map(|setting| &setting.value));
-        let budget = Budget::plan(memory, connections, machine).unwrap_or_else(|excess| {
+        let budget = Budget::plan(memory, connections, sessions, machine).unwrap_or_else(|excess| {
             let id = if settings.is_set(Id::Connections, "") { Id::Connections } else { Id::Memory };
             // A bad value is reported already, and nobody knows what it was to be.
             if !given.contains(&Some(&Value::Bad)) {
                 self.errors.push(settings.line(id, ""), id.key().attribute, excess.to_string());
             }
-            Budget { memory, connections: 0, small_buffers: 0, large_buffers: 0, socket_buffers: 0 }
+            Budget { memory, connections: 0, small_buffers: 0, large_buffers: 0, socket_buffers: 0, sessions: 0 }
         });
         Limits {
             header_size: size(Id::HeaderSize),

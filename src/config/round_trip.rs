@@ -15,7 +15,8 @@ fn reread(config: &Config) -> Config {
 const EVERYTHING: &str = "listen.web = [::]:80\nlisten.web.pool = p\nlisten.web.accept-proxy = yes\nlisten.web.trust = 10.0.0.0/8, ::1\nbackend.a = [2001:db8::1]:80\nbackend.a.pool = p\nbackend.a.weight = 0\n\
     backend.a.maxconn = auto:3..40\nbackend.a.maxqueue = 4\nbackend.a.backup = yes\nbackend.a.cookie = x\nbackend.a.send-proxy = v2\npool.p.balance = uri\npool.p.balance.uri.depth = 2\npool.p.balance.uri.whole = yes\npool.p.hash = haproxy\npool.p.hash-balance-factor = 125\npool.p.maxconn = 7\npool.p.maxqueue = 8\npool.p.slowstart = 20s\npool.p.cookie = S\n\
     pool.p.cookie.mode = insert\npool.p.cookie.httponly = yes\npool.p.cookie.secure = yes\npool.p.cookie.attr = SameSite=Lax;Max-Age=3\n\
-    pool.p.reuse = never\npool.p.retries = 0\npool.p.redispatch = no\npool.p.forwardfor = no\npool.p.check = http\npool.p.check.method = HEAD\n\
+    pool.p.cookie.preserve = yes\npool.p.cookie.postonly = yes\npool.p.cookie.maxidle = 5m\npool.p.cookie.maxlife = 8h\npool.p.cookie.dynamic-key = k\n\
+    pool.p.stick = hdr:X-User\npool.p.stick.expire = 1m\npool.p.stick.wait = 50ms\npool.p.reuse = never\npool.p.retries = 0\npool.p.redispatch = no\npool.p.forwardfor = no\npool.p.check = http\npool.p.check.method = HEAD\n\
     pool.p.check.uri = /h\npool.p.check.host = h\npool.p.check.expect = string: a, b\npool.p.check.inter = 90s\npool.p.check.fastinter = 1s\n\
     pool.p.check.downinter = 1m\npool.p.check.timeout = 250ms\npool.p.check.rise = 1\npool.p.check.fall = 9\nroute.r.host = *.A.b, c\n\
     route.r.path = /x, /y/*, *.z\nroute.r.method = GET,PUT\nroute.r.header.x-n.name = v, w x\nroute.r.header.a = none,1\nroute.r.src = 10.1.2.3/8, ::1\n\
@@ -49,6 +50,19 @@ fn the_effective_configuration_has_every_key_and_is_read_again() {
     assert_eq!(effective(&reread(&config)), text);
 }
 
+#[test]
+fn what_has_no_effect_in_prefix_mode_is_left_out() {
+    let config = read(
+        "listen.l = 127.0.0.1:1\nbackend.a = h:1\npool.default.cookie = S\npool.default.cookie.mode = prefix\n\
+         pool.default.cookie.maxidle = 1m\npool.default.cookie.secure = yes\npool.default.stick.wait = 1s\n",
+    );
+    let text = effective(&config);
+    assert!(text.contains("cookie.mode         = prefix") && text.contains("stick.wait          = 1s"), "{text}");
+    assert!(!text.contains("maxidle") && !text.contains("secure") && !text.contains("stick.expire"), "{text}");
+    assert_eq!(reread(&config), config);
+    assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
+}
+
 /// Lines of a file that is right or nearly so.
 fn line() -> impl Strategy<Value = String> {
     let names = ["a", "b", "default", "*"];
@@ -71,6 +85,8 @@ fn line() -> impl Strategy<Value = String> {
         "hdr:X-User",
         "haproxy",
         "150",
+        "prefix",
+        "url_param:sid",
         "always",
         "default",
         "a",

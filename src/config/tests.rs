@@ -34,7 +34,9 @@ fn the_whole_file_of_the_design() {
     let [pool] = &config.pools[..] else { panic!("{:?}", config.pools) };
     assert_eq!((pool.name.as_str(), pool.backends.len(), pool.retries), ("default", 2, 3));
     assert_eq!(pool.balance, Algorithm::LeastConn);
-    assert_eq!(pool.cookie, Some(Cookie { name: "SRV".into(), attributes: "; path=/".into() }));
+    let (name, attributes) = ("SRV".into(), "; path=/".into());
+    assert_eq!(pool.cookie, Some(Cookie { name, attributes, rules: CookieRules::default(), dynamic_key: None }));
+    assert_eq!((&pool.stick, pool.stick_wait_ms), (&None, None));
     let check = pool.check.clone().unwrap();
     assert_eq!(
         (check.inter_ms, check.fastinter_ms, check.timeout_ms, check.rise, check.fall),
@@ -51,7 +53,7 @@ fn the_whole_file_of_the_design() {
         (30_000, 10_000, 30_000)
     );
     assert_eq!((config.limits.header_size, config.limits.headers, config.limits.body), (8192, 64, None));
-    assert_eq!(config.limits.budget, Budget::plan(BOARD.default_memory(), None, &BOARD).unwrap());
+    assert_eq!(config.limits.budget, Budget::plan(BOARD.default_memory(), None, 0, &BOARD).unwrap());
 }
 
 #[test]
@@ -174,21 +176,20 @@ fn every_message() {
         ),
         (
             "planned values",
-            "listen.u = unix:/run/x\nbackend.u = unix:/run/y\nbackend.a.maxconn = auto:9..1\npool.default.balance = static-rr\nlog.access = syslog:/dev/log\npool.default.cookie.mode = prefix",
+            "listen.u = unix:/run/x\nbackend.u = unix:/run/y\nbackend.a.maxconn = auto:9..1\npool.default.balance = static-rr\nlog.access = syslog:/dev/log",
             &[
                 "f:3: listen.u: `unix:/run/x`: unix sockets are not supported yet; expected address:port, such as 0.0.0.0:80 or [::]:80",
                 "f:4: backend.u: `unix:/run/y`: unix sockets are not supported yet; expected host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080",
                 "f:5: backend.a.maxconn: `auto:9..1`: expected a whole number from 0 to 1000000, or auto:MIN..MAX with numbers from 1 to 10000",
                 "f:6: pool.default.balance: `static-rr`: not supported; expected roundrobin, leastconn, random, first, source, uri, hdr:NAME, cookie:NAME or url_param:NAME",
                 "f:7: log.access: `syslog:/dev/log`: not supported; expected off or stderr",
-                "f:8: pool.default.cookie.mode: `prefix`: not supported; expected insert",
             ],
         ),
         (
             "cookie value",
             "backend.a.cookie = a;b",
             &[
-                "f:3: backend.a.cookie: `a;b`: expected at most 64 bytes of printable ASCII without blanks, quotes, commas, semicolons and backslashes",
+                "f:3: backend.a.cookie: `a;b`: expected at most 64 bytes of printable ASCII without blanks and without any of \",;\\|~",
             ],
         ),
         (
@@ -224,7 +225,7 @@ fn every_message() {
 
 #[test]
 fn a_budget_that_does_not_fit() {
-    let excess = |memory, connections| Budget::plan(memory, connections, &BOARD).unwrap_err();
+    let excess = |memory, connections| Budget::plan(memory, connections, 0, &BOARD).unwrap_err();
     for (text, line, key, excess) in [
         ("limits.memory = 4m\nlimits.connections = 9000", 4, "connections", excess(4 << 20, Some(9000))),
         ("limits.connections = 16000", 3, "connections", excess(BOARD.default_memory(), Some(16_000))),

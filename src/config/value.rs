@@ -2,7 +2,7 @@
 //!
 //! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
 
-use super::{Expect, balance};
+use super::{Expect, balance, stick};
 use crate::balance::Algorithm;
 use crate::http::key::Key;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
@@ -57,6 +57,10 @@ pub enum Unit {
     HeaderValues,
     /// Blocks of addresses.
     Sources,
+    /// What is known to those who may know it.
+    Secret,
+    /// What tells users apart.
+    StickKey,
 }
 
 /// The longest duration, in milliseconds: a day.
@@ -87,6 +91,7 @@ pub(super) enum Value {
     Paths(Vec<PathPattern>),
     Texts(Vec<String>),
     Sources(Vec<Cidr>),
+    StickKey(Key),
 }
 
 impl Unit {
@@ -113,9 +118,7 @@ impl Unit {
             Self::Factor => return format!("0 or a whole number of percent from {LEAST_FACTOR} to {MOST_FACTOR}"),
             Self::Pool => "the name of a pool: [a-z0-9][a-z0-9_-]{0,31}",
             Self::Token => "a token: at most 64 letters, digits and !#$%&'*+-.^_`|~",
-            Self::CookieValue => {
-                "at most 64 bytes of printable ASCII without blanks, quotes, commas, semicolons and backslashes"
-            }
+            Self::CookieValue => "at most 64 bytes of printable ASCII without blanks and without any of \",;\\|~",
             Self::CookieAttributes => {
                 "at most 256 bytes of attributes of Set-Cookie such as SameSite=Lax, separated by semicolons"
             }
@@ -127,6 +130,8 @@ impl Unit {
             Self::Methods => "a list of methods in upper case: GET, HEAD",
             Self::HeaderValues => "a list of values",
             Self::Sources => "a list of blocks of addresses: 10.0.0.0/8, 2001:db8::/32, 192.0.2.7",
+            Self::Secret => "at most 64 bytes of printable ASCII without blanks",
+            Self::StickKey => "src, hdr:NAME, cookie:NAME or url_param:NAME",
         };
         fixed.to_owned()
     }
@@ -134,7 +139,7 @@ impl Unit {
     /// Bytes a value may have that goes into a head as it is.
     const fn longest(self) -> Option<usize> {
         match self {
-            Self::Token | Self::CookieValue => Some(MAX_TOKEN),
+            Self::Token | Self::CookieValue | Self::Secret | Self::StickKey => Some(MAX_TOKEN),
             Self::CookieAttributes => Some(MAX_COOKIE_ATTRIBUTES),
             _ => None,
         }
@@ -186,7 +191,7 @@ impl Unit {
             Self::CookieValue => text_if(text.bytes().all(is_cookie_octet)),
             Self::CookieAttributes => cookie_attributes(text).map(Value::Text),
             Self::Target => text_if(text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic())),
-            Self::HostValue => text_if(text.bytes().all(|byte| byte.is_ascii_graphic())),
+            Self::HostValue | Self::Secret => text_if(text.bytes().all(|byte| byte.is_ascii_graphic())),
             Self::Expect => expect(text).map(Value::Expect).ok_or(""),
             Self::Hosts => parse_all(text).map(Value::Hosts),
             Self::Paths => parse_all(text).map(Value::Paths),
@@ -197,6 +202,7 @@ impl Unit {
                 if methods.iter().all(|method| good(method)) { Ok(Value::Texts(methods)) } else { Err("") }
             }
             Self::HeaderValues => items(text).map(Value::Texts),
+            Self::StickKey => stick::read(text).map(Value::StickKey),
         }
     }
 }
@@ -252,8 +258,9 @@ pub(super) fn is_token(text: &str) -> bool {
     crate::http::fields::is_token(text.as_bytes())
 }
 
+/// RFC 6265's cookie-octets, but for what separates a backend's name from dates and from an application's own value.
 fn is_cookie_octet(byte: u8) -> bool {
-    byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
+    byte.is_ascii_graphic() && !b"\",;\\|~".contains(&byte)
 }
 
 /// The items of a list.
@@ -357,6 +364,8 @@ mod tests {
             (Unit::Expect, "string:all, fine", Value::Expect(Expect::Text("all, fine".to_owned()))),
             (Unit::Methods, "GET,HEAD", texts(&["GET", "HEAD"])),
             (Unit::HeaderValues, "a b , c", texts(&["a b", "c"])),
+            (Unit::Secret, "a;b|c", text("a;b|c")),
+            (Unit::StickKey, "hdr:X-User", Value::StickKey(Key::Header("X-User".to_owned()))),
         ] {
             assert_eq!(unit.parse(written), Ok(expected), "{unit:?} {written}");
         }
@@ -364,7 +373,7 @@ mod tests {
 
     #[test]
     fn what_is_refused() {
-        let cases: [(Unit, &[&str]); 17] = [
+        let cases: [(Unit, &[&str]); 19] = [
             (Unit::Factor, &["1", "100", "-140", "140%", "10001", ""]),
             (
                 Unit::Duration,
@@ -416,10 +425,12 @@ mod tests {
             ),
             (Unit::Pool, &["", "-a", "_a", "A", "a.b", "*", "aaaaaaaaaabbbbbbbbbbccccccccccddd"]),
             (Unit::Token, &["a b", "a;b", "a=b", "é", "a,b"]),
-            (Unit::CookieValue, &["a;b", "a,b", "a b", "\"a\"", "a\\b", "é"]),
+            (Unit::CookieValue, &["a;b", "a,b", "a b", "\"a\"", "a\\b", "é", "a|b", "a~b"]),
             (Unit::CookieAttributes, &["a;", ";", "a b", "=x", "a=\u{7f}", "none", "a;none", "a=é"]),
             (Unit::Target, &["x", "/a b", "/\u{1}", "/é", "*"]),
             (Unit::HostValue, &["a b", "a\tb"]),
+            (Unit::Secret, &["a b", "é"]),
+            (Unit::StickKey, &["hdr", "hdr:", "source", "hdr:a b", "cookie:a;b"]),
             (Unit::Expect, &["99", "600", "300-200", "200-", "-200", "string:", "ok", "200,", "+200"]),
             (Unit::Methods, &["get", "G T", "GET,", ","]),
             (Unit::HeaderValues, &[",", "a,,b"]),

@@ -5,6 +5,7 @@
 use super::keys::{Id, Kind};
 use super::resolve::Resolver;
 use super::{Check, CheckKind, Listener, Pool, Routed};
+use crate::balance::CookieMode;
 use crate::http::key::Key;
 use crate::limits::PoolId;
 
@@ -39,14 +40,38 @@ impl Resolver<'_, '_> {
         for setting in settings.all().iter().filter(|setting| setting.id.key().kind == Kind::Pool) {
             let Some(pool) = pools.iter().find(|pool| pool.name == setting.name) else { continue };
             let http = matches!(pool.check, Some(Check { kind: CheckKind::Http { .. }, .. }));
+            let prefix = pool.cookie.as_ref().is_some_and(|cookie| cookie.rules.mode == CookieMode::Prefix);
             let needs = match setting.id {
                 Id::BalanceUriDepth | Id::BalanceUriWhole if !matches!(pool.key, Some(Key::Uri { .. })) => {
                     "balance = uri"
                 }
                 Id::Hash | Id::HashFactor if pool.key.is_none() => "balance` by a key, such as `uri",
-                Id::CookieMode | Id::CookieHttponly | Id::CookieSecure | Id::CookieAttr if pool.cookie.is_none() => {
+                Id::CookieMode
+                | Id::CookieHttponly
+                | Id::CookieSecure
+                | Id::CookieAttr
+                | Id::CookiePreserve
+                | Id::CookiePostonly
+                | Id::CookieMaxidle
+                | Id::CookieMaxlife
+                | Id::CookieDynamicKey
+                    if pool.cookie.is_none() =>
+                {
                     "cookie"
                 }
+                Id::CookieHttponly
+                | Id::CookieSecure
+                | Id::CookieAttr
+                | Id::CookiePreserve
+                | Id::CookiePostonly
+                | Id::CookieMaxidle
+                | Id::CookieMaxlife
+                    if prefix =>
+                {
+                    "cookie.mode = insert"
+                }
+                Id::StickExpire if pool.stick.is_none() => "stick",
+                Id::StickWait if pool.stick.is_none() && pool.cookie.is_none() => "stick",
                 Id::CheckMethod | Id::CheckUri | Id::CheckHost | Id::CheckExpect if !http => "check = http",
                 Id::CheckInter | Id::CheckFastinter | Id::CheckDowninter if pool.check.is_none() => "check",
                 Id::CheckTimeout | Id::CheckRise | Id::CheckFall if pool.check.is_none() => "check",

@@ -1,4 +1,4 @@
-//! One cookie among a request's, found and taken out (RFC 6265 section 4.2).
+//! One cookie among a request's, found and taken out (RFC 6265 section 4.2), and the one that a response sets.
 
 use super::fields::{Cuts, Known, TooManyCuts, line, offset};
 use httparse::Header;
@@ -74,15 +74,43 @@ fn value_of<'b>(pair: &'b [u8], name: &str) -> Option<&'b [u8]> {
     (pair[..equals].trim_ascii_end() == name.as_bytes()).then(|| pair[equals + 1..].trim_ascii())
 }
 
-/// Whether a Set-Cookie value sets the cookie called `name`.
+/// The values of all cookies called `name`, in their order.
+pub fn values<'b, 'a>(fields: &'a [Header<'b>], name: &'a str) -> impl Iterator<Item = &'b [u8]> + 'a {
+    let cookies = fields.iter().filter(|field| Known::of(field.name) == Some(Known::Cookie));
+    let pairs = cookies.flat_map(|field| field.value.split(|&byte| byte == b';'));
+    pairs.filter_map(move |pair| value_of(pair.trim_ascii(), name))
+}
+
+/// What a Set-Cookie field gives the cookie called `name`: its value and the attributes. None when it sets another.
 #[must_use]
-pub fn sets(value: &[u8], name: &str) -> bool {
-    value_of(value.trim_ascii_start(), name).is_some()
+pub fn set_by<'b>(field: &'b [u8], name: &str) -> Option<&'b [u8]> {
+    value_of(field.trim_ascii_start(), name)
+}
+
+/// Writes `parts` at each of `places`, which are in order, into the first `length` bytes of `bytes`; what is behind them is
+/// written over. The new length; `None` when they do not fit.
+pub fn insert(bytes: &mut [u8], length: usize, places: &[usize], parts: [&[u8]; 2]) -> Option<usize> {
+    let added = parts[0].len() + parts[1].len();
+    let longer = length + places.len() * added;
+    if longer > bytes.len() || places.last().is_some_and(|&last| last > length) {
+        return None;
+    }
+    let mut end = length;
+    for (before, &place) in places.iter().enumerate().rev() {
+        let at = place + before * added;
+        bytes.copy_within(place..end, at + added);
+        let (first, second) = bytes[at..at + added].split_at_mut(parts[0].len());
+        first.copy_from_slice(parts[0]);
+        second.copy_from_slice(parts[1]);
+        end = place;
+    }
+    Some(longer)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn taken_out_and_the_others_left_as_they_are() {
@@ -119,7 +147,34 @@ mod tests {
 
     #[test]
     fn set_cookie_names() {
-        assert!(sets(b"S=x; path=/", "S") && sets(b" S =x", "S"));
-        assert!(!sets(b"SS=x", "S") && !sets(b"s=x", "S") && !sets(b"S; path=/", "S"));
+        assert_eq!(set_by(b"S=x; path=/", "S"), Some(&b"x; path=/"[..]));
+        assert_eq!(set_by(b" S =x", "S"), Some(&b"x"[..]));
+        for other in ["SS=x", "s=x", "S; path=/", "a=S=x", ""] {
+            assert_eq!(set_by(other.as_bytes(), "S"), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn all_values() {
+        let fields = [("Cookie", "a=1; S=x;S = y~z "), ("X", "S=no"), ("cookie", "S=;S"), ("Set-Cookie", "S=no")];
+        let fields = fields.map(|(name, value)| Header { name, value: value.as_bytes() });
+        assert_eq!(values(&fields, "S").collect::<Vec<_>>(), [&b"x"[..], b"y~z", b""]);
+    }
+
+    proptest! {
+        /// Inserting in place is what building a copy is.
+        #[test]
+        fn inserted(text: Vec<u8>, places in prop::collection::vec(any::<prop::sample::Index>(), 0..5), room in 0usize..40, one: [u8; 3]) {
+            let mut places: Vec<usize> = places.iter().map(|place| place.index(text.len() + 1)).collect();
+            places.sort_unstable();
+            let mut expected = text.clone();
+            places.iter().rev().for_each(|&at| drop(expected.splice(at..at, [one[0], one[1], one[2], b'~'])));
+            let mut bytes = text.clone();
+            bytes.resize(text.len() + room, 0);
+            match insert(&mut bytes, text.len(), &places, [&one, b"~"]) {
+                Some(length) => prop_assert_eq!(&bytes[..length], &expected[..]),
+                None => prop_assert!(room < places.len() * 4),
+            }
+        }
     }
 }

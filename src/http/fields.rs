@@ -229,6 +229,24 @@ impl Cuts {
         }
         kept
     }
+
+    /// Where the byte at `at` stands after [`Cuts::apply`]; `None` when it was cut.
+    #[must_use]
+    pub fn moved(&self, at: usize) -> Option<usize> {
+        let (mut gone, mut from) = (0, 0);
+        for &(start, end) in &self.0 {
+            let (start, end) = (usize::from(start), usize::from(end));
+            if start > at {
+                break;
+            }
+            if at < end {
+                return None;
+            }
+            gone += end.saturating_sub(start.max(from));
+            from = from.max(end);
+        }
+        Some(at - gone)
+    }
 }
 
 /// Where `part` lies in `whole`, which it is a slice of.
@@ -297,6 +315,10 @@ mod tests {
             let expected: Vec<u8> = (0u8..60).filter(|&at| usize::from(at) < length && !gone[usize::from(at)]).collect();
             let kept = cuts.apply(&mut bytes, length);
             prop_assert_eq!(&bytes[..kept], &expected[..]);
+            for at in 0..length {
+                let place = expected.iter().position(|&byte| usize::from(byte) == at);
+                prop_assert_eq!(cuts.moved(at), place);
+            }
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Response heads (RFC 9112 sections 4 to 6): parsed once, checked, and what to cut from them.
 
 use super::body::{Framing, Malformed};
-use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, is_bare, line};
+use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, is_bare, line, offset};
 use super::framing::{Delimiters, Undelimited};
 use super::request::{Method, Version};
 use super::{cookie, upgrade};
+use crate::limits::MAX_PREFIXES;
 use httparse::Header;
 use std::mem::MaybeUninit;
 
@@ -36,8 +37,19 @@ pub struct Asked<'a> {
     pub method: Method,
     /// The protocols it offered to go on with.
     pub offer: Option<&'a [u8]>,
-    /// The name of the affinity cookie, which the backend may not set.
-    pub affinity: Option<&'a str>,
+    /// The name of the affinity cookie, and what becomes of it where the backend sets it.
+    pub affinity: Option<(&'a str, Own)>,
+}
+
+/// What becomes of the affinity cookie that the backend itself sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Own {
+    /// Its lines are cut.
+    Cut,
+    /// They stay.
+    Keep,
+    /// They stay, and [`ResponseHead::affinity_values`] says where the values begin.
+    Find,
 }
 
 /// What a response head says, free of its bytes.
@@ -53,6 +65,10 @@ pub struct ResponseHead {
     pub new_length: Option<u64>,
     /// Whether it has a Date.
     pub dated: bool,
+    /// Where each value that the backend gives the affinity cookie begins.
+    pub affinity_values: heapless::Vec<u16, MAX_PREFIXES>,
+    /// Whether it gives it any.
+    pub sets_affinity: bool,
 }
 
 /// What a status line begins with; the minor version follows.
@@ -86,7 +102,15 @@ pub fn parse<'b>(
     }
     let status = parsed.code.filter(|status| *status >= 100).ok_or(Malformed("bad status"))?;
     let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
-    let mut head = ResponseHead { status, framing: Framing::None, keep_alive: false, new_length: None, dated: false };
+    let mut head = ResponseHead {
+        status,
+        framing: Framing::None,
+        keep_alive: false,
+        new_length: None,
+        dated: false,
+        affinity_values: heapless::Vec::new(),
+        sets_affinity: false,
+    };
     head.read_fields(bytes, parsed.headers, version, asked, cuts)?;
     Ok(head)
 }
@@ -127,20 +151,24 @@ impl ResponseHead {
                     switched = true;
                 }
                 Some(Known::Upgrade) => cuts.add(line(bytes, fields, index))?,
-                Some(Known::SetCookie) if asked.affinity.is_some_and(|name| cookie::sets(field.value, name)) => {
-                    cuts.add(line(bytes, fields, index))?;
+                Some(Known::SetCookie) => {
+                    let Some((name, own)) = asked.affinity else { continue };
+                    let Some(value) = cookie::set_by(field.value, name) else { continue };
+                    self.sets_affinity = true;
+                    match own {
+                        Own::Cut => cuts.add(line(bytes, fields, index))?,
+                        Own::Keep => {}
+                        Own::Find => {
+                            let at = u16::try_from(offset(bytes, value)).map_err(|_| TooManyCuts)?;
+                            let noted = self.affinity_values.push(at);
+                            noted.map_err(|_| Malformed("the session cookie is set too often"))?;
+                        }
+                    }
                 }
                 Some(Known::Date) => self.dated = true,
                 Some(Known::Close) => close = Some(index),
                 Some(Known::Lookalike) => return Err(Malformed("a framing field with an underscore")),
-                Some(
-                    Known::Cookie
-                    | Known::Forwarded
-                    | Known::ForwardedProto
-                    | Known::Host
-                    | Known::MaxForwards
-                    | Known::SetCookie,
-                )
+                Some(Known::Cookie | Known::Forwarded | Known::ForwardedProto | Known::Host | Known::MaxForwards)
                 | None => {}
             }
         }
@@ -198,14 +226,14 @@ mod tests {
 
     fn parsed(bytes: &[u8], method: Method) -> Result<ResponseHead, Malformed> {
         let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-        let asked = Asked { method, offer: Some(b"websocket"), affinity: Some("SRV") };
+        let asked = Asked { method, offer: Some(b"websocket"), affinity: Some(("SRV", Own::Cut)) };
         parse(bytes, &mut fields, asked, &mut Cuts::default())
     }
 
     fn rewritten(head: &[u8]) -> Option<Vec<u8>> {
         let (mut bytes, mut cuts) = (head.to_vec(), Cuts::default());
         let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-        let asked = Asked { method: Method::Idempotent, offer: None, affinity: Some("SRV") };
+        let asked = Asked { method: Method::Idempotent, offer: None, affinity: Some(("SRV", Own::Cut)) };
         parse(head, &mut fields, asked, &mut cuts).ok()?;
         let length = rewrite(&mut bytes, &mut cuts);
         bytes.truncate(length);

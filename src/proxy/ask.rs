@@ -1,18 +1,19 @@
 //! From a complete head to a decision: parse, route, find the affinity, rewrite in place.
 
 use super::Proxy;
+use super::affinity::Bond;
 use super::connection::Connection;
 use super::exchange::Exchange;
 use super::flow::Broken;
-use crate::balance::{Affinity, Algorithm};
+use crate::balance::Algorithm;
 use crate::config::Pool;
 use crate::fault::Fault;
 use crate::http::body::Framing;
+use crate::http::fields;
 use crate::http::fields::{Cuts, Known};
 use crate::http::key::Key;
 use crate::http::request::{self, Method, Refusal, RequestHead, Version};
 use crate::http::route::Facts;
-use crate::http::{cookie, fields};
 use crate::limits::{ListenerId, MAX_HEADERS, MAX_HOST, PoolId};
 use std::fmt::Write;
 use std::mem::MaybeUninit;
@@ -25,8 +26,8 @@ pub(super) struct Ask {
     pub pool: PoolId,
     /// What it is hashed by, where its pool does that and it has it.
     pub key: Option<u32>,
-    /// Where its affinity cookie leads.
-    pub affinity: Affinity,
+    /// What binds it to a backend.
+    pub bond: Bond,
     /// Its priority class.
     pub class: i8,
     /// What its method means.
@@ -55,11 +56,7 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
     let (pool_id, class) = route(proxy, &parsed, listener, client.ip());
     let pool = &config.pools[pool_id.index()];
 
-    let mut affinity = Affinity::Unused;
-    if let Some(cookie) = &pool.cookie {
-        let value = cookie::take(head, parsed.fields, &cookie.name, &mut cuts).map_err(Refusal::from)?;
-        affinity = Affinity::of(&proxy.balancer.borrow(), pool_id, value);
-    }
+    let bond = Bond::of(connection, pool_id, head, &parsed, &mut cuts).map_err(Refusal::from)?;
     let mut says_proto = false;
     if pool.forwardfor && parsed.forwarded {
         let trusted = config.listeners[listener.index()].trust.iter().any(|block| block.contains(client.ip()));
@@ -83,7 +80,7 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
     let ask = Ask {
         pool: pool_id,
         key: key(pool, &parsed, client.ip()),
-        affinity,
+        bond,
         class,
         method: parsed.kind,
         version: parsed.version,

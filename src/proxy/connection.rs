@@ -218,7 +218,7 @@ impl Connection {
         proxy.requests.set(proxy.requests.get() + 1);
         let ask = *asked.insert(ask::understand(self, exchange, length)?);
         exchange.record.pool = Some(ask.pool);
-        exchange.record.client_cookie = ask.affinity.letter();
+        exchange.record.client_cookie = ask.bond.affinity.letter();
         if proxy.config.pools[ask.pool.index()].cookie.is_some() {
             exchange.record.server_cookie = 'N';
         }

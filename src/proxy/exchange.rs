@@ -9,6 +9,7 @@
 //!   Head --101--> Switching --sent--> Tunnel
 //! ```
 
+use super::affinity;
 use super::ask::{Ask, refused};
 use super::connection::Connection;
 use super::flow::{Broken, Flow, Pumped};
@@ -22,7 +23,7 @@ use crate::http::request::Version;
 use crate::http::response::{self, Asked, ResponseHead};
 use crate::http::scan::{HeadScan, Scanned};
 use crate::http::upgrade::MAX_OFFER;
-use crate::limits::{LARGE_BUFFER, LOG_LINE, MAX_ADDED, MAX_HEADERS, STEPS_PER_TURN};
+use crate::limits::{BackendId, LARGE_BUFFER, LOG_LINE, MAX_ADDED, MAX_HEADERS, STEPS_PER_TURN};
 use crate::runtime::{Need, Received, Stream};
 use std::fmt::Write;
 use std::mem::MaybeUninit;
@@ -58,6 +59,8 @@ pub(super) struct Exchange {
     keeps_backend: bool,
     /// The backend takes no more of the request.
     deaf: bool,
+    /// The backend it is bound to, when that was full and another one serves it this once.
+    pub home: Option<BackendId>,
     /// The end of the client's connection is to tell it the end of the response.
     ends_by_close: bool,
 }
@@ -75,6 +78,7 @@ impl Exchange {
             keeps_client: false,
             keeps_backend: false,
             deaf: false,
+            home: None,
             ends_by_close: false,
         }
     }
@@ -87,6 +91,7 @@ impl Exchange {
         self.response.reset();
         self.stage = Stage::Head;
         self.scan = HeadScan::default();
+        self.home = None;
         (self.keeps_client, self.keeps_backend, self.deaf, self.ends_by_close) = (false, false, false, false);
     }
 
@@ -209,7 +214,7 @@ impl Connection {
             match exchange.stage {
                 Stage::Head => {
                     let Some(backend) = held.as_ref() else { return Err(Fault::BackendGone) };
-                    let Some(length) = self.receive_head(exchange, &backend.stream)? else {
+                    let Some(length) = self.receive_head(exchange, ask, &backend.stream)? else {
                         return Ok(Pumped::WaitSource);
                     };
                     self.answer(exchange, ask, length, backend)?;
@@ -250,7 +255,8 @@ impl Connection {
     }
 
     /// Receives until a head is complete; its length, or `None` when the backend has nothing more at the moment.
-    fn receive_head(&self, exchange: &mut Exchange, backend: &Stream) -> Result<Option<usize>, Fault> {
+    fn receive_head(&self, exchange: &mut Exchange, ask: &Ask, backend: &Stream) -> Result<Option<usize>, Fault> {
+        let spare = affinity::growth(&self.proxy.config.pools[ask.pool.index()]);
         let flow = &mut exchange.response;
         loop {
             if let Some(buffer) = &flow.buffer {
@@ -268,9 +274,9 @@ impl Connection {
                 flow.buffer = self.proxy.buffers.large(Need::Body).or_else(|| self.proxy.buffers.small());
             }
             let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
-            if buffer.space().is_empty() {
+            if buffer.space().len() <= spare {
                 buffer.compact();
-                if buffer.space().is_empty() {
+                if buffer.space().len() <= spare {
                     if buffer.capacity() >= LARGE_BUFFER {
                         return Err(Fault::BackendMalformed("the head is too long"));
                     }
@@ -281,7 +287,8 @@ impl Connection {
                     *buffer = large;
                 }
             }
-            match backend.receive(buffer.space()) {
+            let room = buffer.space().len() - spare;
+            match backend.receive(&mut buffer.space()[..room]) {
                 Ok(Received::Bytes(count)) => {
                     buffer.fill(count);
                     flow.moved += count as u64;
@@ -309,11 +316,12 @@ impl Connection {
         let asked = Asked {
             method: ask.method,
             offer: (!exchange.offer.is_empty()).then_some(&exchange.offer),
-            affinity: pool.cookie.as_ref().map(|cookie| cookie.name.as_str()),
+            affinity: affinity::own_cookie(pool),
         };
         let head = response::parse(&buffer.filled()[..length], &mut table, asked, &mut cuts);
         let head = head.map_err(|Malformed(reason)| Fault::BackendMalformed(reason))?;
         let ResponseHead { status, framing, new_length, dated, .. } = head;
+        let backend = held.slot.backend;
         let switches = head.switches();
         if switches && !exchange.request.is_done() {
             return Err(Fault::BackendMalformed("101 before all of the request was sent"));
@@ -331,15 +339,15 @@ impl Connection {
             return Ok(());
         }
 
-        let record = &mut exchange.record;
-        let set_cookie = match ask.affinity.backend() {
-            _ if pool.cookie.is_none() => "",
-            Some(id) if id == held.slot.backend => "",
-            _ => {
-                record.server_cookie = 'I';
-                &proxy.set_cookies[held.slot.backend.index()]
+        let [length, rewritten] = match head.affinity_values.as_slice() {
+            [] => [length, rewritten],
+            values => {
+                let name = &proxy.cookie_values[backend.index()];
+                affinity::prefix(buffer, [length, rewritten], &cuts, values, name)?
             }
         };
+        let record = &mut exchange.record;
+        let set_cookie = affinity::set_cookie(proxy, record, ask, exchange.home.unwrap_or(backend), &head);
         let delimited = !matches!(framing, Framing::Chunked | Framing::UntilClose);
         let rechunk = !delimited && ask.version == Version::Http11;
         let ends_by_close = !delimited && !rechunk;
@@ -352,7 +360,7 @@ impl Connection {
         }
         exchange.ends_by_close = ends_by_close;
         let started = flow.start(length, rewritten, framing, rechunk, |out: &mut heapless::Vec<u8, MAX_ADDED>| {
-            out.write_str(set_cookie)?;
+            set_cookie.map_or(Ok(()), |set_cookie| set_cookie.write(out))?;
             if rechunk {
                 out.write_str("Transfer-Encoding: chunked\r\n")?;
             } else if let Some(length) = new_length {

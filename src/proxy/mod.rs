@@ -3,6 +3,7 @@
 //! Joins `http`, `balance` and `runtime`; owns the one [`Proxy`] that all tasks share. Start reading in `connection`.
 
 mod accept;
+mod affinity;
 mod ask;
 mod connection;
 mod exchange;
@@ -23,8 +24,8 @@ pub use record::{Journal, Record};
 pub use usage::Usage;
 pub use warm::warm_up;
 
-use crate::balance::{BackendSpec, Balancer, Hash, PoolSpec};
-use crate::config::Config;
+use crate::balance::{BackendSpec, Balancer, Hash, PoolSpec, Sessions, dynamic};
+use crate::config::{Backend, Config};
 use crate::http::date::DateLine;
 use crate::limits::{BackendId, ListenerId, PoolId};
 use crate::runtime::{Buffers, Loop, Reactor};
@@ -32,6 +33,7 @@ use exchange::Exchange;
 use idle::Idle;
 use shed::Sheddable;
 use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 
 /// Tasks beside the connections' that sit: listeners, the purge of idle connections, the drain.
@@ -55,8 +57,10 @@ pub struct Proxy {
     exchanges: RefCell<Vec<Box<Exchange>>>,
     /// Where each backend is; `None` while its name is not resolved.
     addresses: Box<[Cell<Option<SocketAddr>>]>,
-    /// The lines that give a client the affinity cookie of a backend.
-    set_cookies: Box<[Box<str>]>,
+    /// Which backends users were given, where a pool remembers that.
+    sessions: RefCell<Sessions>,
+    /// The values of the affinity cookie that lead to each backend.
+    cookie_values: Box<[Box<str>]>,
     date: RefCell<DateLine>,
     /// The seat of [`warm_up`].
     warmer: Cell<Option<u16>>,
@@ -80,14 +84,26 @@ impl Proxy {
         journal: Option<&'static dyn Journal>,
     ) -> Self {
         let budget = &config.limits.budget;
-        let specs = config.backends.iter().zip(addresses).map(|(backend, address)| BackendSpec {
+        let cookie_value = |(backend, &address): (&Backend, &Option<SocketAddr>)| -> Box<str> {
+            let pool = &config.pools[backend.pool.index()];
+            let secret = pool.cookie.as_ref().and_then(|cookie| cookie.dynamic_key.as_ref());
+            match secret.filter(|_| backend.dynamic_cookie) {
+                // While it has no address nobody is led to it.
+                Some(secret) => address
+                    .map_or_else(Box::default, |address| dynamic::value(secret.as_bytes(), address).as_str().into()),
+                None => backend.cookie.as_str().into(),
+            }
+        };
+        let cookie_values: Box<[Box<str>]> = config.backends.iter().zip(addresses).map(cookie_value).collect();
+        let specs = config.backends.iter().zip(addresses).zip(&cookie_values);
+        let specs = specs.map(|((backend, address), cookie)| BackendSpec {
             pool: backend.pool,
             weight: backend.weight,
             maxconn: backend.maxconn,
             auto: backend.auto,
             maxqueue: backend.maxqueue,
             backup: backend.backup,
-            cookie: backend.cookie.as_str().into(),
+            cookie: cookie.clone(),
             seed: Hash::Beelance.of(&[backend.name.as_bytes()]),
             up: address.is_some(),
         });
@@ -98,27 +114,24 @@ impl Proxy {
             slowstart_ms: pool.slowstart_ms,
         });
         let pools: Vec<PoolSpec> = pools.collect();
-        let set_cookie = |backend: &crate::config::Backend| -> Box<str> {
-            let cookie = config.pools[backend.pool.index()].cookie.as_ref();
-            cookie.map_or_else(Box::default, |cookie| {
-                let (name, attributes) = (&cookie.name, &cookie.attributes);
-                format!("Set-Cookie: {name}={}{attributes}\r\nCache-Control: private\r\n", backend.cookie).into()
-            })
-        };
-        let seats = budget.connections + SPARE_SEATS;
-        // The standard library seeds its hashers from the system's entropy.
-        let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0);
+        // The standard library keys its hashers from the system's entropy.
+        let secret = [0, 1].map(|half| RandomState::new().hash_one(half));
+        let expires_ms = config.pools.iter().map(|pool| pool.stick.as_ref().map_or(0, |stick| stick.expire_ms));
         Self {
             config,
             reactor: event_loop.reactor,
-            balancer: RefCell::new(Balancer::new(&pools, specs.collect(), seats).seeded(seed)),
+            balancer: RefCell::new(
+                Balancer::new(&pools, specs.collect(), budget.connections + SPARE_SEATS)
+                    .seeded(RandomState::new().hash_one(2)),
+            ),
             event_loop,
             buffers: Box::leak(Box::new(Buffers::new(budget.small_buffers, budget.large_buffers, event_loop.reactor))),
             idle: RefCell::new(Idle::new(event_loop.reactor, config.backends.len(), budget.connections)),
             sheddable: RefCell::new(Sheddable::new(budget.connections + SPARE_SEATS)),
             exchanges: RefCell::new(Vec::with_capacity(budget.connections)),
             addresses: addresses.iter().map(|&address| Cell::new(address)).collect(),
-            set_cookies: config.backends.iter().map(set_cookie).collect(),
+            sessions: RefCell::new(Sessions::new(budget.sessions, secret, expires_ms)),
+            cookie_values,
             date: RefCell::new(DateLine::default()),
             warmer: Cell::new(None),
             journal,
@@ -199,9 +212,14 @@ impl Proxy {
         let _ = self.watchers.borrow_mut().push(seat);
     }
 
+    /// The wall clock, in milliseconds since 1970.
+    fn wall_ms(&self) -> u64 {
+        self.reactor.clock().wall_ms(self.reactor.now_ms())
+    }
+
     /// Gives `take` the Date line of now; an empty one while the clock is not set.
     fn with_date<T>(&self, take: impl FnOnce(&str) -> T) -> T {
-        take(self.date.borrow_mut().at(self.reactor.clock().wall_ms(self.reactor.now_ms())))
+        take(self.date.borrow_mut().at(self.wall_ms()))
     }
 
     fn take_exchange(&self, record: Record) -> Box<Exchange> {

@@ -39,7 +39,7 @@ impl Connection {
                 Reuse::Safe => exchange.is_replayable(ask),
                 Reuse::Always => true,
             };
-        let mut sticky = ask.affinity.backend();
+        let mut sticky = ask.bond.backend();
         let mut failed: Option<BackendId> = None;
         loop {
             let held = match slot.take() {
@@ -152,30 +152,50 @@ impl Connection {
                     Placement::WaitForPool(ahead) => exchange.record.pool_queue = ahead,
                     Placement::Go(_) | Placement::Refused(_) => {}
                 }
-                self.queue(exchange, waiter).await?
+                let wait_ms = match placement {
+                    Placement::WaitForBackend(..) => proxy.config.pools[ask.pool.index()].stick_wait_ms,
+                    Placement::WaitForPool(_) | Placement::Go(_) | Placement::Refused(_) => None,
+                };
+                self.queue(exchange, waiter, wait_ms).await?
             }
         };
         exchange.record.phase = Phase::Connect;
+        exchange.record.redispatched |= exchange.home.is_some_and(|home| home != backend);
         exchange.record.backend = Some(backend);
+        if exchange.home.is_none() {
+            ask.bond.remember(proxy, backend);
+        }
         exchange.record.placed_ms.get_or_insert(proxy.reactor.now_ms());
         Ok(Slot::held(proxy, backend))
     }
 
-    /// Waits for the balancer's answer.
-    async fn queue(&self, exchange: &mut Exchange, waiter: u16) -> Result<BackendId, Fault> {
+    /// Waits for the balancer's answer; for the backend it is bound to `wait_ms` at most, when that is given.
+    async fn queue(&self, exchange: &mut Exchange, waiter: u16, wait_ms: Option<u64>) -> Result<BackendId, Fault> {
         let proxy = self.proxy;
         let waiting = Waiting::held(proxy, waiter);
-        let deadline_ms = proxy.reactor.now_ms() + proxy.config.timeouts.queue_ms;
-        let wait = self.seat.until(deadline_ms, || {
-            let answer = proxy.balancer.borrow_mut().answer(waiter);
-            match answer {
-                Some(Answer::Granted(id)) => Some(Ok(id)),
-                Some(Answer::Refused) => Some(Err(Fault::NoBackend)),
-                None if self.client_left(exchange) => Some(Err(Fault::ClientGone)),
-                None => None,
+        let last_ms = proxy.reactor.now_ms() + proxy.config.timeouts.queue_ms;
+        let mut bound_ms = wait_ms;
+        let result = loop {
+            let deadline_ms = bound_ms.map_or(last_ms, |bound_ms| last_ms.min(proxy.reactor.now_ms() + bound_ms));
+            let wait = self.seat.until(deadline_ms, || {
+                let answer = proxy.balancer.borrow_mut().answer(waiter);
+                match answer {
+                    Some(Answer::Granted(id)) => Some(Ok(id)),
+                    Some(Answer::Refused) => Some(Err(Fault::NoBackend)),
+                    None if self.client_left(exchange) => Some(Err(Fault::ClientGone)),
+                    None => None,
+                }
+            });
+            match wait.await {
+                Ok(result) => break result,
+                Err(_) if deadline_ms >= last_ms => break Err(Fault::QueueTimeout),
+                Err(_) => {}
             }
-        });
-        let result = wait.await.unwrap_or(Err(Fault::QueueTimeout));
+            exchange.home = proxy.balancer.borrow_mut().unbind(waiter, |waiter| proxy.reactor.wake(waiter));
+            if exchange.home.is_some() {
+                bound_ms = None;
+            }
+        };
         // Answered or not, the place is given up; a slot granted in the very last moment goes on to the next.
         drop(waiting);
         exchange.record.placed_ms.get_or_insert(proxy.reactor.now_ms());

@@ -183,6 +183,17 @@ impl Buffer {
         }
     }
 
+    /// Moves what is behind the first `at` filled bytes by `gap`, if there is room for that; whether there was.
+    pub fn open(&mut self, at: usize, gap: usize) -> bool {
+        let from = (self.start + at).min(self.end);
+        if self.bytes.len() - self.end < gap {
+            return false;
+        }
+        self.bytes.copy_within(from..self.end, from + gap);
+        self.end += gap;
+        true
+    }
+
     /// Drops all bytes.
     pub fn clear(&mut self) {
         (self.start, self.end) = (0, 0);

@@ -4,15 +4,19 @@ use super::backend::Backend;
 use super::port::Port;
 use super::process::temporary;
 use super::{DEADLINE, eventually, tool};
+use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 /// A running HAProxy; killed when dropped.
 pub struct Haproxy {
     child: Child,
     file: PathBuf,
     port: Port,
+    /// Its standard output, where a section may send its log.
+    lines: Receiver<String>,
 }
 
 impl Haproxy {
@@ -22,15 +26,22 @@ impl Haproxy {
         let file = temporary("haproxy.cfg");
         let defaults = "defaults\n  mode http\n  timeout connect 20s\n  timeout client 20s\n  timeout server 20s\n";
         std::fs::write(&file, format!("{defaults}{}", sections(port.address))).unwrap();
-        let child = tool("haproxy")
+        let mut child = tool("haproxy")
             .args(["-db", "-f"])
             .arg(&file)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
-        let mut haproxy = Self { child, file, port };
+        let (sender, lines) = channel();
+        let stdout = child.stdout.take().unwrap();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let mut haproxy = Self { child, file, port, lines };
         eventually("HAProxy listens", || {
             assert!(haproxy.child.try_wait().unwrap().is_none(), "HAProxy ended; what it said stands above");
             TcpStream::connect_timeout(&haproxy.address(), DEADLINE).ok()
@@ -48,6 +59,18 @@ impl Haproxy {
             let servers: String = backends.iter().zip(words).enumerate().map(server).collect();
             format!("frontend web\n  bind {address}\n  default_backend all\nbackend all\n{lines}{servers}")
         })
+    }
+
+    /// The termination state of the next request of `pool` in its log (`log stdout format raw local0`, `option httplog`).
+    #[track_caller]
+    pub fn state(&self, pool: &str) -> String {
+        let of_pool = format!(" {pool}/");
+        loop {
+            let line = self.lines.recv_timeout(DEADLINE).expect("a line in HAProxy's log");
+            if line.contains(&of_pool) {
+                return line.split(' ').nth(9).unwrap().to_owned();
+            }
+        }
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -1,0 +1,257 @@
+//! The session map (`pool.N.stick`): which backend a user was given, by the hash of what tells users apart.
+//!
+//! One table for all pools, of fixed size: sets of eight, of which the hash of a key chooses one. The hash is keyed, so
+//! that nobody can fill the set of another user, and long enough to stand for the key. A full set gives up what was used
+//! least recently. Entries of a backend that is down stay: who comes back after it finds it again.
+
+use super::siphash::siphash;
+use crate::limits::{BackendId, PoolId, SESSION_BYTES, SESSIONS};
+use core::net::IpAddr;
+
+/// Entries of a set.
+const WAYS: usize = 8;
+/// Milliseconds of the steps in which the age of an entry is counted: in 32 bits they last for thirteen years.
+const TICK_MS: u64 = 100;
+
+/// What tells one user of a pool from the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionKey {
+    pool: PoolId,
+    hash: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    hash: u64,
+    used: u32,
+    pool: PoolId,
+    backend: Option<BackendId>,
+}
+
+impl Entry {
+    const FREE: Self = Self { hash: 0, used: 0, pool: PoolId(0), backend: None };
+
+    fn is_of(&self, key: SessionKey) -> bool {
+        self.backend.is_some() && self.pool == key.pool && self.hash == key.hash
+    }
+}
+
+const _: () = assert!(size_of::<Entry>() as u64 == SESSION_BYTES && SESSIONS.is_multiple_of(WAYS));
+
+/// The session map of all pools.
+pub struct Sessions {
+    sets: Box<[[Entry; WAYS]]>,
+    secret: [u64; 2],
+    /// Of each pool, how long an unused entry is good, in ticks.
+    expires: Box<[u32]>,
+}
+
+impl Sessions {
+    /// A map of `capacity` entries. `expires_ms` says for each pool how long an unused entry is good.
+    #[must_use]
+    pub fn new(capacity: usize, secret: [u64; 2], expires_ms: impl Iterator<Item = u64>) -> Self {
+        Self {
+            sets: vec![[Entry::FREE; WAYS]; capacity / WAYS].into_boxed_slice(),
+            secret,
+            expires: expires_ms.map(|ms| ticks(ms.saturating_add(TICK_MS - 1))).collect(),
+        }
+    }
+
+    /// The key of a user of `pool` who is told apart by `text`; none when there is no text.
+    #[must_use]
+    pub fn key(&self, pool: PoolId, text: &[u8]) -> Option<SessionKey> {
+        (!text.is_empty()).then(|| SessionKey { pool, hash: siphash(self.secret, &[&[pool.0], text]) })
+    }
+
+    /// The same of one who is told apart by his address. Who has one IPv6 address has the 2^64 beside it.
+    #[must_use]
+    pub fn source(&self, pool: PoolId, address: IpAddr) -> SessionKey {
+        let hash = match address.to_canonical() {
+            IpAddr::V4(address) => siphash(self.secret, &[&[pool.0], &address.octets()]),
+            IpAddr::V6(address) => siphash(self.secret, &[&[pool.0], &address.octets()[..8]]),
+        };
+        SessionKey { pool, hash }
+    }
+
+    /// The backend this user was given, if he comes in time; his time begins anew.
+    pub fn find(&mut self, key: SessionKey, now_ms: u64) -> Option<BackendId> {
+        let now = ticks(now_ms);
+        let at = self.set_of(key)?;
+        let set = &self.sets[at];
+        let way = set.iter().position(|entry| entry.is_of(key) && !self.is_over(entry, now))?;
+        let entry = &mut self.sets[at][way];
+        entry.used = now;
+        entry.backend
+    }
+
+    /// Remembers the backend this user was given.
+    pub fn store(&mut self, key: SessionKey, backend: BackendId, now_ms: u64) {
+        let now = ticks(now_ms);
+        let Some(at) = self.set_of(key) else { return };
+        let set = &self.sets[at];
+        // His own entry, else a free one, else the one used least recently.
+        let rank = |entry: &Entry| match entry {
+            entry if entry.is_of(key) => (0, 0),
+            entry if self.is_over(entry, now) => (1, 0),
+            entry => (2, entry.used),
+        };
+        if let Some(way) = (0..WAYS).min_by_key(|&way| rank(&set[way])) {
+            self.sets[at][way] = Entry { hash: key.hash, used: now, pool: key.pool, backend: Some(backend) };
+        }
+    }
+
+    /// The set of a key; none in a map without room.
+    fn set_of(&self, key: SessionKey) -> Option<usize> {
+        let sets = self.sets.len() as u64;
+        // The upper half of the product of the hash's lower half: even, whatever the number of sets.
+        let at = ((key.hash & u64::from(u32::MAX)) * sets) >> 32;
+        usize::try_from(at).ok().filter(|_| sets > 0)
+    }
+
+    fn is_over(&self, entry: &Entry, now: u32) -> bool {
+        let expires = self.expires.get(entry.pool.index()).copied().unwrap_or(0);
+        entry.backend.is_none() || now.saturating_sub(entry.used) > expires
+    }
+}
+
+fn ticks(ms: u64) -> u32 {
+    u32::try_from(ms / TICK_MS).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const POOL: PoolId = PoolId(0);
+    const SECRET: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
+
+    fn map(capacity: usize, expire_ms: u64) -> Sessions {
+        Sessions::new(capacity, SECRET, [expire_ms, 2 * expire_ms].into_iter())
+    }
+
+    fn source(map: &Sessions, address: &str) -> SessionKey {
+        map.source(POOL, address.parse().unwrap())
+    }
+
+    #[test]
+    fn who_is_the_same_user() {
+        let map = map(8, 1000);
+        let same = |one, two| source(&map, one) == source(&map, two);
+        assert!(same("2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff"));
+        assert!(!same("2001:db8::1", "2001:db8:0:1::1"));
+        assert!(same("192.0.2.1", "::ffff:192.0.2.1"));
+        assert!(!same("192.0.2.1", "192.0.2.2"));
+        assert_eq!(map.key(POOL, b""), None);
+        assert_ne!(map.key(POOL, b"a"), map.key(POOL, b"b"));
+        assert_ne!(map.key(POOL, b"a"), map.key(PoolId(1), b"a"));
+    }
+
+    #[test]
+    fn an_entry_lives_as_long_as_it_is_used_and_no_longer() {
+        let mut map = map(8, 1000);
+        let (key, longer) = (map.key(POOL, b"a").unwrap(), map.key(PoolId(1), b"a").unwrap());
+        map.store(key, BackendId(1), 0);
+        map.store(longer, BackendId(2), 0);
+        for now_ms in [1000, 2000, 3000] {
+            assert_eq!(map.find(key, now_ms), Some(BackendId(1)), "{now_ms}");
+        }
+        assert_eq!(map.find(longer, 2000), Some(BackendId(2)));
+        assert_eq!(map.find(key, 4200), None);
+        assert_eq!(map.find(longer, 4200), None);
+    }
+
+    #[test]
+    fn a_full_set_forgets_who_came_least_recently() {
+        let mut map = map(WAYS, 100_000);
+        let users: Vec<SessionKey> = (0..9).map(|user| map.key(POOL, &[user]).unwrap()).collect();
+        for (user, now_ms) in users.iter().zip((0..8).map(|at| at * 1000)) {
+            map.store(*user, BackendId(1), now_ms);
+        }
+        map.find(users[0], 9_000);
+        map.store(users[8], BackendId(1), 10_000);
+        let known: Vec<bool> = users.iter().map(|&user| map.find(user, 11_000).is_some()).collect();
+        assert_eq!(known, [true, false, true, true, true, true, true, true, true]);
+    }
+
+    #[test]
+    fn another_pool_does_not_inherit() {
+        let mut map = map(8, 1000);
+        let (one, two) = (map.key(POOL, b"a").unwrap(), map.key(PoolId(1), b"a").unwrap());
+        map.store(one, BackendId(1), 0);
+        assert_eq!(map.find(two, 0), None);
+        let forged = SessionKey { pool: PoolId(1), ..one };
+        assert_eq!(map.find(forged, 0), None);
+    }
+
+    #[test]
+    fn a_map_without_room_remembers_nothing() {
+        let mut map = map(0, 1000);
+        let key = map.key(POOL, b"a").unwrap();
+        map.store(key, BackendId(1), 0);
+        assert_eq!(map.find(key, 0), None);
+    }
+
+    #[test]
+    fn users_spread_over_the_sets_and_the_key_decides_how() {
+        let addresses = || (0..u32::try_from(SESSIONS / 2).unwrap()).map(|n| IpAddr::from(n.to_be_bytes()));
+        let mut map = map(SESSIONS, 1000);
+        for address in addresses() {
+            map.store(map.source(POOL, address), BackendId(3), 0);
+        }
+        let kept = addresses().filter(|&address| map.find(map.source(POOL, address), 0).is_some()).count();
+        assert!(kept * 100 >= SESSIONS / 2 * 98, "{kept} of {} in a table twice as large", SESSIONS / 2);
+        // Who share a set under one key do not under another.
+        let other = Sessions::new(SESSIONS, [1, 2], std::iter::once(1000));
+        let set = |map: &Sessions, address| map.set_of(map.source(POOL, address)).unwrap();
+        let crowd: Vec<IpAddr> = addresses().filter(|&address| set(&map, address) < 8).collect();
+        let still = crowd.iter().filter(|&&address| set(&other, address) < 8).count();
+        assert!(crowd.len() > 16 && still * 8 < crowd.len(), "{still} of {}", crowd.len());
+    }
+
+    proptest! {
+        /// A map of one set is a list of the eight that were used last and are not over.
+        #[test]
+        fn like_a_list(steps in prop::collection::vec((0u8..14, 0u8..4, any::<bool>(), 1u64..4), 1..200)) {
+            let mut map = map(WAYS, 4000);
+            let mut model: Vec<(u8, u8, u64)> = Vec::new();
+            let mut tick = 0;
+            for (user, backend, stores, pause) in steps {
+                tick += pause;
+                let key = map.key(POOL, &[user]).unwrap();
+                model.retain(|&(_, _, used)| tick - used <= 40);
+                let known = model.iter().position(|&(id, ..)| id == user).map(|at| model.remove(at));
+                if stores {
+                    map.store(key, BackendId(backend), tick * TICK_MS);
+                    if model.len() == WAYS {
+                        model.remove(0);
+                    }
+                    model.push((user, backend, tick));
+                } else {
+                    prop_assert_eq!(map.find(key, tick * TICK_MS), known.map(|(_, backend, _)| BackendId(backend)));
+                    model.extend(known.map(|(user, backend, _)| (user, backend, tick)));
+                }
+            }
+        }
+
+        /// In a map of many sets nobody is ever told another's backend, or one of before.
+        #[test]
+        fn never_anothers(steps in prop::collection::vec((any::<u8>(), 0u8..2, any::<u8>(), 0u64..500), 1..300)) {
+            let mut map = map(64, 1000);
+            let mut last = std::collections::BTreeMap::new();
+            let mut now_ms = 0;
+            for (user, pool, backend, pause) in steps {
+                now_ms += pause;
+                let key = map.key(PoolId(pool), &[user]).unwrap();
+                if let Some(found) = map.find(key, now_ms) {
+                    let (stored, used_ms) = last[&(user, pool)];
+                    prop_assert_eq!(found, stored);
+                    prop_assert!(now_ms - used_ms <= 1000 * (u64::from(pool) + 1) + 2 * TICK_MS);
+                }
+                map.store(key, BackendId(backend), now_ms);
+                prop_assert_eq!(map.find(key, now_ms), Some(BackendId(backend)));
+                last.insert((user, pool), (BackendId(backend), now_ms));
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What keeps a user on his backend: the affinity cookie first, then the session map. Read from a request's head, and
+//! written into the response's.
+
+use super::Proxy;
+use super::ask::Ask;
+use super::connection::Connection;
+use super::record::Record;
+use crate::balance::{Affinity, Answering, CookieMode, Dates, SessionKey, own_value};
+use crate::config::{Cookie, Pool};
+use crate::fault::Fault;
+use crate::http::cookie;
+use crate::http::fields::{Cuts, TooManyCuts, offset};
+use crate::http::key::Key;
+use crate::http::request::RequestHead;
+use crate::http::response::{Own, ResponseHead};
+use crate::limits::{BackendId, MAX_PREFIXES, PREFIX_BYTES, PoolId};
+use crate::runtime::Buffer;
+use std::fmt::Write;
+
+/// What binds a request to a backend.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bond {
+    /// Where its affinity cookie leads.
+    pub affinity: Affinity,
+    /// That cookie's dates.
+    dates: Dates,
+    /// Whether it is a POST.
+    post: bool,
+    /// Whose it is, in the session map.
+    session: Option<SessionKey>,
+    /// The backend that the session map knows for him.
+    remembered: Option<BackendId>,
+}
+
+impl Bond {
+    /// Reads it from a head; what the backend is not to see goes into `cuts`.
+    ///
+    /// # Errors
+    /// [`TooManyCuts`].
+    pub(super) fn of(
+        connection: &Connection,
+        pool_id: PoolId,
+        bytes: &[u8],
+        head: &RequestHead<'_, '_>,
+        cuts: &mut Cuts,
+    ) -> Result<Self, TooManyCuts> {
+        let proxy = connection.proxy;
+        let pool = &proxy.config.pools[pool_id.index()];
+        let mut bond = Self::default();
+        if let Some(cookie) = &pool.cookie {
+            bond.post = head.method == "POST";
+            bond.read_cookie(proxy, pool_id, cookie, bytes, head, cuts)?;
+        }
+        if let Some(stick) = &pool.stick {
+            let mut sessions = proxy.sessions.borrow_mut();
+            bond.session = match &stick.key {
+                Key::Source => Some(sessions.source(pool_id, connection.peer.ip())),
+                Key::Uri { .. } | Key::Header(_) | Key::Cookie(_) | Key::UrlParam(_) => {
+                    stick.key.of(head).and_then(|[value, _]| sessions.key(pool_id, value))
+                }
+            };
+            let found = bond.session.and_then(|session| sessions.find(session, proxy.reactor.now_ms()));
+            bond.remembered = found.filter(|&id| proxy.balancer.borrow().is_up(id));
+        }
+        Ok(bond)
+    }
+
+    fn read_cookie(
+        &mut self,
+        proxy: &Proxy,
+        pool: PoolId,
+        cookie: &Cookie,
+        bytes: &[u8],
+        head: &RequestHead<'_, '_>,
+        cuts: &mut Cuts,
+    ) -> Result<(), TooManyCuts> {
+        let value = match cookie.rules.mode {
+            CookieMode::Insert => cookie::take(bytes, head.fields, &cookie.name, cuts)?,
+            CookieMode::Prefix => {
+                for value in cookie::values(head.fields, &cookie.name) {
+                    if let Some(own) = own_value(value) {
+                        cuts.add(offset(bytes, value)..offset(bytes, own))?;
+                    }
+                }
+                cookie::find(head.fields, &cookie.name)
+            }
+        };
+        let Some(value) = value else {
+            self.affinity = Affinity::None;
+            return Ok(());
+        };
+        let (name, dates) = cookie.rules.read(value);
+        let stale = if dates == Dates::NONE { None } else { dates.stale(&cookie.rules.lifetime, proxy.wall_ms()) };
+        match stale {
+            Some(stale) => self.affinity = Affinity::of_stale(stale),
+            None => {
+                self.affinity = Affinity::of(&proxy.balancer.borrow(), pool, name);
+                self.dates = dates;
+            }
+        }
+        Ok(())
+    }
+
+    /// The backend it is bound to.
+    pub(super) fn backend(&self) -> Option<BackendId> {
+        self.affinity.backend().or(self.remembered)
+    }
+
+    /// Remembers the backend it was given.
+    pub(super) fn remember(&self, proxy: &Proxy, backend: BackendId) {
+        if let Some(session) = self.session {
+            proxy.sessions.borrow_mut().store(session, backend, proxy.reactor.now_ms());
+        }
+    }
+}
+
+/// The affinity cookie of a pool, and what becomes of it where a backend sets it.
+pub(super) fn own_cookie(pool: &Pool) -> Option<(&str, Own)> {
+    let cookie = pool.cookie.as_ref()?;
+    let own = match cookie.rules.mode {
+        CookieMode::Insert if cookie.rules.preserve => Own::Keep,
+        CookieMode::Insert => Own::Cut,
+        CookieMode::Prefix => Own::Find,
+    };
+    Some((&cookie.name, own))
+}
+
+/// Bytes that a response's head may get longer in place.
+pub(super) fn growth(pool: &Pool) -> usize {
+    match &pool.cookie {
+        Some(cookie) if cookie.rules.mode == CookieMode::Prefix => PREFIX_BYTES,
+        Some(_) | None => 0,
+    }
+}
+
+/// The Set-Cookie that a response gets.
+pub(super) struct SetCookie<'a> {
+    cookie: &'a Cookie,
+    value: &'a str,
+    dates: Dates,
+    wall_ms: u64,
+}
+
+impl SetCookie<'_> {
+    /// Writes it, and what keeps shared caches from it.
+    pub(super) fn write(&self, out: &mut impl Write) -> std::fmt::Result {
+        let Self { cookie, value, dates, wall_ms } = self;
+        for part in ["Set-Cookie: ", &cookie.name, "=", value] {
+            out.write_str(part)?;
+        }
+        dates.write(&cookie.rules.lifetime, *wall_ms, out)?;
+        out.write_str(&cookie.attributes)?;
+        out.write_str("\r\nCache-Control: private\r\n")
+    }
+}
+
+/// Decides what becomes of the affinity cookie of a response, notes it for the log, and says what to set. `home` is the
+/// backend where the user belongs.
+pub(super) fn set_cookie<'a>(
+    proxy: &'a Proxy,
+    record: &mut Record,
+    ask: &Ask,
+    home: BackendId,
+    head: &ResponseHead,
+) -> Option<SetCookie<'a>> {
+    let cookie = proxy.config.pools[ask.pool.index()].cookie.as_ref()?;
+    let (dates, wall_ms) = (ask.bond.dates, proxy.wall_ms());
+    let deed = cookie.rules.answer(Answering {
+        dates,
+        at_home: ask.bond.affinity.backend() == Some(home),
+        post: ask.bond.post,
+        sets_it: head.sets_affinity,
+        wall_ms,
+    });
+    record.server_cookie = deed.letter();
+    deed.sets().then(|| SetCookie { cookie, value: &proxy.cookie_values[home.index()], dates, wall_ms })
+}
+
+/// Writes the backend's value, `name`, before each of `values` that its response gives the application's own cookie. The
+/// head took `length` bytes of the buffer and has `rewritten` since it was cut; the same two numbers afterwards.
+///
+/// # Errors
+/// [`Fault::BackendMalformed`] when there is no room, which [`growth`] bytes prevent.
+pub(super) fn prefix(
+    buffer: &mut Buffer,
+    [length, rewritten]: [usize; 2],
+    cuts: &Cuts,
+    values: &[u16],
+    name: &str,
+) -> Result<[usize; 2], Fault> {
+    const NO_ROOM: Fault = Fault::BackendMalformed("no room for what goes before the session cookie");
+    let mut places = heapless::Vec::<usize, MAX_PREFIXES>::new();
+    for place in values.iter().filter_map(|&at| cuts.moved(usize::from(at))) {
+        places.push(place).map_err(|_| NO_ROOM)?;
+    }
+    let longer = length.max(rewritten + places.len() * (name.len() + 1));
+    if !buffer.open(length, longer - length) {
+        return Err(NO_ROOM);
+    }
+    let head = &mut buffer.filled_mut()[..longer];
+    let rewritten = cookie::insert(head, rewritten, &places, [name.as_bytes(), b"~"]).ok_or(NO_ROOM)?;
+    Ok([longer, rewritten])
+}
