@@ -82,18 +82,6 @@ struct World {
     gave_up: u64,
 }
 
-fn algorithm(chance: &mut Chance) -> Algorithm {
-    let factor = [0, 110, 140][usize::try_from(chance.below(3)).unwrap()];
-    match chance.below(6) {
-        0 => Algorithm::RoundRobin,
-        1 => Algorithm::LeastConn,
-        2 => Algorithm::Random,
-        3 => Algorithm::First,
-        4 => Algorithm::Hash { hash: Hash::Beelance, factor },
-        _ => Algorithm::Hash { hash: Hash::Haproxy, factor },
-    }
-}
-
 impl World {
     fn new(seed: u64) -> Self {
         let mut chance = Chance(seed);
@@ -101,6 +89,7 @@ impl World {
         let spec = |index: u64, chance: &mut Chance| {
             let least = 1 + u16::try_from(chance.below(5)).unwrap();
             BackendSpec {
+                seed: Hash::Beelance.of(&[&index.to_le_bytes()]),
                 pool: POOL,
                 weight: u16::try_from([1, 1, 2, 10, 0][usize::try_from(chance.below(5)).unwrap()]).unwrap(),
                 maxconn: u32::try_from(chance.below(12)).unwrap(),
@@ -108,14 +97,20 @@ impl World {
                 maxqueue: u32::try_from(chance.below(20)).unwrap(),
                 backup: chance.one_in(6),
                 cookie: format!("s{index}").into(),
-                seed: Hash::Beelance.of(&[format!("s{index}").as_bytes()]),
                 up: true,
             }
         };
         let specs: Vec<BackendSpec> = (0..count).map(|index| spec(index, &mut chance)).collect();
         let some = |chance: &mut Chance, bound| if chance.one_in(2) { 0 } else { chance.below(bound) };
         let pool = PoolSpec {
-            algorithm: algorithm(&mut chance),
+            algorithm: match chance.below(6) {
+                0 => Algorithm::RoundRobin,
+                1 => Algorithm::LeastConn,
+                2 => Algorithm::Random,
+                3 => Algorithm::First,
+                4 => Algorithm::Hash { hash: Hash::Beelance, factor: [0, 140][usize::from(chance.one_in(2))] },
+                _ => Algorithm::Hash { hash: Hash::Haproxy, factor: [0, 140][usize::from(chance.one_in(2))] },
+            },
             maxconn: u32::try_from(some(&mut chance, 30)).unwrap(),
             maxqueue: u32::try_from(some(&mut chance, 60)).unwrap(),
             slowstart_ms: some(&mut chance, 5_000),
@@ -123,7 +118,7 @@ impl World {
         let server = |chance: &mut Chance| Server { alone_ms: 1 + chance.below(50), knee: 1 + chance.below(20) };
         let servers = (0..count).map(|_| server(&mut chance)).collect();
         let mut world = Self {
-            balancer: Balancer::new(&[pool], specs, usize::from(SEATS)),
+            balancer: Balancer::new(&[pool], specs, usize::from(SEATS)).seeded(seed),
             chance,
             now_ms: 0,
             events: BinaryHeap::new(),
@@ -248,9 +243,9 @@ impl World {
         let servers = u64::try_from(self.servers.len()).unwrap();
         let home = BackendId(u8::try_from(client % servers).unwrap());
         let wish = Wish {
+            key: (!self.chance.one_in(4)).then(|| u32::try_from(self.chance.below(1 << 32)).unwrap()),
             waiter,
             pool: POOL,
-            key: (!self.chance.one_in(10)).then(|| Hash::Beelance.of(&[&client.to_be_bytes()])),
             sticky: self.chance.one_in(2).then_some(home),
             avoid: self.chance.one_in(20).then_some(home),
             may_move: !self.chance.one_in(4),

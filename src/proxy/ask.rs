@@ -24,10 +24,10 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) struct Ask {
     /// The pool that serves it.
     pub pool: PoolId,
-    /// What it is hashed by, where its pool does that and it has it.
-    pub key: Option<u32>,
     /// What binds it to a backend.
     pub bond: Bond,
+    /// What it is hashed by, where its pool does that and it has it.
+    pub key: Option<u32>,
     /// Its priority class.
     pub class: i8,
     /// What its method means.
@@ -79,8 +79,8 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
     let answer = (parsed.max_forwards == Some(0)).then_some(if parsed.method == "TRACE" { 405 } else { 200 });
     let ask = Ask {
         pool: pool_id,
-        key: key(pool, &parsed, client.ip()),
         bond,
+        key: key(pool, &parsed, client.ip()),
         class,
         method: parsed.kind,
         version: parsed.version,

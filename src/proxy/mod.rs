@@ -114,16 +114,15 @@ impl Proxy {
             slowstart_ms: pool.slowstart_ms,
         });
         let pools: Vec<PoolSpec> = pools.collect();
+        let seats = budget.connections + SPARE_SEATS;
         // The standard library keys its hashers from the system's entropy.
+        let seed = RandomState::new().hash_one(0);
         let secret = [0, 1].map(|half| RandomState::new().hash_one(half));
         let expires_ms = config.pools.iter().map(|pool| pool.stick.as_ref().map_or(0, |stick| stick.expire_ms));
         Self {
             config,
             reactor: event_loop.reactor,
-            balancer: RefCell::new(
-                Balancer::new(&pools, specs.collect(), budget.connections + SPARE_SEATS)
-                    .seeded(RandomState::new().hash_one(2)),
-            ),
+            balancer: RefCell::new(Balancer::new(&pools, specs.collect(), seats).seeded(seed)),
             event_loop,
             buffers: Box::leak(Box::new(Buffers::new(budget.small_buffers, budget.large_buffers, event_loop.reactor))),
             idle: RefCell::new(Idle::new(event_loop.reactor, config.backends.len(), budget.connections)),

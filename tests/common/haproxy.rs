@@ -49,18 +49,6 @@ impl Haproxy {
         haproxy
     }
 
-    /// One listener before the servers `s1`, `s2`, ..., each with more words on its line; `lines` are its backend's.
-    #[track_caller]
-    pub fn before(backends: &[&Backend], words: &[&str], lines: &str) -> Self {
-        Self::start(Port::take(), |address| {
-            let server = |(number, (backend, words)): (usize, (&&Backend, &&str))| {
-                format!("  server s{} {} {words}\n", number + 1, backend.address())
-            };
-            let servers: String = backends.iter().zip(words).enumerate().map(server).collect();
-            format!("frontend web\n  bind {address}\n  default_backend all\nbackend all\n{lines}{servers}")
-        })
-    }
-
     /// The termination state of the next request of `pool` in its log (`log stdout format raw local0`, `option httplog`).
     #[track_caller]
     pub fn state(&self, pool: &str) -> String {
@@ -71,6 +59,18 @@ impl Haproxy {
                 return line.split(' ').nth(9).unwrap().to_owned();
             }
         }
+    }
+
+    /// One listener before the servers `s1`, `s2`, ..., each with more words on its line; `lines` are its backend's.
+    #[track_caller]
+    pub fn before(backends: &[&Backend], words: &[&str], lines: &str) -> Self {
+        Self::start(Port::take(), |address| {
+            let server = |(number, (backend, words)): (usize, (&&Backend, &&str))| {
+                format!("  server s{} {} {words}\n", number + 1, backend.address())
+            };
+            let servers: String = backends.iter().zip(words).enumerate().map(server).collect();
+            format!("frontend web\n  bind {address}\n  default_backend all\nbackend all\n{lines}{servers}")
+        })
     }
 
     pub fn address(&self) -> SocketAddr {
