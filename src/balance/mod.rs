@@ -9,6 +9,8 @@ mod balancer;
 mod budget;
 #[cfg(test)]
 mod bounded_wait;
+#[cfg(test)]
+mod cases;
 mod change;
 mod choose;
 mod clients;

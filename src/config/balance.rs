@@ -8,6 +8,9 @@ use crate::balance::{Algorithm, Hash};
 use crate::http::key::Key;
 use crate::limits::{MAX_RING_WEIGHT, MAX_TOKEN};
 
+/// What `pool.N.balance` may be, for messages and documentation.
+pub(super) const ALGORITHMS: &str =
+    "roundrobin, leastconn, random, first, source, uri, hdr:NAME, cookie:NAME or url_param:NAME";
 /// `hash-balance-factor` where nothing is written.
 const FACTOR: u32 = 140;
 
@@ -160,6 +163,17 @@ mod tests {
         ] {
             let refused = Unit::Balance.parse(text).expect_err(text);
             assert!(refused.ends_with(&Unit::Balance.expected()), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn factors() {
+        for (text, factor) in [("0", 0), ("101", 101), ("140", 140), ("10000", 10_000)] {
+            assert_eq!(Unit::Factor.parse(text), Ok(Value::Number(factor)));
+        }
+        for text in ["1", "100", "-140", "140%", "10001", ""] {
+            let refused = Unit::Factor.parse(text).expect_err(text);
+            assert!(refused.ends_with(&Unit::Factor.expected()), "{text}: {refused}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! Owns the key table ([`keys`]), the grammar and every message about a file. Refuses to touch the network: names of
 //! hosts stay names here; `beelance run` resolves them once, before the loop starts.
 
+mod address;
 mod balance;
 mod effective;
 mod error;

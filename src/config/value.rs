@@ -2,12 +2,12 @@
 //!
 //! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
 
-use super::{Expect, balance, stick};
+use super::{Expect, address, balance, stick};
 use crate::balance::{Algorithm, RetryOn};
 use crate::http::key::Key;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
 use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TOKEN};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 /// The unit of a key's value, with its range.
@@ -68,10 +68,6 @@ pub enum Unit {
 /// The longest duration, in milliseconds: a day.
 pub const MAX_DURATION_MS: u64 = 24 * 60 * 60 * 1_000;
 
-/// The least percentage of the average load that can be kept, and the greatest that means anything.
-const LEAST_FACTOR: u64 = 101;
-const MOST_FACTOR: u64 = 10_000;
-
 /// A value, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
@@ -115,10 +111,8 @@ impl Unit {
             Self::Maxconn => "a whole number from 0 to 1000000, or auto:MIN..MAX with numbers from 1 to 10000",
             Self::Listen => "address:port, such as 0.0.0.0:80 or [::]:80",
             Self::Server => "host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080",
-            Self::Balance => {
-                "roundrobin, leastconn, random, first, source, uri, hdr:NAME, cookie:NAME or url_param:NAME"
-            }
-            Self::Factor => return format!("0 or a whole number of percent from {LEAST_FACTOR} to {MOST_FACTOR}"),
+            Self::Balance => balance::ALGORITHMS,
+            Self::Factor => "0 or a whole number of percent from 101 to 10000",
             Self::Pool => "the name of a pool: [a-z0-9][a-z0-9_-]{0,31}",
             Self::Token => "a token: at most 64 letters, digits and !#$%&'*+-.^_`|~",
             Self::CookieValue => "at most 64 bytes of printable ASCII without blanks and without any of \",;\\|~",
@@ -188,10 +182,9 @@ impl Unit {
             },
             Self::Listen | Self::Server if text.starts_with("unix:") => Err("unix sockets are not supported yet"),
             Self::Listen => text.parse().map(Value::Address).map_err(|_| ""),
-            Self::Server => server(text).map(|(host, port)| Value::Server(host, port)),
+            Self::Server => address::server(text).map(|(host, port)| Value::Server(host, port)),
             Self::Balance => balance::parse(text).map(|(algorithm, key)| Value::Balance(algorithm, key)),
-            Self::Factor if text == "0" => Ok(Value::Number(0)),
-            Self::Factor => in_range(scaled(text, &[("", 1)]), LEAST_FACTOR, MOST_FACTOR),
+            Self::Factor => in_range(scaled(text, &[("", 1)]), if text == "0" { 0 } else { 101 }, 10_000),
             Self::Pool => text_if(is_name(text)),
             Self::Token => text_if(is_token(text)),
             Self::CookieValue => text_if(text.bytes().all(is_cookie_octet)),
@@ -224,7 +217,7 @@ const DURATIONS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_00
 const SIZES: [(&str, u64); 4] = [("g", 1 << 30), ("m", 1 << 20), ("k", 1 << 10), ("", 1)];
 
 /// Digits and one of these suffixes.
-fn scaled(text: &str, suffixes: &[(&str, u64)]) -> Option<u64> {
+pub(super) fn scaled(text: &str, suffixes: &[(&str, u64)]) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, suffix) = text.split_at(digits);
     let (_, scale) = suffixes.iter().find(|(known, _)| *known == suffix)?;
@@ -284,37 +277,6 @@ fn parse_all<T: FromStr<Err = &'static str>>(text: &str) -> Result<Vec<T>, &'sta
     items(text)?.iter().map(|item| item.parse()).collect()
 }
 
-/// `host:port`, with the host's brackets removed.
-fn server(text: &str) -> Result<(String, u16), &'static str> {
-    let (host, port) = text.rsplit_once(':').ok_or("no port")?;
-    let port = match scaled(port, &[("", 1)]).and_then(|port| u16::try_from(port).ok()) {
-        Some(port) if port > 0 => port,
-        _ => return Err("the port is a number from 1 to 65535"),
-    };
-    if let Some(inner) = host.strip_prefix('[') {
-        let address = inner.strip_suffix(']').and_then(|inner| inner.parse::<Ipv6Addr>().ok());
-        return address.map(|address| (address.to_string(), port)).ok_or("not an IPv6 address in brackets");
-    }
-    if host.contains(':') {
-        return Err("an IPv6 address stands in brackets");
-    }
-    let name = host.strip_suffix('.').unwrap_or(host);
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-    };
-    if name.len() > 253 || !name.split('.').all(label) {
-        return Err("not a host name");
-    }
-    // A name whose last label is a number can only be meant as an address.
-    let number = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|byte| byte.is_ascii_digit()));
-    if number && host.parse::<IpAddr>().is_err() {
-        return Err("not an IPv4 address");
-    }
-    Ok((host.to_owned(), port))
-}
-
 /// Attributes joined by `; `, as Set-Cookie carries them.
 fn cookie_attributes(text: &str) -> Result<String, &'static str> {
     let attributes: Vec<&str> = text.split(';').map(str::trim_ascii).collect();
@@ -366,8 +328,6 @@ mod tests {
             (Unit::Server, "[2001:DB8::1]:1", server("2001:db8::1", 1)),
             (Unit::Server, "app_1.example.:65535", server("app_1.example.", 65535)),
             (Unit::Token, "JSESSION-ID", text("JSESSION-ID")),
-            (Unit::Factor, "0", Value::Number(0)),
-            (Unit::Factor, "101", Value::Number(101)),
             (Unit::CookieValue, "s1/a=b:c", text("s1/a=b:c")),
             (Unit::CookieAttributes, "SameSite=Lax ;  Max-Age=5", text("SameSite=Lax; Max-Age=5")),
             (Unit::Target, "/a?b=c#d", text("/a?b=c#d")),
@@ -384,8 +344,7 @@ mod tests {
 
     #[test]
     fn what_is_refused() {
-        let cases: [(Unit, &[&str]); 20] = [
-            (Unit::Factor, &["1", "100", "-140", "140%", "10001", ""]),
+        let cases: [(Unit, &[&str]); 19] = [
             (
                 Unit::Duration,
                 &[

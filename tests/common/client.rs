@@ -309,9 +309,12 @@ impl Client {
         assert!(matches!(got, Ok(n) if n > 0), "no response: {got:?}");
     }
 
-    /// Sends no more, still reads.
+    /// Sends no more, still reads. The peer may have reset the connection meanwhile.
     pub fn half_close(&mut self) {
-        self.stream.shutdown(Shutdown::Write).unwrap();
+        match self.stream.shutdown(Shutdown::Write) {
+            Err(error) if error.kind() == ErrorKind::NotConnected => {}
+            result => result.unwrap(),
+        }
     }
 
     /// Neither sends nor reads any more; other ends of the same connection end too.
