@@ -1,10 +1,12 @@
 //! A seeded simulation of requests, releases, departures and failures over one balancer, its invariants checked after
 //! every step; and the plain cases beside it.
 
+mod change;
 mod failures;
 
 use super::*;
 use crate::limits::{BackendId, PoolId};
+use change::{Change, changes, ejected};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -318,12 +320,6 @@ fn weight_and_maxconn_change_at_once_and_serve_who_waits() {
     assert_eq!(order, [1, 2, 3, 4]);
 }
 
-/// Backends that the traffic keeps out or on trial.
-fn ejected(balancer: &Balancer) -> u32 {
-    let untrusted = |id: &u8| !balancer.backend(BackendId(*id)).state.watch.is_trusted();
-    (0..4).filter(untrusted).map(|_| 1).sum()
-}
-
 #[derive(Clone, Debug)]
 enum Event {
     Arrive { sticky: Option<u8>, avoid: Option<u8>, may_move: bool, client: u64, class: i8 },
@@ -331,55 +327,6 @@ enum Event {
     Leave(usize),
     Unbind(usize),
     Change(u8, Change),
-}
-
-/// What can change about a backend.
-#[derive(Clone, Copy, Debug)]
-enum Change {
-    Up(bool),
-    AgentUp(bool),
-    Admin(Authority, Admin),
-    Weight(u16),
-    Maxconn(u32),
-    Saw(Seen),
-    ProbedWell,
-    /// So many milliseconds pass.
-    Time(u64),
-}
-
-impl Change {
-    fn make(self, balancer: &mut Balancer, id: BackendId, now_ms: &mut u64, wake: impl FnMut(u16)) {
-        match self {
-            Self::Up(up) => balancer.set_up(id, up, wake),
-            Self::AgentUp(up) => balancer.set_agent_up(id, up, wake),
-            Self::Admin(by, admin) => balancer.set_admin(id, by, admin, wake),
-            Self::Weight(weight) => balancer.set_weight(id, weight, wake),
-            Self::Maxconn(maxconn) => balancer.set_maxconn(id, maxconn, wake),
-            Self::Saw(seen) => {
-                balancer.saw(id, seen, *now_ms, wake);
-            }
-            Self::ProbedWell => balancer.probed_well(id, wake),
-            Self::Time(ms) => {
-                *now_ms += ms;
-                balancer.begin_trials(*now_ms, wake);
-            }
-        }
-    }
-}
-
-fn changes() -> impl Strategy<Value = Change> {
-    let by = prop_oneof![Just(Authority::Operator), Just(Authority::Agent)];
-    let admin = prop_oneof![3 => Just(Admin::Ready), 1 => Just(Admin::Drain), 1 => Just(Admin::Maint)];
-    prop_oneof![
-        4 => any::<bool>().prop_map(Change::Up),
-        1 => prop::bool::weighted(0.7).prop_map(Change::AgentUp),
-        2 => (by, admin).prop_map(|(by, admin)| Change::Admin(by, admin)),
-        1 => (0u16..4).prop_map(Change::Weight),
-        1 => (0u32..4).prop_map(Change::Maxconn),
-        8 => prop_oneof![3 => Just(Seen::Broken), 1 => Just(Seen::Answered(200))].prop_map(Change::Saw),
-        1 => Just(Change::ProbedWell),
-        3 => (1u64..200).prop_map(Change::Time),
-    ]
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
