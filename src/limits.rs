@@ -17,6 +17,10 @@ pub const MAX_LISTENERS: usize = 16;
 pub const MAX_NAME: usize = 32;
 /// Header fields one head may carry; `limits.headers` can ask for fewer.
 pub const MAX_HEADERS: usize = 128;
+/// Nodes that a backend has on HAProxy's ring for each unit of its weight.
+pub const NODES_PER_WEIGHT: u16 = 16;
+/// The weights of all backends on HAProxy's rings together: half a megabyte of nodes.
+pub const MAX_RING_WEIGHT: u32 = 4_096;
 /// Connections; `limits.connections` and the budget ask for fewer.
 pub const MAX_CONNECTIONS: usize = 16_000;
 

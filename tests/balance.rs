@@ -1,4 +1,4 @@
-//! How requests without affinity spread: `roundrobin` and `leastconn`, with weights.
+//! How requests without affinity and without a key spread: `roundrobin`, `leastconn`, `random` and `first`, with weights.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,10 +21,11 @@ fn turns(beelance: &Beelance, count: usize) -> Vec<String> {
 
 /// So many requests at once; none is answered before the next has come to a backend.
 fn at_once(beelance: &Beelance, backends: &[Backend], count: usize) -> Vec<Client> {
+    let before: usize = backends.iter().map(Backend::count).sum();
     let one = |number| {
         let mut client = beelance.connect();
         client.ask("GET", "/", "");
-        let seen = || backends.iter().map(Backend::count).sum::<usize>() > number;
+        let seen = || backends.iter().map(Backend::count).sum::<usize>() > before + number;
         common::eventually("the request comes to a backend", || seen().then_some(()));
         client
     };
@@ -117,7 +118,7 @@ fn leastconn_fills_free_slots_first() {
 
 #[test]
 fn weight_0_keeps_its_cookies_users() {
-    for balance in ["roundrobin", "leastconn"] {
+    for balance in ["roundrobin", "leastconn", "random", "first", "uri"] {
         let (old, new) = (Backend::named("old"), Backend::named("new"));
         let more = format!("pool.*.balance = {balance}\npool.*.cookie = SRV\nbackend.s1.weight = 0\n");
         let beelance = Beelance::before(&[&old, &new], &more);
@@ -129,4 +130,49 @@ fn weight_0_keeps_its_cookies_users() {
             assert_eq!(client.get("/").text(), "new", "{balance}");
         }
     }
+}
+
+#[test]
+fn random_draws_by_weight() {
+    let backends = ["a", "b", "c", "d"].map(Backend::named);
+    let more = "pool.default.balance = random\nbackend.s2.weight = 3\nbackend.s3.weight = 0\nbackend.s4.weight = 4\n";
+    let beelance = Beelance::before(&backends.each_ref(), more);
+    // One at a time: all are idle and the draws alone decide.
+    let count = common::scale(800).max(200);
+    turns(&beelance, count);
+    let share = |backend: &Backend| backend.count() * 100 / count;
+    let [a, b, c, d] = backends.each_ref().map(share);
+    assert_eq!(c, 0, "weight 0");
+    // 12.5, 37.5 and 50 %, each give or take what hardly ever happens by chance.
+    if count >= 800 {
+        assert!((6..20).contains(&a) && (28..47).contains(&b) && (41..60).contains(&d), "{a} {b} {d} %");
+    }
+    assert!(a > 0 && b > 0 && d > 0, "{a} {b} {d} %");
+}
+
+#[test]
+fn random_takes_the_less_loaded_of_two() {
+    let backends = ["a", "b"].map(Backend::named);
+    let beelance = Beelance::before(&backends.each_ref(), "pool.default.balance = random\n");
+    backends.iter().for_each(Backend::hold);
+    let mut clients = at_once(&beelance, &backends, 40);
+    // Any draw of both evens them out: were it one draw, a difference of twelve would be usual enough.
+    let [a, b] = backends.each_ref().map(Backend::in_flight);
+    assert!(a.abs_diff(b) <= 10, "{a} and {b}");
+    backends.iter().for_each(Backend::open);
+    assert!(clients.iter_mut().all(|client| client.response().status == 200));
+}
+
+#[test]
+fn first_leaves_the_last_servers_alone() {
+    let backends = ["a", "b", "c", "d"].map(Backend::named);
+    let more = "pool.default.balance = first\nbackend.*.maxconn = 2\nbackend.s2.weight = 9\n";
+    let beelance = Beelance::before(&backends.each_ref(), more);
+    assert!(turns(&beelance, 5).iter().all(|name| name == "a"));
+    backends.iter().for_each(Backend::hold);
+    let mut clients = at_once(&beelance, &backends, 5);
+    assert_eq!(backends.each_ref().map(Backend::in_flight), [2, 2, 1, 0]);
+    backends.iter().for_each(Backend::open);
+    assert!(clients.iter_mut().all(|client| client.response().status == 200));
+    assert!(turns(&beelance, 5).iter().all(|name| name == "a"));
 }

@@ -7,10 +7,14 @@
 //! could take it only if no other could.
 
 use super::Algorithm;
+use super::choose::Choice;
 use super::clients::{Clients, Line};
+use super::hash::Hash;
 use super::pace::Pace;
 use super::passive::PassiveSpec;
 use super::queue::{List, Place, Turn, Waiters};
+use super::random::Random;
+use super::ring::Ring;
 use super::state::{Admin, State};
 use crate::limits::{BackendId, CLASSES, MAX_CLASS, MIN_CLASS, PoolId};
 
@@ -31,6 +35,8 @@ pub struct BackendSpec {
     pub backup: bool,
     /// The value of the affinity cookie.
     pub cookie: Box<str>,
+    /// Its name's number ([`Hash::Beelance`]), by which keys find it.
+    pub seed: u32,
     /// Whether it starts up.
     pub up: bool,
 }
@@ -57,6 +63,8 @@ pub struct Wish {
     pub waiter: u16,
     /// The pool it was routed to.
     pub pool: PoolId,
+    /// What it is hashed by, where its pool does that and it has it.
+    pub key: Option<u32>,
     /// The backend it is bound to.
     pub sticky: Option<BackendId>,
     /// One that just failed it.
@@ -79,7 +87,7 @@ pub(super) struct Backend {
     serving: u32,
     pub(super) waiting: List,
     /// Smooth round robin: how far its turn has come.
-    turn: i64,
+    pub(super) turn: i64,
     total: u64,
 }
 
@@ -95,7 +103,9 @@ pub(super) struct Pool {
     rounds: [u64; CLASSES],
     pub(super) tier: Tier,
     /// The place in `members` of the last choice, where the search for equals goes on.
-    last: usize,
+    pub(super) last: usize,
+    /// Empty unless keys are placed as HAProxy does.
+    pub(super) ring: Ring,
 }
 
 /// Who takes requests that are bound to none.
@@ -154,19 +164,16 @@ pub enum Answer {
     Refused,
 }
 
-enum Choice {
-    Chosen(BackendId),
-    AllBusy,
-    Nobody,
-}
-
 /// Backends, pools and everybody who waits.
 pub struct Balancer {
     pub(super) backends: Box<[Backend]>,
     pub(super) pools: Box<[Pool]>,
     pub(super) waiters: Waiters,
+    /// What each waiter's request is hashed by.
+    keys: Box<[Option<u32>]>,
     clients: Clients,
     arrivals: u64,
+    pub(super) random: Random,
 }
 
 impl Balancer {
@@ -179,18 +186,33 @@ impl Balancer {
             };
             backends.iter().enumerate().filter_map(of_pool).collect()
         };
-        let pools = pools.iter().enumerate().map(|(index, &spec)| Pool {
-            spec,
-            members: members(index),
-            waiting: List::EMPTY,
-            serving: 0,
-            queued: 0,
-            rounds: [0; CLASSES],
-            tier: Tier::Nobody,
-            last: 0,
-        });
+        let ring = |algorithm, members: &[BackendId]| match algorithm {
+            Algorithm::Hash { hash: Hash::Haproxy, .. } => {
+                Ring::new(members.iter().map(|id| backends[id.index()].weight))
+            }
+            Algorithm::Hash { hash: Hash::Beelance, .. }
+            | Algorithm::RoundRobin
+            | Algorithm::LeastConn
+            | Algorithm::Random
+            | Algorithm::First => Ring::default(),
+        };
+        let pool = |(index, &spec): (usize, &PoolSpec)| {
+            let members: Box<[BackendId]> = members(index);
+            let ring = ring(spec.algorithm, &members);
+            Pool {
+                spec,
+                members,
+                waiting: List::EMPTY,
+                serving: 0,
+                queued: 0,
+                rounds: [0; CLASSES],
+                tier: Tier::Nobody,
+                last: 0,
+                ring,
+            }
+        };
         let mut balancer = Self {
-            pools: pools.collect(),
+            pools: pools.iter().enumerate().map(pool).collect(),
             backends: backends
                 .into_iter()
                 .map(|spec| Backend {
@@ -205,13 +227,21 @@ impl Balancer {
                 })
                 .collect(),
             waiters: Waiters::new(waiters),
+            keys: vec![None; waiters].into_boxed_slice(),
             clients: Clients::new(waiters),
             arrivals: 0,
+            random: Random::new(0),
         };
         for pool in 0..balancer.pools.len() {
             balancer.find_tier(pool);
         }
         balancer
+    }
+
+    /// What `random` draws from, from now on.
+    #[must_use]
+    pub fn seeded(self, seed: u64) -> Self {
+        Self { random: Random::new(seed), ..self }
     }
 
     /// The backends of a pool, in the order of the file.
@@ -261,8 +291,9 @@ impl Balancer {
 
     /// Finds a slot for a request, or a place to wait.
     pub fn place(&mut self, wish: Wish) -> Placement {
-        let Wish { waiter, pool, avoid, .. } = wish;
+        let Wish { waiter, pool, key, avoid, .. } = wish;
         self.waiters.avoid(waiter, avoid);
+        self.keys[usize::from(waiter)] = key;
         if let Some(id) = wish.sticky.filter(|&id| self.is_up(id)) {
             if self.has_slot(id) {
                 self.take_slot(id);
@@ -279,7 +310,7 @@ impl Balancer {
                 return Placement::Refused(Refused::QueueFull);
             }
         }
-        match self.choose(pool, avoid) {
+        match self.choose(pool, key, avoid) {
             Choice::Chosen(id) => {
                 self.take_slot(id);
                 Placement::Go(id)
@@ -447,7 +478,7 @@ impl Balancer {
         let mut next = self.pools[pool.index()].waiting.head();
         while let Some(waiter) = next {
             next = self.waiters.next(waiter);
-            match self.choose(pool, self.waiters.avoids(waiter)) {
+            match self.choose(pool, self.keys[usize::from(waiter)], self.waiters.avoids(waiter)) {
                 Choice::Chosen(id) => self.grant(waiter, id, wake),
                 Choice::AllBusy if self.any_free(pool) => {}
                 Choice::AllBusy => break,
@@ -476,10 +507,12 @@ impl Balancer {
             let Some((_, waiter, id)) = heads.min_by_key(|&(turn, ..)| turn) else { break };
             // Who is bound to none goes where the algorithm says; that finds at least this one.
             let id = match self.waiters.place(waiter) {
-                Place::Pool(_) => match self.choose(pool, self.waiters.avoids(waiter)) {
-                    Choice::Chosen(better) => better,
-                    Choice::AllBusy | Choice::Nobody => id,
-                },
+                Place::Pool(_) => {
+                    match self.choose(pool, self.keys[usize::from(waiter)], self.waiters.avoids(waiter)) {
+                        Choice::Chosen(better) => better,
+                        Choice::AllBusy | Choice::Nobody => id,
+                    }
+                }
                 Place::Backend(_) | Place::Nowhere | Place::Granted(_) | Place::Refused => id,
             };
             self.grant(waiter, id, wake);
@@ -512,7 +545,7 @@ impl Balancer {
     }
 
     /// Whether no other backend of its pool takes requests that are bound to none.
-    fn is_only(&self, id: BackendId) -> bool {
+    pub(super) fn is_only(&self, id: BackendId) -> bool {
         let pool = self.backend(id).spec.pool;
         !self.members(pool).iter().any(|&other| other != id && self.takes_free(other))
     }
@@ -522,79 +555,10 @@ impl Balancer {
         self.members(pool).iter().any(|&id| self.takes_free(id) && self.has_slot(id))
     }
 
-    /// Whom the algorithm takes for a request that is bound to none.
-    fn choose(&mut self, pool: PoolId, avoid: Option<BackendId>) -> Choice {
-        if self.pools[pool.index()].tier == Tier::Nobody {
-            return Choice::Nobody;
-        }
-        if !self.pools[pool.index()].has_room() {
-            return Choice::AllBusy;
-        }
-        // One that just failed it is still better than none.
-        let avoid = avoid.filter(|&id| !self.is_only(id));
-        let chosen = match self.pools[pool.index()].spec.algorithm {
-            Algorithm::RoundRobin => self.round_robin(pool, avoid),
-            Algorithm::LeastConn => self.least_conn(pool, avoid),
-        };
-        chosen.map_or(Choice::AllBusy, Choice::Chosen)
-    }
-
-    /// Smooth weighted round robin: everybody's turn comes nearer by his weight, the nearest goes and steps back by
-    /// the weights of all. Who has no slot free is passed over and keeps his place.
-    fn round_robin(&mut self, pool: PoolId, avoid: Option<BackendId>) -> Option<BackendId> {
-        let mut chosen: Option<BackendId> = None;
-        let mut all = 0;
-        for at in 0..self.pools[pool.index()].members.len() {
-            let id = self.pools[pool.index()].members[at];
-            if Some(id) == avoid || !self.takes_free(id) || !self.backend(id).has_slot() {
-                continue;
-            }
-            let backend = &mut self.backends[id.index()];
-            // At most 256 times 16.
-            let weight = i64::try_from(backend.pace.weight()).unwrap_or(0);
-            backend.turn += weight;
-            all += weight;
-            if chosen.is_none_or(|best| self.backend(id).turn > self.backend(best).turn) {
-                chosen = Some(id);
-            }
-        }
-        self.backends[chosen?.index()].turn -= all;
-        chosen
-    }
-
-    /// The lowest of HAProxy's key: 0 when idle, else requests in flight and queued plus one, over the weight. Among
-    /// equals, the next after the last choice.
-    fn least_conn(&mut self, pool: PoolId, avoid: Option<BackendId>) -> Option<BackendId> {
-        let members = &self.pools[pool.index()].members;
-        let last = self.pools[pool.index()].last;
-        let mut best: Option<(u64, usize)> = None;
-        for step in 1..=members.len() {
-            let at = (last + step) % members.len();
-            let id = members[at];
-            let backend = self.backend(id);
-            if Some(id) == avoid || !self.takes_free(id) || !backend.has_slot() {
-                continue;
-            }
-            let load = u64::from(backend.serving) + u64::from(backend.waiting.len());
-            let key = if load == 0 { 0 } else { (load + 1) * 65_536 / backend.pace.weight().max(1) };
-            if best.is_none_or(|(lowest, _)| key < lowest) {
-                best = Some((key, at));
-            }
-        }
-        let (_, at) = best?;
-        let id = members[at];
-        self.pools[pool.index()].last = at;
-        Some(id)
-    }
-
     /// Whether a backend takes requests that are bound to none.
-    fn takes_free(&self, id: BackendId) -> bool {
-        let &Backend { ref spec, takes_users, .. } = self.backend(id);
-        match self.pools[spec.pool.index()].tier {
-            Tier::Active => takes_users && !spec.backup,
-            Tier::Backup(backup) => id == backup || (takes_users && !spec.backup),
-            Tier::Nobody => false,
-        }
+    pub(super) fn takes_free(&self, id: BackendId) -> bool {
+        let backend = self.backend(id);
+        self.pools[backend.spec.pool.index()].tier.takes(id, backend)
     }
 
     pub(super) fn find_tier(&mut self, pool: usize) {
@@ -670,7 +634,7 @@ impl Balancer {
 }
 
 impl Pool {
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         self.spec.maxconn == 0 || self.serving < self.spec.maxconn
     }
 }
@@ -678,6 +642,18 @@ impl Pool {
 /// The place of a class in [`Pool::rounds`].
 fn of_class(class: i8) -> usize {
     usize::from(class.abs_diff(MIN_CLASS)).min(CLASSES - 1)
+}
+
+impl Tier {
+    /// Whether a backend of the pool is among them.
+    pub(super) fn takes(self, id: BackendId, backend: &Backend) -> bool {
+        let users = backend.takes_users && !backend.spec.backup;
+        match self {
+            Self::Active => users,
+            Self::Backup(backup) => id == backup || users,
+            Self::Nobody => false,
+        }
+    }
 }
 
 impl Backend {
@@ -697,7 +673,12 @@ impl Backend {
         self.takes_users && self.state.watch.is_trusted()
     }
 
-    fn has_slot(&self) -> bool {
+    pub(super) fn has_slot(&self) -> bool {
         self.pace.allows(self.serving) && self.state.watch.has_room()
+    }
+
+    /// Requests in flight and queued.
+    pub(super) fn load(&self) -> u64 {
+        u64::from(self.serving) + u64::from(self.waiting.len())
     }
 }

@@ -57,6 +57,7 @@ struct Simulation {
 impl Simulation {
     fn new(seed: u64) -> Self {
         let spec = |index: u8| BackendSpec {
+            seed: 0,
             pool: POOL,
             weight: 1,
             maxconn: SLOTS,
@@ -99,6 +100,7 @@ impl Simulation {
         let waiter = self.idle.pop().expect("fewer wait at once");
         self.requests[usize::from(waiter)] = Some(Request { home, came_us: self.now_us, number: self.made });
         let wish = Wish {
+            key: None,
             waiter,
             pool: POOL,
             sticky: Some(home),

@@ -84,6 +84,17 @@ mod tests {
     }
 
     #[test]
+    fn what_haproxy_2_6_gives() {
+        let cases = [
+            ("secret", "127.0.0.1:40127", "dec75405f36de1f5"),
+            ("a-much-longer-secret-than-one-stripe", "[::1]:57669", "d13553f547cfe0c0"),
+        ];
+        for (secret, server, cookie) in cases {
+            assert_eq!(value(secret.as_bytes(), server.parse().unwrap()), cookie, "{server}");
+        }
+    }
+
+    #[test]
     fn address_port_and_secret_count() {
         let of = |secret: &str, server: &str| value(secret.as_bytes(), server.parse().unwrap());
         let all = [

@@ -10,15 +10,22 @@ mod budget;
 #[cfg(test)]
 mod bounded_wait;
 mod change;
+mod choose;
 mod clients;
 mod cookie;
 pub mod dynamic;
+#[cfg(test)]
+mod figures;
+mod hash;
 mod health;
 mod knee;
 mod pace;
 mod passive;
 mod queue;
+mod random;
+mod rendezvous;
 mod retry;
+mod ring;
 mod sessions;
 #[cfg(test)]
 mod simulation;
@@ -33,6 +40,7 @@ pub use agent::{Report, Weight};
 pub use balancer::{Answer, BackendSpec, BackendStatus, Balancer, Placement, PoolSpec, Refused, Wish};
 pub use budget::Budget;
 pub use cookie::{Answering, CookieMode, CookieRules, Deed, own_value};
+pub use hash::Hash;
 pub use health::{Health, Interval};
 pub use passive::{Observe, PassiveSpec, Seen};
 pub use retry::{Failed, RetryOn};
@@ -48,4 +56,15 @@ pub enum Algorithm {
     RoundRobin,
     /// The fewest requests in flight and queued for the weight; an idle backend before any busy one.
     LeastConn,
+    /// Two drawn by weight, the less loaded of them.
+    Random,
+    /// The first in the file that has a slot free.
+    First,
+    /// By a key of the request; in turn for those without one.
+    Hash {
+        /// Where keys lie.
+        hash: Hash,
+        /// Percent of the average load for its weight that keys may bring a backend; 0 = as much as comes.
+        factor: u32,
+    },
 }

@@ -13,17 +13,31 @@ use std::collections::{BTreeMap, VecDeque};
 const POOL: PoolId = PoolId(0);
 
 fn spec(weight: u16, maxconn: u32) -> BackendSpec {
-    BackendSpec { pool: POOL, weight, maxconn, auto: None, maxqueue: 0, backup: false, cookie: "".into(), up: true }
+    BackendSpec {
+        pool: POOL,
+        weight,
+        maxconn,
+        auto: None,
+        maxqueue: 0,
+        backup: false,
+        cookie: "".into(),
+        seed: 0,
+        up: true,
+    }
 }
 
 fn balancer(algorithm: Algorithm, backends: Vec<BackendSpec>) -> Balancer {
     let backends = backends.into_iter().enumerate();
-    let named = backends.map(|(index, spec)| BackendSpec { cookie: format!("b{index}").into(), ..spec });
+    let named = backends.map(|(index, spec)| {
+        let name = format!("b{index}");
+        BackendSpec { seed: Hash::Beelance.of(&[name.as_bytes()]), cookie: name.into(), ..spec }
+    });
     Balancer::new(&[PoolSpec { algorithm, ..PoolSpec::default() }], named.collect(), 64)
 }
 
 /// A request of the one client there is, who may go anywhere.
-const FREE: Wish = Wish { waiter: 0, pool: POOL, sticky: None, avoid: None, may_move: true, client: 1, class: 0 };
+const FREE: Wish =
+    Wish { waiter: 0, pool: POOL, key: None, sticky: None, avoid: None, may_move: true, client: 1, class: 0 };
 
 fn wish(waiter: u16, sticky: Option<BackendId>) -> Wish {
     Wish { waiter, sticky, ..FREE }
@@ -322,7 +336,7 @@ fn weight_and_maxconn_change_at_once_and_serve_who_waits() {
 
 #[derive(Clone, Debug)]
 enum Event {
-    Arrive { sticky: Option<u8>, avoid: Option<u8>, may_move: bool, client: u64, class: i8 },
+    Arrive { key: Option<u32>, sticky: Option<u8>, avoid: Option<u8>, may_move: bool, client: u64, class: i8 },
     Finish(usize),
     Leave(usize),
     Unbind(usize),
@@ -332,9 +346,9 @@ enum Event {
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let backend = 0u8..4;
     let event = prop_oneof![
-        6 => (prop::option::of(backend.clone()), prop::option::of(backend.clone()), any::<bool>(), 0u64..5, -1i8..2)
-            .prop_map(|(sticky, avoid, may_move, client, class)| {
-                Event::Arrive { sticky, avoid, may_move, client, class }
+        6 => (any::<Option<u32>>(), prop::option::of(backend.clone()), prop::option::of(backend.clone()), any::<bool>(), 0u64..5, -1i8..2)
+            .prop_map(|(key, sticky, avoid, may_move, client, class)| {
+                Event::Arrive { key, sticky, avoid, may_move, client, class }
             }),
         5 => any::<prop::sample::Index>().prop_map(|index| Event::Finish(index.index(1000))),
         2 => any::<prop::sample::Index>().prop_map(|index| Event::Leave(index.index(1000))),
@@ -344,16 +358,27 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     prop::collection::vec(event, 1..300)
 }
 
+fn algorithms() -> impl Strategy<Value = Algorithm> {
+    let hash = prop::sample::select(vec![Hash::Beelance, Hash::Haproxy]);
+    let factor = prop::sample::select(vec![0, 101, 140, 10_000]);
+    prop_oneof![
+        1 => Just(Algorithm::RoundRobin),
+        1 => Just(Algorithm::LeastConn),
+        1 => Just(Algorithm::Random),
+        1 => Just(Algorithm::First),
+        3 => (hash, factor).prop_map(|(hash, factor)| Algorithm::Hash { hash, factor }),
+    ]
+}
+
 proptest! {
     /// Whatever happens: a queue never holds while an eligible slot is free, nobody has more in flight than his
     /// maxconn, every slot is given back once, and everybody gets exactly one answer.
     #[test]
     fn never_a_free_slot_beside_a_queue(
-        events in events(), least_conn: bool, pool in (0u32..6, 0u32..8), eject_max in 0u32..101,
+        events in events(), algorithm in algorithms(), pool in (0u32..6, 0u32..8), eject_max in 0u32..101,
         limits in prop::array::uniform4((0u16..4, 0u32..4, 0u32..3, any::<bool>())),
     ) {
         let specs = limits.map(|(weight, maxconn, maxqueue, backup)| BackendSpec { maxqueue, backup, ..spec(weight, maxconn) });
-        let algorithm = if least_conn { Algorithm::LeastConn } else { Algorithm::RoundRobin };
         let passive = PassiveSpec { observe: Observe::Http, error_limit: 2, eject_max, eject_ms: 300 };
         let pool = PoolSpec { algorithm, maxconn: pool.0, maxqueue: pool.1, passive, slowstart_ms: 0 };
         let mut now_ms = 0;
@@ -364,10 +389,10 @@ proptest! {
         for event in events {
             let mut woken = Vec::new();
             match event {
-                Event::Arrive { sticky, avoid, may_move, client, class } => {
+                Event::Arrive { key, sticky, avoid, may_move, client, class } => {
                     let Some(waiter) = idle.pop_front() else { continue };
                     let (sticky, avoid) = (sticky.map(BackendId), avoid.map(BackendId));
-                    match balancer.place(Wish { waiter, pool: POOL, sticky, avoid, may_move, client, class }) {
+                    match balancer.place(Wish { waiter, pool: POOL, key, sticky, avoid, may_move, client, class }) {
                         Placement::Go(id) => flying.push((waiter, id)),
                         Placement::WaitForBackend(..) | Placement::WaitForPool(_) => { waiting.insert(waiter, ()); }
                         Placement::Refused(_) => idle.push_back(waiter),

@@ -89,6 +89,7 @@ impl World {
         let spec = |index: u64, chance: &mut Chance| {
             let least = 1 + u16::try_from(chance.below(5)).unwrap();
             BackendSpec {
+                seed: Hash::Beelance.of(&[&index.to_le_bytes()]),
                 pool: POOL,
                 weight: u16::try_from([1, 1, 2, 10, 0][usize::try_from(chance.below(5)).unwrap()]).unwrap(),
                 maxconn: u32::try_from(chance.below(12)).unwrap(),
@@ -102,7 +103,14 @@ impl World {
         let specs: Vec<BackendSpec> = (0..count).map(|index| spec(index, &mut chance)).collect();
         let some = |chance: &mut Chance, bound| if chance.one_in(2) { 0 } else { chance.below(bound) };
         let pool = PoolSpec {
-            algorithm: if chance.one_in(2) { Algorithm::RoundRobin } else { Algorithm::LeastConn },
+            algorithm: match chance.below(6) {
+                0 => Algorithm::RoundRobin,
+                1 => Algorithm::LeastConn,
+                2 => Algorithm::Random,
+                3 => Algorithm::First,
+                4 => Algorithm::Hash { hash: Hash::Beelance, factor: [0, 140][usize::from(chance.one_in(2))] },
+                _ => Algorithm::Hash { hash: Hash::Haproxy, factor: [0, 140][usize::from(chance.one_in(2))] },
+            },
             maxconn: u32::try_from(some(&mut chance, 30)).unwrap(),
             maxqueue: u32::try_from(some(&mut chance, 60)).unwrap(),
             slowstart_ms: some(&mut chance, 5_000),
@@ -111,7 +119,7 @@ impl World {
         let server = |chance: &mut Chance| Server { alone_ms: 1 + chance.below(50), knee: 1 + chance.below(20) };
         let servers = (0..count).map(|_| server(&mut chance)).collect();
         let mut world = Self {
-            balancer: Balancer::new(&[pool], specs, usize::from(SEATS)),
+            balancer: Balancer::new(&[pool], specs, usize::from(SEATS)).seeded(seed),
             chance,
             now_ms: 0,
             events: BinaryHeap::new(),
@@ -236,6 +244,7 @@ impl World {
         let servers = u64::try_from(self.servers.len()).unwrap();
         let home = BackendId(u8::try_from(client % servers).unwrap());
         let wish = Wish {
+            key: (!self.chance.one_in(4)).then(|| u32::try_from(self.chance.below(1 << 32)).unwrap()),
             waiter,
             pool: POOL,
             sticky: self.chance.one_in(2).then_some(home),

@@ -5,10 +5,11 @@
 //! not have, `cookie.*` of a pool without a cookie, `check.*` of a pool without probes. Refuses to know what was
 //! written.
 
+use super::balance;
 use super::keys::{Id, KEYS, Kind};
 use super::value::{duration_text, size_text};
 use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse, Routed, stick};
-use crate::balance::{Algorithm, CookieMode, Observe};
+use crate::balance::{CookieMode, Observe};
 use crate::http::proxy_protocol::ProxyVersion;
 use std::fmt::Display;
 
@@ -82,10 +83,9 @@ fn process(id: Id, config: &Config) -> Option<String> {
 fn of_pool(id: Id, pool: &Pool) -> Option<String> {
     let cookie = pool.cookie.as_ref();
     Some(match id {
-        Id::Balance => match pool.balance {
-            Algorithm::RoundRobin => "roundrobin".to_owned(),
-            Algorithm::LeastConn => "leastconn".to_owned(),
-        },
+        Id::Balance | Id::BalanceUriDepth | Id::BalanceUriWhole | Id::Hash | Id::HashFactor => {
+            return balance::effective(id, pool);
+        }
         Id::PoolMaxconn => pool.maxconn.to_string(),
         Id::PoolMaxqueue => pool.maxqueue.to_string(),
         Id::Slowstart if pool.slowstart_ms == 0 => none(),

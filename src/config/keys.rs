@@ -59,7 +59,8 @@ pub enum Builtin {
 pub enum Id {
     Listen, ListenPool, AcceptProxy, ListenTrust,
     Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy,
-    Balance, PoolMaxconn, PoolMaxqueue, Slowstart, Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr,
+    Balance, BalanceUriDepth, BalanceUriWhole, Hash, HashFactor, PoolMaxconn, PoolMaxqueue, Slowstart,
+    Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr,
     CookiePreserve, CookiePostonly, CookieMaxidle, CookieMaxlife, CookieDynamicKey, Stick, StickExpire, StickWait,
     Reuse, Retries, Redispatch, RetryOn, RetryBudget, Observe, ErrorLimit, EjectMax, EjectTime, Forwardfor,
     Check, CheckMethod, CheckUri, CheckHost, CheckExpect,
@@ -82,7 +83,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 73] = {
+pub static KEYS: [Key; 77] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -113,8 +114,16 @@ pub static KEYS: [Key; 73] = {
     key(Id::SendProxy, Backend, "send-proxy", Choice(&["no", "v1", "v2"]), Text("no"),
         "Begin every connection with a PROXY header that names the client; a connection then serves that client only."),
 
-    key(Id::Balance, Pool, "balance", Choice(&["roundrobin", "leastconn"]), Text("roundrobin"),
-        "How a request without affinity is placed: in turn by weight, or where the fewest requests are for the weight."),
+    key(Id::Balance, Pool, "balance", Unit::Balance, Text("roundrobin"),
+        "How a request without affinity is placed: in turn by weight; where the fewest requests are for the weight, of all or of two drawn; at the first with a free slot; or by a key: the client's address, the path, a header field, a cookie, a parameter of the query."),
+    key(Id::BalanceUriDepth, Pool, "balance.uri.depth", COUNT, Unset("the whole path"),
+        "With `uri`: only so many segments of the path are the key."),
+    key(Id::BalanceUriWhole, Pool, "balance.uri.whole", NO_YES, Text("no"),
+        "With `uri`: the query belongs to the key."),
+    key(Id::Hash, Pool, "hash", Choice(&["beelance", "haproxy"]), Text("beelance"),
+        "Where keys lie: by the backends' names, or exactly where HAProxy's `hash-type consistent` has them, by the backends' places in the pool."),
+    key(Id::HashFactor, Pool, "hash-balance-factor", Unit::Factor, Follows("140; 0 with `hash = haproxy`"),
+        "No backend gets a request by its key while it has more than so many percent of the average load for its weight, in flight and queued; the next in the key's order gets it. 0 is no such bound."),
     key(Id::PoolMaxconn, Pool, "maxconn", MANY, Text("0"),
         "Requests its backends work on at once, together, the rest wait: for what they share, such as a database; 0 is unlimited."),
     key(Id::PoolMaxqueue, Pool, "maxqueue", MANY, Text("0"),

@@ -3,6 +3,7 @@
 //! Owns the key table ([`keys`]), the grammar and every message about a file. Refuses to touch the network: names of
 //! hosts stay names here; `beelance run` resolves them once, before the loop starts.
 
+mod balance;
 mod effective;
 mod error;
 pub mod keys;
@@ -27,6 +28,7 @@ pub use error::Errors;
 pub use stick::Stick;
 
 use crate::balance::{Algorithm, CookieRules, PassiveSpec, RetryOn};
+use crate::http::key::Key;
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::http::route::{Cidr, Route};
 use crate::limits::{BackendId, Budget, Machine, PoolId};
@@ -153,6 +155,8 @@ pub struct Pool {
     pub backends: Vec<BackendId>,
     /// How a request without affinity is placed.
     pub balance: Algorithm,
+    /// What its placement is hashed by.
+    pub key: Option<Key>,
     /// Requests its backends work on at once, together; 0 = unlimited.
     pub maxconn: u32,
     /// Requests that may wait; 0 = unlimited.

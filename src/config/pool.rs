@@ -6,7 +6,7 @@ use super::keys::Id;
 use super::resolve::Resolver;
 use super::value::Value;
 use super::{Agent, Backend, Check, CheckKind, Cookie, Expect, Pool, Reuse, Stick};
-use crate::balance::{Algorithm, CookieMode, CookieRules, Lifetime, Observe, PassiveSpec, RetryOn};
+use crate::balance::{CookieMode, CookieRules, Lifetime, Observe, PassiveSpec, RetryOn};
 use crate::limits::BackendId;
 
 impl Resolver<'_, '_> {
@@ -17,13 +17,15 @@ impl Resolver<'_, '_> {
             let number = |id| settings.small(id, name).unwrap_or_default();
             let (cookie, stick) = (self.cookie(name), self.stick(name));
             let members = backends.iter().enumerate().filter(|(_, backend)| backend.pool.index() == index);
+            let (balance, key) = self.placement(name);
             Pool {
                 name: name.clone(),
                 backends: members.filter_map(|(place, _)| BackendId::new(place)).collect(),
                 maxconn: number(Id::PoolMaxconn),
                 maxqueue: number(Id::PoolMaxqueue),
                 slowstart_ms: settings.number(Id::Slowstart, name).unwrap_or_default(),
-                balance: if number(Id::Balance) == 1 { Algorithm::LeastConn } else { Algorithm::RoundRobin },
+                balance,
+                key,
                 stick_wait_ms: settings.number(Id::StickWait, name).filter(|_| cookie.is_some() || stick.is_some()),
                 cookie,
                 stick,

@@ -23,6 +23,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let listeners = resolver.listeners(&listeners);
     let backends: Vec<Backend> = backends.iter().map(|(_, name)| resolver.backend(name)).collect();
     let pools = resolver.pools(&backends);
+    resolver.bound_rings(&pools, &backends);
     let routes = resolver.routes(&routes, &pools);
     resolver.warn(&listeners, &routes, &pools);
     let limits = resolver.limits(machine, &pools);

@@ -2,8 +2,8 @@
 //!
 //! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
 
-use super::{Expect, stick};
-use crate::balance::RetryOn;
+use super::{Expect, balance, stick};
+use crate::balance::{Algorithm, RetryOn};
 use crate::http::key::Key;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
 use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TOKEN};
@@ -31,6 +31,10 @@ pub enum Unit {
     Server,
     /// The name of a pool.
     Pool,
+    /// How requests are placed.
+    Balance,
+    /// A bound of load: percent of the average, or 0.
+    Factor,
     /// A token (RFC 9110): the name of a cookie, a method.
     Token,
     /// The value of a cookie: RFC 6265's cookie-octets.
@@ -64,6 +68,10 @@ pub enum Unit {
 /// The longest duration, in milliseconds: a day.
 pub const MAX_DURATION_MS: u64 = 24 * 60 * 60 * 1_000;
 
+/// The least percentage of the average load that can be kept, and the greatest that means anything.
+const LEAST_FACTOR: u64 = 101;
+const MOST_FACTOR: u64 = 10_000;
+
 /// A value, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
@@ -78,6 +86,8 @@ pub(super) enum Value {
     Text(String),
     Address(SocketAddr),
     Server(String, u16),
+    /// The algorithm as it is without further keys, and what it hashes.
+    Balance(Algorithm, Option<Key>),
     Expect(Expect),
     RetryOn(RetryOn),
     Hosts(Vec<HostPattern>),
@@ -105,6 +115,10 @@ impl Unit {
             Self::Maxconn => "a whole number from 0 to 1000000, or auto:MIN..MAX with numbers from 1 to 10000",
             Self::Listen => "address:port, such as 0.0.0.0:80 or [::]:80",
             Self::Server => "host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080",
+            Self::Balance => {
+                "roundrobin, leastconn, random, first, source, uri, hdr:NAME, cookie:NAME or url_param:NAME"
+            }
+            Self::Factor => return format!("0 or a whole number of percent from {LEAST_FACTOR} to {MOST_FACTOR}"),
             Self::Pool => "the name of a pool: [a-z0-9][a-z0-9_-]{0,31}",
             Self::Token => "a token: at most 64 letters, digits and !#$%&'*+-.^_`|~",
             Self::CookieValue => "at most 64 bytes of printable ASCII without blanks and without any of \",;\\|~",
@@ -175,6 +189,9 @@ impl Unit {
             Self::Listen | Self::Server if text.starts_with("unix:") => Err("unix sockets are not supported yet"),
             Self::Listen => text.parse().map(Value::Address).map_err(|_| ""),
             Self::Server => server(text).map(|(host, port)| Value::Server(host, port)),
+            Self::Balance => balance::parse(text).map(|(algorithm, key)| Value::Balance(algorithm, key)),
+            Self::Factor if text == "0" => Ok(Value::Number(0)),
+            Self::Factor => in_range(scaled(text, &[("", 1)]), LEAST_FACTOR, MOST_FACTOR),
             Self::Pool => text_if(is_name(text)),
             Self::Token => text_if(is_token(text)),
             Self::CookieValue => text_if(text.bytes().all(is_cookie_octet)),
@@ -350,6 +367,8 @@ mod tests {
             (Unit::Server, "[2001:DB8::1]:1", server("2001:db8::1", 1)),
             (Unit::Server, "app_1.example.:65535", server("app_1.example.", 65535)),
             (Unit::Token, "JSESSION-ID", text("JSESSION-ID")),
+            (Unit::Factor, "0", Value::Number(0)),
+            (Unit::Factor, "101", Value::Number(101)),
             (Unit::CookieValue, "s1/a=b:c", text("s1/a=b:c")),
             (Unit::CookieAttributes, "SameSite=Lax ;  Max-Age=5", text("SameSite=Lax; Max-Age=5")),
             (Unit::Target, "/a?b=c#d", text("/a?b=c#d")),
@@ -366,7 +385,8 @@ mod tests {
 
     #[test]
     fn what_is_refused() {
-        let cases: [(Unit, &[&str]); 19] = [
+        let cases: [(Unit, &[&str]); 20] = [
+            (Unit::Factor, &["1", "100", "-140", "140%", "10001", ""]),
             (
                 Unit::Duration,
                 &[

@@ -6,6 +6,7 @@ use super::keys::{Id, Kind};
 use super::resolve::Resolver;
 use super::{Check, CheckKind, Listener, Pool, Routed};
 use crate::balance::{CookieMode, Observe};
+use crate::http::key::Key;
 use crate::limits::PoolId;
 
 impl Resolver<'_, '_> {
@@ -41,6 +42,10 @@ impl Resolver<'_, '_> {
             let http = matches!(pool.check, Some(Check { kind: CheckKind::Http { .. }, .. }));
             let prefix = pool.cookie.as_ref().is_some_and(|cookie| cookie.rules.mode == CookieMode::Prefix);
             let needs = match setting.id {
+                Id::BalanceUriDepth | Id::BalanceUriWhole if !matches!(pool.key, Some(Key::Uri { .. })) => {
+                    "balance = uri"
+                }
+                Id::Hash | Id::HashFactor if pool.key.is_none() => "balance` by a key, such as `uri",
                 Id::CookieMode
                 | Id::CookieHttponly
                 | Id::CookieSecure

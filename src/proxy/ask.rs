@@ -5,10 +5,13 @@ use super::affinity::Bond;
 use super::connection::Connection;
 use super::exchange::Exchange;
 use super::flow::Broken;
+use crate::balance::Algorithm;
+use crate::config::Pool;
 use crate::fault::Fault;
 use crate::http::body::Framing;
 use crate::http::fields;
 use crate::http::fields::{Cuts, Known};
+use crate::http::key::Key;
 use crate::http::request::{self, Method, Refusal, RequestHead, Version};
 use crate::http::route::Facts;
 use crate::limits::{ListenerId, MAX_HEADERS, MAX_HOST, PoolId};
@@ -23,6 +26,8 @@ pub(super) struct Ask {
     pub pool: PoolId,
     /// What binds it to a backend.
     pub bond: Bond,
+    /// What it is hashed by, where its pool does that and it has it.
+    pub key: Option<u32>,
     /// Its priority class.
     pub class: i8,
     /// What its method means.
@@ -75,6 +80,7 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
     let ask = Ask {
         pool: pool_id,
         bond,
+        key: key(pool, &parsed, client.ip()),
         class,
         method: parsed.kind,
         version: parsed.version,
@@ -149,6 +155,18 @@ fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source
         Facts { method: head.method.as_bytes(), host: head.host, path: head.path, headers: head.fields, source };
     let matching = config.routes.iter().find(|routed| routed.route.matches(&facts));
     matching.map_or((config.listeners[listener.index()].pool, 0), |routed| (routed.pool, routed.priority))
+}
+
+/// The number of what the pool hashes requests by.
+fn key(pool: &Pool, head: &RequestHead<'_, '_>, source: IpAddr) -> Option<u32> {
+    let Algorithm::Hash { hash, .. } = pool.balance else { return None };
+    match (pool.key.as_ref()?, source) {
+        (Key::Source, IpAddr::V4(address)) => Some(hash.of_address(&address.octets())),
+        (Key::Source, IpAddr::V6(address)) => Some(hash.of_address(&address.octets())),
+        (key @ (Key::Uri { .. } | Key::Header(_) | Key::Cookie(_) | Key::UrlParam(_)), _) => {
+            key.of(head).map(|pieces| hash.of(&pieces))
+        }
+    }
 }
 
 /// X-Forwarded-For, a line of its own behind any that are there.

@@ -27,7 +27,7 @@ pub use state::begin_trials;
 pub use usage::Usage;
 pub use warm::warm_up;
 
-use crate::balance::{BackendSpec, Balancer, Budget, PoolSpec, Sessions, dynamic};
+use crate::balance::{BackendSpec, Balancer, Budget, Hash, PoolSpec, Sessions, dynamic};
 use crate::config::{Backend, Config};
 use crate::http::date::DateLine;
 use crate::limits::{BackendId, ListenerId, PoolId};
@@ -114,6 +114,7 @@ impl Proxy {
             maxqueue: backend.maxqueue,
             backup: backend.backup,
             cookie: cookie.clone(),
+            seed: Hash::Beelance.of(&[backend.name.as_bytes()]),
             up: address.is_some(),
         });
         let pools = config.pools.iter().map(|pool| PoolSpec {
@@ -124,10 +125,12 @@ impl Proxy {
             slowstart_ms: pool.slowstart_ms,
         });
         let pools: Vec<PoolSpec> = pools.collect();
+        let seats = budget.connections + SPARE_SEATS;
         // The standard library keys its hashers from the system's entropy.
+        let seed = RandomState::new().hash_one(0);
         let secret = [0, 1].map(|half| RandomState::new().hash_one(half));
         let expires_ms = config.pools.iter().map(|pool| pool.stick.as_ref().map_or(0, |stick| stick.expire_ms));
-        let balancer = Balancer::new(&pools, specs.collect(), budget.connections + SPARE_SEATS);
+        let balancer = Balancer::new(&pools, specs.collect(), seats).seeded(seed);
         Self {
             config,
             reactor: event_loop.reactor,

@@ -118,6 +118,7 @@ impl Connection {
         let placement = proxy.balancer.borrow_mut().place(Wish {
             waiter,
             pool: ask.pool,
+            key: ask.key,
             sticky,
             avoid,
             may_move: proxy.config.pools[ask.pool.index()].redispatch,

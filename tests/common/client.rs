@@ -1,10 +1,10 @@
 //! A raw client: exact bytes out, one strictly read response in.
 
 use super::DEADLINE;
-use super::port::{narrow_socket, reset_on_close};
+use super::port::{narrow_socket, reset_on_close, socket_from};
 use super::request::is_token;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 
 /// How a response's body was delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +69,13 @@ impl Client {
 
     pub fn try_connect(address: SocketAddr) -> std::io::Result<Self> {
         Self::of(TcpStream::connect_timeout(&address, DEADLINE)?)
+    }
+
+    /// One whose own address is `source`.
+    #[track_caller]
+    pub fn connect_from(source: IpAddr, address: SocketAddr) -> Self {
+        let stream = TcpStream::from(socket_from(source, address).unwrap_or_else(|e| panic!("from {source}: {e}")));
+        Self::of(stream).unwrap()
     }
 
     /// One whose system takes no more than some 16 kB before the client reads.

@@ -1,5 +1,6 @@
 //! A real HAProxy with a configuration of the test's.
 
+use super::backend::Backend;
 use super::port::Port;
 use super::process::temporary;
 use super::{DEADLINE, eventually, tool};
@@ -58,6 +59,18 @@ impl Haproxy {
                 return line.split(' ').nth(9).unwrap().to_owned();
             }
         }
+    }
+
+    /// One listener before the servers `s1`, `s2`, ..., each with more words on its line; `lines` are its backend's.
+    #[track_caller]
+    pub fn before(backends: &[&Backend], words: &[&str], lines: &str) -> Self {
+        Self::start(Port::take(), |address| {
+            let server = |(number, (backend, words)): (usize, (&&Backend, &&str))| {
+                format!("  server s{} {} {words}\n", number + 1, backend.address())
+            };
+            let servers: String = backends.iter().zip(words).enumerate().map(server).collect();
+            format!("frontend web\n  bind {address}\n  default_backend all\nbackend all\n{lines}{servers}")
+        })
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -5,7 +5,7 @@ use nix::sys::socket::sockopt::{Linger, RcvBuf, ReuseAddr};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, connect, getsockname, listen, setsockopt, socket,
 };
-use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 /// A port where connections are refused, and nobody else listens, as long as the value lives.
@@ -86,6 +86,13 @@ pub fn narrow_socket(address: &SocketAddr) -> nix::Result<OwnedFd> {
     let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&fd, RcvBuf, &(16 * 1024))?;
     connect(fd.as_raw_fd(), &SockaddrStorage::from(*address))?;
+    Ok(fd)
+}
+
+/// A socket connected to `address` from an address of this machine.
+pub fn socket_from(source: IpAddr, address: SocketAddr) -> nix::Result<OwnedFd> {
+    let fd = bound(SocketAddr::new(source, 0))?;
+    connect(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
     Ok(fd)
 }
 
