@@ -192,11 +192,7 @@ impl Unit {
             Self::Target => text_if(text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic())),
             Self::HostValue | Self::Secret => text_if(text.bytes().all(|byte| byte.is_ascii_graphic())),
             Self::Expect => expect(text).map(Value::Expect).ok_or(""),
-            Self::RetryOn => {
-                let mut retry_on = RetryOn::default();
-                let known = items(text)?.iter().all(|word| retry_on.add(word));
-                if known { Ok(Value::RetryOn(retry_on)) } else { Err("") }
-            }
+            Self::RetryOn => retry_on(&items(text)?).map(Value::RetryOn).ok_or(""),
             Self::Hosts => parse_all(text).map(Value::Hosts),
             Self::Paths => parse_all(text).map(Value::Paths),
             Self::Sources => parse_all(text).map(Value::Sources),
@@ -285,6 +281,11 @@ fn cookie_attributes(text: &str) -> Result<String, &'static str> {
         is_token(name) && *attribute != "none" && value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
     };
     if attributes.iter().all(good) { Ok(attributes.join("; ")) } else { Err("") }
+}
+
+fn retry_on(words: &[String]) -> Option<RetryOn> {
+    let mut retry_on = RetryOn::default();
+    words.iter().all(|word| retry_on.add(word)).then_some(retry_on)
 }
 
 fn expect(text: &str) -> Option<Expect> {

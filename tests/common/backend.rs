@@ -199,12 +199,12 @@ impl Backend {
     /// Ends as a killed process does: listener and connections are closed at once. The number of requests in flight.
     pub fn stop(&mut self) -> usize {
         let Some((listener, thread)) = self.running.take() else { return 0 };
+        // The listener first: nobody may find it open while the connections end, and the new epoch ends those that are held.
+        let _ = shutdown(listener.as_raw_fd(), nix::sys::socket::Shutdown::Both);
         let in_flight = self.shared.change(|state| {
             state.epoch += 1;
             std::mem::take(&mut state.in_flight)
         });
-        // The listener first: nobody may find it open while the connections end.
-        let _ = shutdown(listener.as_raw_fd(), nix::sys::socket::Shutdown::Both);
         let _ = thread.join();
         drop(listener);
         for stream in self.shared.lock().streams.drain(..) {
