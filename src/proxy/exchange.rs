@@ -115,6 +115,13 @@ impl Exchange {
         self.scan = HeadScan::default();
     }
 
+    /// Lets the request's buffer go if all of it is sent, and will not be sent again.
+    fn let_request_go(&mut self, ask: &Ask) {
+        if self.request.is_done() && (self.response.moved > 0 || !self.is_replayable(ask)) {
+            self.request.shrink();
+        }
+    }
+
     pub(super) fn moved(&self) -> u64 {
         self.request.moved + self.response.moved
     }
@@ -183,9 +190,7 @@ impl Connection {
         };
         match exchange.request.pump(&self.client, &held.stream, self.proxy.buffers) {
             Ok(Pumped::Done) => {
-                if !exchange.is_replayable(ask) {
-                    exchange.request.shrink();
-                }
+                exchange.let_request_go(ask);
                 Ok(Pumped::Done)
             }
             Ok(pumped) => Ok(pumped),
@@ -209,9 +214,9 @@ impl Connection {
             match exchange.stage {
                 Stage::Head => {
                     let Some(backend) = held.as_ref() else { return Err(Fault::BackendGone) };
-                    let Some(length) = self.receive_head(exchange, &backend.stream)? else {
-                        return Ok(Pumped::WaitSource);
-                    };
+                    let length = self.receive_head(exchange, &backend.stream)?;
+                    exchange.let_request_go(ask);
+                    let Some(length) = length else { return Ok(Pumped::WaitSource) };
                     self.answer(exchange, ask, length, backend)?;
                 }
                 Stage::Interim => {
