@@ -11,7 +11,7 @@ mod common;
 
 use common::backend::{Backend, Step, ok, send};
 use common::client::Client;
-use common::process::{Beelance, is_native};
+use common::process::{Beelance, command, is_native};
 use std::time::Duration;
 
 const PATIENT: &str =
@@ -62,6 +62,19 @@ fn a_backend_that_closes_its_idle_connection() {
         assert_sleeps(&beelance, "the backend closed");
         assert_eq!(client.get("/").text(), "one");
     }
+}
+
+#[test]
+fn lines_that_nobody_reads() {
+    // More than the pipe and the buffer before it hold.
+    let beelance =
+        Beelance::start_unread(command(), &format!("listen.web = 127.0.0.1:0\nlog.access = stderr\n{PATIENT}"));
+    let mut client = beelance.connect();
+    let long = "x".repeat(900);
+    for _ in 0..200 {
+        assert_eq!(client.get(&format!("/{long}")).status, 503);
+    }
+    assert_sleeps(&beelance, "standard error takes no more");
 }
 
 #[test]

@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::backend::{Backend, ok, send};
+use common::backend::{Backend, Step, ok, send};
 use common::client::Client;
 use common::process::{Beelance, ConfigFile, command_with_descriptors, listener_and};
 use common::{assert_same, eventually, output, pattern, scale, tool};
@@ -250,6 +250,20 @@ fn long_heads_wait_for_each_other() {
     backend.open();
     for client in &mut clients {
         assert_eq!(client.response().status, 200);
+    }
+}
+
+#[test]
+fn a_response_that_goes_on_and_on_does_not_hold_the_buffer_of_its_long_request() {
+    // Sixteen large buffers, twelve of them for heads of requests.
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun";
+    let backend = Backend::scripted(vec![Step::Send(head.to_vec()), Step::Hang]);
+    let beelance = Beelance::before(&[&backend], &format!("{PATIENT}limits.connections = 40\n"));
+    let mut clients: Vec<Client> = (0..20).map(|_| beelance.connect()).collect();
+    for client in &mut clients {
+        client.ask("GET", "/", &format!("Cookie: {}\r\n", "x".repeat(3_000)));
+        assert!(client.head_bytes().starts_with("HTTP/1.1 200 "));
+        client.expect("begun");
     }
 }
 

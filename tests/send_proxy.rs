@@ -343,3 +343,30 @@ fn haproxy_in_front_names_the_client() {
         }
     }
 }
+
+#[test]
+fn at_the_limit_a_request_that_needs_a_fresh_connection_gets_one() {
+    const LIMIT: usize = 40;
+    let backend = RawBackend::start();
+    let config = format!("backend.s1.send-proxy = v1\nlimits.connections = {LIMIT}\n");
+    let beelance = Beelance::start(&backend.config(&config));
+    let mut clients: Vec<Client> = (0..LIMIT).map(|_| beelance.connect()).collect();
+    let mut servers = Vec::new();
+    for client in &mut clients {
+        client.ask("GET", "/", "");
+        servers.push(accept(&backend, "v1", client, &beelance));
+        answer(servers.last_mut().unwrap(), "/");
+        assert_eq!(client.response().text(), "/");
+    }
+    // Each has a connection of its own, and now all of them need another one at the same time.
+    for (client, idle) in clients.iter_mut().zip(&mut servers) {
+        client.ask("POST", "/post", "Content-Length: 0\r\n");
+        let server = accept(&backend, "v1", client, &beelance);
+        idle.ends();
+        *idle = server;
+    }
+    for (client, server) in clients.iter_mut().zip(&mut servers) {
+        answer(server, "/post");
+        assert_eq!(client.response().text(), "/post");
+    }
+}

@@ -14,6 +14,7 @@ use common::process::Beelance;
 use common::raw::{End, RawBackend};
 use common::tunnel::{ASK, SWITCH, SWITCHED, agree, open};
 use common::{assert_same, pattern, scale, settled};
+use nix::sys::signal::Signal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -84,6 +85,40 @@ fn who_does_not_read_costs_no_memory_and_loses_nothing() {
         assert_eq!(end, End::Closed);
         thread.join().unwrap();
     }
+}
+
+#[test]
+fn a_client_that_resets_before_a_backend_that_does_not_read_gives_the_slot_back() {
+    let backend = RawBackend::start();
+    let beelance = Beelance::start(&backend.config("backend.s1.maxconn = 1\n"));
+    let (mut client, _deaf) = open(&beelance, &backend);
+    let mut queued = beelance.connect();
+    queued.ask("GET", "/queued", "");
+    let stuck = client.send_until_stuck(PLENTY);
+    assert!(stuck < PLENTY, "all of {stuck} bytes fit between them: the test shows nothing");
+    client.reset();
+    let mut server = backend.accept();
+    server.head_bytes();
+    server.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(queued.response().status, 200);
+}
+
+#[test]
+fn a_tunnel_of_which_half_is_closed_holds_no_buffer() {
+    let backend = RawBackend::start();
+    let beelance = Beelance::start(&backend.config("drain-timeout = 1ms\n"));
+    let mut tunnels = Vec::new();
+    for of_client in [true, false] {
+        let (client, server) = open(&beelance, &backend);
+        let (mut quiet, mut speaks) = if of_client { (client, server) } else { (server, client) };
+        quiet.half_close();
+        speaks.ends();
+        speaks.send("still here");
+        quiet.expect("still here");
+        tunnels.push((quiet, speaks));
+    }
+    beelance.signal(Signal::SIGTERM);
+    assert_eq!(beelance.ended().in_use, "2 connections, 2 slots, 0 queued, 0 small and 0 large buffers");
 }
 
 #[test]

@@ -25,7 +25,7 @@ const ROOM: usize = 512 + 3 * LOG_LINE;
 pub struct Lines {
     sink: OwnedFd,
     waiting: Mutex<Waiting>,
-    /// The seat of [`keep`].
+    /// The seat of [`keep`] while it rests: who wakes it takes it.
     keeper: Mutex<Option<u16>>,
 }
 
@@ -65,7 +65,7 @@ impl Lines {
         self.write(&mut waiting);
         waiting.tell();
         if !waiting.bytes.is_empty()
-            && let Some(keeper) = *self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+            && let Some(keeper) = self.keeper().take()
         {
             reactor.wake(keeper);
         }
@@ -73,6 +73,10 @@ impl Lines {
 
     fn is_empty(&self) -> bool {
         self.waiting().bytes.is_empty()
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Option<u16>> {
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -90,8 +94,8 @@ impl Lines {
             }
             match nix::unistd::write(&self.sink, &rest[..rest.len().min(PIPE_BUF)]) {
                 Ok(count) => written += count,
-                // Nobody reads any more: the lines are lost whatever we do.
-                Err(Errno::EPIPE) => written = waiting.bytes.len(),
+                // Nobody reads any more, or the terminal is gone: the lines are lost whatever we do.
+                Err(Errno::EPIPE | Errno::EIO) => written = waiting.bytes.len(),
                 Err(_) => break,
             }
         }
@@ -142,8 +146,9 @@ pub(super) async fn keep(lines: &'static Lines, reactor: &'static Reactor) {
     let Ok(sink) = lines.sink.try_clone() else { return };
     let Ok(sink) = Async::new_nonblocking(sink) else { return };
     let Some(seat) = Seat::take(reactor) else { return };
-    *lines.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(seat.index());
     loop {
+        // Woken once, it waits for the descriptor: woken each turn it would keep the loop from its sleep.
+        *lines.keeper() = Some(seat.index());
         let _ = seat.until(NEVER, || (!lines.is_empty()).then_some(())).await;
         if sink.writable().await.is_err() {
             return;
@@ -183,6 +188,17 @@ mod tests {
         assert!(told[0].contains(&format!(" {dropped} lines")), "{told:?}");
         assert_eq!(written.len() as u64 + dropped, 200);
         assert!(written.iter().all(|line| line.len() == 999), "no line is cut");
+    }
+
+    #[test]
+    fn what_a_terminal_that_is_gone_does_not_take_is_not_kept() {
+        let nix::pty::OpenptyResult { master, slave } = nix::pty::openpty(None, None).unwrap();
+        let lines = Lines::new(slave);
+        drop(master);
+        lines.push(|out| out.write_str("nobody reads this"));
+        lines.flush(&Reactor::new(1, 1).unwrap());
+        // Otherwise it would be tried again without end: such a descriptor is always ready.
+        assert!(lines.is_empty());
     }
 
     #[test]

@@ -128,6 +128,13 @@ impl Exchange {
         self.scan = HeadScan::default();
     }
 
+    /// Lets the request's buffer go if all of it is sent, and will not be sent again.
+    fn let_request_go(&mut self, ask: &Ask) {
+        if self.request.is_done() && (self.response.moved > 0 || !self.is_replayable(ask)) {
+            self.request.shrink();
+        }
+    }
+
     pub(super) fn moved(&self) -> u64 {
         self.request.moved + self.response.moved
     }
@@ -196,9 +203,7 @@ impl Connection {
         };
         match exchange.request.pump(&self.client, &held.stream, self.proxy.buffers) {
             Ok(Pumped::Done) => {
-                if !exchange.is_replayable(ask) {
-                    exchange.request.shrink();
-                }
+                exchange.let_request_go(ask);
                 Ok(Pumped::Done)
             }
             Ok(pumped) => Ok(pumped),
@@ -226,6 +231,8 @@ impl Connection {
                         return Ok(Pumped::WaitSource);
                     };
                     self.answer(exchange, ask, length, backend)?;
+                    // Not before: a status may be one to try again for.
+                    exchange.let_request_go(ask);
                 }
                 Stage::Interim => {
                     if !exchange.response.send(&self.client).map_err(|_| Fault::ClientGone)? {

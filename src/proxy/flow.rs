@@ -278,7 +278,8 @@ impl Flow {
             Ok(Received::End) if self.decoder.ends_with_connection() && !self.dubious && !source.failed() => {
                 self.complete = true;
                 self.tail = if self.rechunk { b"0\r\n\r\n" } else { b"" };
-                // The batch is the tail alone; the caller's loop sends it.
+                // The batch is the tail alone, which is in no buffer; the caller's loop sends it.
+                self.buffer = None;
                 self.decoder = BodyDecoder::Length(0);
                 Ok(true)
             }

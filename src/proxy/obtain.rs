@@ -201,6 +201,8 @@ impl Connection {
     async fn connect(&self, exchange: &Exchange, id: BackendId) -> Result<Stream, Fault> {
         let proxy = self.proxy;
         let Some(address) = proxy.address(id) else { return Err(Fault::ConnectFailed) };
+        // A client has one connection to a backend at a time: the budget counts no more.
+        self.own.take();
         let stream = match Stream::connect(proxy.reactor, &address) {
             Err(error) if is_exhaustion(&error) && proxy.idle.borrow_mut().close_one() => {
                 Stream::connect(proxy.reactor, &address)

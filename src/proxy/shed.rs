@@ -202,10 +202,13 @@ impl Awaiting {
     /// From now on the connection has no complete request.
     pub(super) fn begin(&self, kind: Kind) {
         let proxy = self.proxy;
-        let before_ms = proxy.sheddable.borrow().next_ms();
-        proxy.sheddable.borrow_mut().enter(self.who, kind, proxy.reactor.now_ms());
-        if before_ms == NEVER && proxy.is_full() {
-            // The listeners rest without a time to look again.
+        let mut sheddable = proxy.sheddable.borrow_mut();
+        let before_ms = sheddable.next_ms();
+        sheddable.enter(self.who, kind, proxy.reactor.now_ms());
+        let sooner = sheddable.next_ms() < before_ms;
+        drop(sheddable);
+        if sooner && proxy.is_full() {
+            // The listeners rest until then, or without a time to look again.
             proxy.wake_watchers();
         }
     }

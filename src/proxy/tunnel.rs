@@ -45,8 +45,8 @@ impl Connection {
             if client_ended && backend_ended {
                 return Ok(());
             }
-            // Nothing is received any more that could tell of it.
-            if client_ended && self.client.failed() {
+            // Nothing is received that could tell of it: it has ended, or the backend takes no more of what it sent.
+            if (client_ended || sent == Pumped::WaitSink) && self.client.failed() {
                 return Err(Fault::ClientGone);
             }
             if backend_ended && backend.failed() {

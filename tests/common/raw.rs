@@ -4,8 +4,9 @@ use super::DEADLINE;
 use super::client::Client;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::ReceiveTimeout;
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +95,22 @@ impl Client {
             let got = self.fill().unwrap_or_else(|e| panic!("no line: {e}"));
             assert!(got > 0, "the end after {:?}", String::from_utf8_lossy(&self.unread));
         }
+    }
+
+    /// Sends until nobody takes a byte for half a second, no more than `most`; how many.
+    #[track_caller]
+    pub fn send_until_stuck(&mut self, most: usize) -> usize {
+        self.stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+        let mut count = 0;
+        while count < most {
+            match self.stream.write(&[b'x'; 16 * 1024]) {
+                Ok(n) => count += n,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(e) => panic!("sending: {e}"),
+            }
+        }
+        self.stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        count
     }
 
     /// All that comes until the end, and which end it is.
