@@ -237,6 +237,14 @@ fn a_trusted_client_keeps_its_forwarded_fields() {
 }
 
 #[test]
+fn a_client_behind_a_trusted_one_cannot_have_its_forwarded_fields_removed() {
+    let nominated = format!("Connection: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host\r\n{FORWARDED}");
+    let [addresses, proto, host] = forwarded("listen.web.trust = 127.0.0.1\n", &nominated);
+    assert_eq!(addresses, ["1.2.3.4", "5.6.7.8", "127.0.0.1"]);
+    assert_eq!((proto, host), (vec!["https".to_owned()], vec!["shop".to_owned()]));
+}
+
+#[test]
 fn forwarded_fields_of_others_are_removed() {
     for trust in ["", "listen.web.trust = 10.0.0.0/8, ::1\n"] {
         let [addresses, proto, host] = forwarded(trust, FORWARDED);

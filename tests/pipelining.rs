@@ -12,6 +12,7 @@ mod common;
 use common::backend::{Backend, Step};
 use common::process::Beelance;
 use common::{assert_same, chunked, pattern};
+use nix::sys::signal::Signal;
 
 /// The request's body, framed as its target says.
 fn echo() -> Backend {
@@ -130,4 +131,30 @@ fn what_follows_a_failed_request_is_answered_where_its_end_is_known() {
     assert_eq!(client.response().text(), "/1");
     assert_eq!(client.response().status, 502);
     assert_eq!(client.response().text(), "/2");
+}
+
+#[test]
+fn a_request_that_begins_behind_a_body_holds_no_large_buffer() {
+    let backend = echo();
+    let beelance = Beelance::before(&[&backend], "drain-timeout = 1ms\ntimeout.http-request = 5m\n");
+    let mut client = beelance.connect();
+    let body = pattern(9_000);
+    client.send([b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n", &body[..], b"GET "].concat());
+    assert_same("the response", &client.response().body, &body);
+    beelance.signal(Signal::SIGTERM);
+    assert_eq!(beelance.ended().in_use, "1 connections, 0 slots, 0 queued, 1 small and 0 large buffers");
+}
+
+#[test]
+fn a_request_behind_urgent_data_is_read() {
+    let backend = echo();
+    let beelance = Beelance::before(&[&backend], "timeout.http-request = 5m\n");
+    let mut client = beelance.connect();
+    assert_eq!(client.get("/").status, 200);
+    beelance.frozen(|| {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n");
+        client.send_urgent(b'!');
+        client.send("\r\n");
+    });
+    assert_eq!(client.response().status, 200);
 }

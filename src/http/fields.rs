@@ -80,16 +80,21 @@ impl Known {
     }
 
     /// Whether a Connection option of this name may remove the field. Framing and the name of the host are end to end
-    /// whatever a peer says (RFC 9110 section 7.6.1).
+    /// whatever a peer says (RFC 9110 section 7.6.1); so is who the client is, which a trusted proxy said and a client behind
+    /// it must not unsay.
     #[must_use]
     pub fn may_be_nominated(self) -> bool {
         match self {
-            Self::ContentLength | Self::Host | Self::TransferEncoding | Self::Connection | Self::Upgrade => false,
+            Self::ContentLength
+            | Self::Host
+            | Self::TransferEncoding
+            | Self::Connection
+            | Self::Upgrade
+            | Self::Forwarded
+            | Self::ForwardedProto => false,
             Self::Close
             | Self::Cookie
             | Self::Date
-            | Self::Forwarded
-            | Self::ForwardedProto
             | Self::HopByHop
             | Self::Lookalike
             | Self::MaxForwards

@@ -202,7 +202,7 @@ impl Connection {
             journal.write(proxy, &exchange.record, &exchange.line);
         }
         if next == Next::Keep {
-            self.rest = exchange.request.take_rest();
+            self.rest = exchange.request.take_rest().map(|rest| proxy.buffers.fitting(rest));
         }
         proxy.put_exchange(exchange);
         next

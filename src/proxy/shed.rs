@@ -121,6 +121,11 @@ impl Sheddable {
         }
     }
 
+    /// Whether `who` is known to hold a large buffer.
+    fn has_large(&self, who: u16) -> bool {
+        self.entries[usize::from(who)].place == Place::In(Kind::LargeHead)
+    }
+
     /// Whether `who` is marked.
     pub(super) fn is_shed(&self, who: u16) -> bool {
         matches!(self.entries[usize::from(who)].place, Place::Shed(_))
@@ -229,6 +234,10 @@ impl Awaiting {
     /// Leaves a large buffer in the table while the task waits.
     pub(super) fn park(&self, buffer: &mut Option<Buffer>) {
         if buffer.as_ref().is_some_and(|buffer| buffer.capacity() >= LARGE_BUFFER) {
+            if !self.proxy.sheddable.borrow().has_large(self.who) {
+                // It came behind a body, in that one's buffer.
+                self.begin(Kind::LargeHead);
+            }
             self.proxy.sheddable.borrow_mut().entries[usize::from(self.who)].parked = buffer.take();
         }
     }

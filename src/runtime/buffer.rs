@@ -132,6 +132,14 @@ impl Buffers {
         self.large.take().map(|bytes| Buffer { bytes, start: 0, end: 0, home: &self.large })
     }
 
+    /// The bytes of `buffer` in a small one, if they fit: what comes behind a body is no reason to keep a large one.
+    pub fn fitting(&'static self, mut buffer: Buffer) -> Buffer {
+        let fits = buffer.capacity() > SMALL_BUFFER && buffer.len() <= SMALL_BUFFER;
+        let Some(mut small) = fits.then(|| self.small()).flatten() else { return buffer };
+        buffer.move_to(&mut small);
+        small
+    }
+
     /// Buffers in use, small and large.
     #[must_use]
     pub fn in_use(&self) -> (usize, usize) {

@@ -28,6 +28,9 @@ pub(super) const BROKEN: u8 = 8;
 /// A source's flag: it did not end in order (EPOLLERR).
 pub(super) const FAILED: u8 = 16;
 
+/// A source's flag: there is urgent data (EPOLLPRI), before which a receive stops however much lies behind it.
+pub(super) const URGENT: u8 = 32;
+
 /// No seat: the owner of an idle source.
 const NOBODY: u16 = u16::MAX;
 /// The token of the eventfd that other threads wake the loop with.
@@ -158,6 +161,9 @@ impl Reactor {
         if events.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLPRI) {
             flags |= READ;
         }
+        if events.contains(EpollFlags::EPOLLPRI) {
+            flags |= URGENT;
+        }
         if events.contains(EpollFlags::EPOLLOUT) {
             flags |= WRITE;
         }
@@ -180,8 +186,8 @@ impl Reactor {
 
     /// Registers `socket` once and for all. The flags in `ready` are assumed until the kernel or a call says otherwise.
     pub(super) fn register(&self, socket: impl AsFd, ready: u8) -> io::Result<u16> {
-        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET;
-        self.enter(socket, flags, ready)
+        let inward = EpollFlags::EPOLLIN | EpollFlags::EPOLLPRI | EpollFlags::EPOLLRDHUP;
+        self.enter(socket, inward | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET, ready)
     }
 
     /// Registers a listening socket: level-triggered, so that what one turn leaves the next one finds.

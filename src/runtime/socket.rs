@@ -2,11 +2,11 @@
 //!
 //! A receive that fills less than its buffer means the socket is dry, so no second call is made to see `EAGAIN`; unless
 //! the kernel said that the end came with it: then it is read on until the end shows, because a FIN that arrives with the
-//! last bytes gives no edge of its own.
+//! last bytes gives no edge of its own. So it is with urgent data, before which a receive stops.
 
 #![allow(unsafe_code, reason = "nix has no accept4 that returns the peer's address")]
 
-use super::reactor::{BROKEN, FAILED, PEER_CLOSED, READ, Reactor, WRITE};
+use super::reactor::{BROKEN, FAILED, PEER_CLOSED, READ, Reactor, URGENT, WRITE};
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
@@ -135,13 +135,13 @@ impl Stream {
             match recv(self.socket.as_raw_fd(), space, MsgFlags::empty()) {
                 Ok(0) => return Ok(Received::End),
                 Ok(count) => {
-                    if count < space.len() && !self.hung_up() {
+                    if count < space.len() && !self.reactor.ready(self.index, PEER_CLOSED | BROKEN | URGENT) {
                         self.reactor.set_dry(self.index, READ);
                     }
                     return Ok(Received::Bytes(count));
                 }
                 Err(Errno::EAGAIN) => {
-                    self.reactor.set_dry(self.index, READ);
+                    self.reactor.set_dry(self.index, READ | URGENT);
                     self.reactor.wait_for(self.index, READ);
                     return Ok(Received::Dry);
                 }

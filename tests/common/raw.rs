@@ -2,10 +2,11 @@
 
 use super::DEADLINE;
 use super::client::Client;
-use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::ReceiveTimeout;
+use nix::sys::socket::{MsgFlags, send, setsockopt};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 /// How a connection ended.
@@ -95,6 +96,12 @@ impl Client {
             let got = self.fill().unwrap_or_else(|e| panic!("no line: {e}"));
             assert!(got > 0, "the end after {:?}", String::from_utf8_lossy(&self.unread));
         }
+    }
+
+    /// Sends a byte out of the line of the others.
+    #[track_caller]
+    pub fn send_urgent(&mut self, byte: u8) {
+        assert_eq!(send(self.stream.as_raw_fd(), &[byte], MsgFlags::MSG_OOB), Ok(1));
     }
 
     /// Sends until nobody takes a byte for half a second, no more than `most`; how many.
