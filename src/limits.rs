@@ -52,7 +52,7 @@ pub const SESSIONS: usize = 16 * 1024;
 pub const SESSION_BYTES: u64 = 16;
 
 /// Bytes of access-log lines that wait for one write.
-pub const LOG_BUFFER: usize = 16 * 1024;
+pub const LOG_BUFFER: usize = 20 * 1024;
 /// Bytes of one access-log line; a longer request line is cut, as HAProxy's `len 1024` does.
 pub const LOG_LINE: usize = 1024;
 

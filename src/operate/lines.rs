@@ -20,6 +20,8 @@ const PIPE_BUF: usize = 4096;
 const WRITES_PER_TURN: usize = 4;
 /// The longest line: its fixed parts and a request line in which every byte is escaped. A longer one is cut.
 const ROOM: usize = 512 + 3 * LOG_LINE;
+/// Room that lines of every request leave to others.
+const RESERVED: usize = ROOM;
 
 /// Lines on their way to a descriptor. Behind a lock only because a logger must be shareable: one thread writes.
 pub struct Lines {
@@ -44,12 +46,21 @@ impl Lines {
 
     /// Adds the line that `format` writes, or counts it as dropped. The line's end is added.
     pub fn push(&self, format: impl FnOnce(&mut Line<'_>) -> fmt::Result) {
+        self.enter(RESERVED, format);
+    }
+
+    /// The same for a line that matters more, such as a server's going down: some room is kept for those.
+    pub fn push_urgent(&self, format: impl FnOnce(&mut Line<'_>) -> fmt::Result) {
+        self.enter(0, format);
+    }
+
+    fn enter(&self, reserved: usize, format: impl FnOnce(&mut Line<'_>) -> fmt::Result) {
         let mut waiting = self.waiting();
-        if !waiting.has_room() {
+        if !waiting.has_room(reserved) {
             self.write(&mut waiting);
             waiting.tell();
         }
-        if waiting.has_room() {
+        if waiting.has_room(reserved) {
             waiting.add(format);
         } else {
             waiting.dropped += 1;
@@ -104,8 +115,8 @@ impl Lines {
 }
 
 impl Waiting {
-    fn has_room(&self) -> bool {
-        self.bytes.len() + ROOM <= LOG_BUFFER
+    fn has_room(&self, reserved: usize) -> bool {
+        self.bytes.len() + ROOM + reserved <= LOG_BUFFER
     }
 
     fn add(&mut self, format: impl FnOnce(&mut Line<'_>) -> fmt::Result) {
@@ -117,7 +128,7 @@ impl Waiting {
 
     /// Tells, where lines are missing, how many.
     fn tell(&mut self) {
-        if self.dropped > 0 && self.has_room() {
+        if self.dropped > 0 && self.has_room(RESERVED) {
             let dropped = std::mem::take(&mut self.dropped);
             self.add(|out| {
                 write!(out, "WARN  [beelance::log] {dropped} lines were dropped: standard error takes them too slowly")
@@ -199,6 +210,20 @@ mod tests {
         lines.flush(&Reactor::new(1, 1).unwrap());
         // Otherwise it would be tried again without end: such a descriptor is always ready.
         assert!(lines.is_empty());
+    }
+
+    #[test]
+    fn a_message_finds_room_where_lines_of_requests_do_not() {
+        let (_reader, writer) = nix::unistd::pipe().unwrap();
+        let lines = Lines::new(writer);
+        for _ in 0..200 {
+            lines.push(|out| out.write_str(&"x".repeat(999)));
+        }
+        let dropped = lines.waiting().dropped;
+        lines.push_urgent(|out| out.write_str("Server pool/s1 is DOWN"));
+        let waiting = lines.waiting();
+        assert!(dropped > 0 && waiting.dropped == dropped && waiting.bytes.ends_with(b"s1 is DOWN\n"));
+        assert!(waiting.bytes.len() <= LOG_BUFFER);
     }
 
     #[test]

@@ -47,7 +47,7 @@ impl Log for Messages {
         if !self.serving.load(std::sync::atomic::Ordering::Relaxed) {
             self.logger.log(record);
         } else if self.enabled(record.metadata()) {
-            self.lines.push(|out| write!(out, "{:<5} [{}] {}", record.level(), record.target(), record.args()));
+            self.lines.push_urgent(|out| write!(out, "{:<5} [{}] {}", record.level(), record.target(), record.args()));
         }
     }
 
