@@ -259,7 +259,8 @@ fn keeps_the_rest(
             return !upgrade;
         }
         let nominated = named.iter().any(|name| name.eq_ignore_ascii_case(field.name));
-        OF_THIS_HOP.iter().any(|name| field.is(name)) || (nominated && !PROTECTED.iter().any(|name| field.is(name)))
+        let protected = PROTECTED.iter().any(|name| field.is(name)) || is_forwarded(field);
+        OF_THIS_HOP.iter().any(|name| field.is(name)) || (nominated && !protected)
     };
     // Cookies are touched inside of lines.
     let cookie = |field: &Field<'_>| touched && (field.is("cookie") || field.is("set-cookie"));
@@ -286,6 +287,12 @@ fn keeps_the_rest(
     for field in &after[..stays] {
         assert!(!of_this_hop(field), "passed on: {:?}", String::from_utf8_lossy(field.line));
     }
+}
+
+/// What a proxy in front says of the client: a client behind it must not be able to have that removed.
+fn is_forwarded(field: &Field<'_>) -> bool {
+    let folded: Vec<u8> = field.name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect();
+    folded.len() > 12 && folded[..12].eq_ignore_ascii_case(b"x-forwarded-")
 }
 
 /// Of a Cookie field the pairs that are not ours; a Set-Cookie field that does not set ours.
