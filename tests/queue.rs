@@ -85,6 +85,7 @@ fn who_waits_longest_is_served_first() {
     backend.hold();
     let targets: Vec<String> = (0..10).map(|number| format!("/{number}")).collect();
     let mut clients: Vec<Client> = targets.iter().map(|target| fixture.sent(target, "")).collect();
+    backend.wait_requests(1);
     assert_eq!(backend.targets(), targets[..1], "the others wait");
     // Each end lets exactly the next one in.
     for (number, client) in clients.iter_mut().enumerate() {

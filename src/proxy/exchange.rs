@@ -130,7 +130,7 @@ impl Exchange {
 
     /// Lets the request's buffer go if all of it is sent, and will not be sent again.
     fn let_request_go(&mut self, ask: &Ask) {
-        if self.request.is_done() && (self.response.moved > 0 || !self.is_replayable(ask)) {
+        if self.request.is_done() && (self.is_answered() || !self.is_replayable(ask)) {
             self.request.shrink();
         }
     }
