@@ -254,6 +254,24 @@ impl Cuts {
     }
 }
 
+/// Cuts the lines of every field that is `known`.
+///
+/// # Errors
+/// [`TooManyCuts`].
+pub(super) fn cut_known(
+    head: &[u8],
+    fields: &[httparse::Header<'_>],
+    known: Known,
+    cuts: &mut Cuts,
+) -> Result<(), TooManyCuts> {
+    for (index, field) in fields.iter().enumerate() {
+        if Known::of(field.name) == Some(known) {
+            cuts.add(line(head, fields, index))?;
+        }
+    }
+    Ok(())
+}
+
 /// Where `part` lies in `whole`, which it is a slice of.
 pub(crate) fn offset(whole: &[u8], part: &[u8]) -> usize {
     let offset = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);

@@ -3,7 +3,7 @@
 //! Refuses what two readers could read differently; the reason goes into the reply's status and the log.
 
 use super::body::Framing;
-use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, is_bare, line, offset};
+use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, cut_known, is_bare, line, offset};
 use super::framing::{Delimiters, Undelimited};
 use super::target::Target;
 use super::{host, upgrade};
@@ -171,7 +171,7 @@ pub fn parse<'b, 'f>(
 impl<'b> RequestHead<'b, '_> {
     fn read_fields(&mut self, bytes: &'b [u8], cuts: &mut Cuts) -> Result<(), Refusal> {
         let (mut options, mut delimiters) = (ConnectionOptions::default(), Delimiters::default());
-        let (mut upgrades, mut close) = (0, None);
+        let (mut upgrades, mut close) = (0, false);
         for (index, field) in self.fields.iter().enumerate() {
             match Known::of(field.name) {
                 Some(Known::Host) => {
@@ -203,7 +203,7 @@ impl<'b> RequestHead<'b, '_> {
                     cuts.add(line(bytes, self.fields, index))?;
                 }
                 Some(Known::Forwarded | Known::ForwardedProto) => self.forwarded = true,
-                Some(Known::Close) => close = Some(index),
+                Some(Known::Close) => close = true,
                 Some(Known::Lookalike) => return Err(bad("a framing field with an underscore")),
                 Some(Known::Cookie | Known::Date | Known::MaxForwards | Known::SetCookie) | None => {}
             }
@@ -211,8 +211,8 @@ impl<'b> RequestHead<'b, '_> {
         self.framing = delimiters.framing()?;
         self.rewrites_length = delimiters.rewrites_length();
         options.cut(bytes, self.fields, self.rewrites_length, cuts)?;
-        if let Some(index) = close.filter(|_| options.close) {
-            cuts.add(line(bytes, self.fields, index))?;
+        if close && options.close {
+            cut_known(bytes, self.fields, Known::Close, cuts)?;
         }
         self.keep_alive = match self.version {
             Version::Http10 => options.keep_alive && !options.close,
@@ -222,11 +222,7 @@ impl<'b> RequestHead<'b, '_> {
         let offers = options.upgrade && self.version == Version::Http11 && self.framing == Framing::None;
         self.upgrade = self.upgrade.filter(|offer| offers && upgrades == 1 && upgrade::is_offer(offer));
         if upgrades > 0 && self.upgrade.is_none() {
-            for (index, field) in self.fields.iter().enumerate() {
-                if Known::of(field.name) == Some(Known::Upgrade) {
-                    cuts.add(line(bytes, self.fields, index))?;
-                }
-            }
+            cut_known(bytes, self.fields, Known::Upgrade, cuts)?;
         }
         Ok(())
     }
@@ -341,6 +337,10 @@ mod tests {
             ("OPTIONS http://a HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n"),
             ("OPTIONS http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS / HTTP/1.1\r\nHost: a\r\n"),
             ("GET / HTTP/1.1\r\nHost: a\r\nClose: 1\r\nConnection: close\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n"),
+            (
+                "GET / HTTP/1.1\r\nClose: 1\r\nHost: a\r\nclose: 2\r\nConnection: close\r\n\r\n",
+                "GET / HTTP/1.1\r\nHost: a\r\n",
+            ),
             (
                 "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\nTE: trailers\r\nTrailer: x\r\nUpgrade: h2c\r\n\r\n",
                 "POST / HTTP/1.1\r\nHost: a\r\n",

@@ -1,7 +1,7 @@
 //! Response heads (RFC 9112 sections 4 to 6): parsed once, checked, and what to cut from them.
 
 use super::body::{Framing, Malformed};
-use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, is_bare, line, offset};
+use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, cut_known, is_bare, line, offset};
 use super::framing::{Delimiters, Undelimited};
 use super::request::{Method, Version};
 use super::{cookie, upgrade};
@@ -125,7 +125,7 @@ impl ResponseHead {
         cuts: &mut Cuts,
     ) -> Result<(), Malformed> {
         let (mut options, mut delimiters) = (ConnectionOptions::default(), Delimiters::default());
-        let (mut delimited, mut switched, mut close) = (false, false, None);
+        let (mut delimited, mut switched, mut close) = (false, false, false);
         for (index, field) in fields.iter().enumerate() {
             match Known::of(field.name) {
                 Some(Known::Connection) => {
@@ -166,7 +166,7 @@ impl ResponseHead {
                     }
                 }
                 Some(Known::Date) => self.dated = true,
-                Some(Known::Close) => close = Some(index),
+                Some(Known::Close) => close = true,
                 Some(Known::Lookalike) => return Err(Malformed("a framing field with an underscore")),
                 Some(Known::Cookie | Known::Forwarded | Known::ForwardedProto | Known::Host | Known::MaxForwards)
                 | None => {}
@@ -185,8 +185,8 @@ impl ResponseHead {
         // No body, no length (RFC 9110 section 8.6); a 304 and the answer to HEAD tell that of the body they leave out.
         let bodiless = matches!(self.status, 100..200 | 204);
         options.cut(bytes, fields, delimiters.rewrites_length() || bodiless, cuts)?;
-        if let Some(index) = close.filter(|_| options.close) {
-            cuts.add(line(bytes, fields, index))?;
+        if close && options.close {
+            cut_known(bytes, fields, Known::Close, cuts)?;
         }
         self.new_length = delimiters.length().filter(|_| delimiters.rewrites_length() && !bodiless);
         self.keep_alive = match version {
@@ -338,6 +338,8 @@ mod tests {
                     Set-Cookie: a=SRV\r\nKeep-Alive: timeout=5\r\nContent-Length: 5\r\nB: 2\r\n\r\n";
         let expected = "HTTP/1.1 200 Fine\r\nA: 1\r\nSet-Cookie: a=SRV\r\nContent-Length: 5\r\nB: 2\r\n";
         assert_eq!(String::from_utf8(rewritten(head.as_bytes()).unwrap()).unwrap(), expected);
+        let head = b"HTTP/1.1 204 No\r\nClose: 1\r\nA: 1\r\nClose: 2\r\nConnection: close\r\n\r\n";
+        assert_eq!(rewritten(head).unwrap(), b"HTTP/1.1 204 No\r\nA: 1\r\n");
     }
 
     proptest! {
