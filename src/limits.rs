@@ -69,6 +69,8 @@ pub const EVENTS_PER_TURN: usize = 64;
 pub const ACCEPTS_PER_TURN: usize = 16;
 /// Steps of one exchange (a receive and a send each) before other work gets its turn.
 pub const STEPS_PER_TURN: usize = 16;
+/// Connections that run between two looks at the network, each woken by an event or by another one.
+pub const RUNS_PER_TURN: usize = 256;
 /// Bytes read and thrown away after an early reply, so that the client sees the reply before a reset.
 pub const LINGER_BYTES: u64 = 256 * 1024;
 /// Milliseconds the same may take.

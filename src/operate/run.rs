@@ -76,7 +76,7 @@ pub fn run(path: &Path) -> Result<u8, Failure> {
 
 /// A balancer that listens, and is about to serve.
 pub struct Running {
-    event_loop: &'static Loop,
+    proxy: &'static Proxy,
     lines: &'static Lines,
     serving: Serving,
 }
@@ -88,8 +88,9 @@ impl Running {
     /// [`Failure::System`] when the loop fails.
     pub fn serve(self) -> Result<u8, Failure> {
         self.serving.begin();
-        let after_turn = || self.lines.flush(self.event_loop.reactor);
-        let code = self.event_loop.run(after_turn).map_err(Failure::system("epoll"))?;
+        let event_loop = self.proxy.event_loop();
+        let after_turn = || self.lines.flush(event_loop.reactor);
+        let code = event_loop.run(|seat| self.proxy.run_seat(seat), after_turn).map_err(Failure::system("epoll"))?;
         Ok(u8::try_from(code).unwrap_or(0))
     }
 }
@@ -150,7 +151,7 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
     event_loop.executor.spawn(lines::keep(lines, reactor)).detach();
     start_probes(event_loop, proxy);
     also(proxy);
-    Ok(Running { event_loop, lines, serving })
+    Ok(Running { proxy, lines, serving })
 }
 
 /// Starts the probes and the questions to agents, spread evenly over an interval.

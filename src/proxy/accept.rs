@@ -1,8 +1,8 @@
 //! Accepting: one task per listener, connections in batches, and no further than there is room or room can be made.
 
-use super::connection::serve;
+use super::Proxy;
+use super::connection::Connection;
 use super::shed::Room;
-use super::{Counted, Proxy};
 use crate::limits::{ACCEPT_REST_MS, ACCEPTS_PER_TURN, ListenerId};
 use crate::runtime::{Listener, NEVER, Seat, is_exhaustion};
 
@@ -85,50 +85,9 @@ fn accept_some(proxy: &'static Proxy, listener: &Listener, id: ListenerId) -> st
             // The client is gone already, or the network said something about it.
             Err(_) => continue,
         };
-        let ended = Ended {
-            proxy,
-            _all: Counted::new(&proxy.connections),
-            _here: Counted::new(&proxy.listener_connections[id.index()]),
-        };
-        let task = async move {
-            let ended = ended;
-            serve(ended.proxy, client, peer, id).await;
-        };
-        proxy.event_loop.executor.spawn(task).detach();
+        // There is a seat for every connection that is admitted.
+        let Some(seat) = Seat::take_for_loop(proxy.reactor) else { break };
+        proxy.admit(Connection::new(proxy, seat, client, peer, id));
     }
     Ok(())
-}
-
-/// Counts a connection, and tells who wants to know when it ends.
-struct Ended {
-    proxy: &'static Proxy,
-    _all: Counted<'static>,
-    _here: Counted<'static>,
-}
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        self.proxy.wake_watchers();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::limits::CONNECTION_BYTES;
-    use crate::proxy::exchange::Exchange;
-
-    /// What `f` would return: only its size is of interest.
-    fn size_of_future<A, B, C, D, F>(_: impl Fn(A, B, C, D) -> F) -> usize {
-        size_of::<F>()
-    }
-
-    #[test]
-    fn a_connection_and_its_exchange_are_within_the_budget() {
-        // The task's header, the entries in tables, what the allocator adds.
-        const BESIDE: usize = 512;
-        let (task, exchange) = (size_of_future(serve), size_of::<Exchange>());
-        assert!((task + exchange + BESIDE) as u64 <= CONNECTION_BYTES, "{task} + {exchange} + {BESIDE}");
-        assert!(task <= 1280, "an idle connection holds its task: {task} bytes");
-    }
 }

@@ -32,6 +32,8 @@ pub(super) struct Connection {
     rest: Option<Buffer>,
     /// No request was read yet.
     fresh: bool,
+    /// The PROXY header was read.
+    introduced: bool,
     /// Bytes of empty lines since the last request.
     empty: usize,
     /// A backend connection that is this client's alone, since a PROXY header on it says so.
@@ -49,45 +51,124 @@ enum Next {
     Linger,
 }
 
-/// Serves one client until it leaves, is silent, or breaks a rule.
-pub(super) async fn serve(proxy: &'static Proxy, client: Stream, peer: SocketAddr, listener: ListenerId) {
-    // There is a seat for every connection that is admitted.
-    let Some(seat) = Seat::take(proxy.reactor) else { return };
-    client.set_owner(seat.index());
-    let awaiting = Awaiting::new(proxy, seat.index());
-    let mut connection = Connection {
-        proxy,
-        seat,
-        client,
-        peer,
-        listener,
-        rest: None,
-        fresh: true,
-        empty: 0,
-        own: RefCell::new(None),
-        awaiting,
-    };
-    if proxy.config.listeners[listener.index()].accept_proxy && !connection.read_proxy_header().await {
-        return;
-    }
-    loop {
-        let Some(buffer) = connection.first_bytes().await else { return };
-        match connection.serve_request(buffer).await {
-            // One client's pipeline must not keep the others waiting, wherever its receives end.
-            Next::Keep if connection.rest.is_some() || connection.client.readable() => {
-                connection.seat.next_turn().await;
-            }
-            Next::Keep => {}
-            Next::Close => return,
-            Next::Linger => {
-                connection.awaiting.begin(Kind::Leaving);
-                return reply::linger(proxy, &connection.seat, &connection.client, &connection.awaiting).await;
-            }
-        }
+/// What an idle connection finds when it is woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    Nothing,
+    Bytes,
+    Over,
+}
+
+/// What there is of the next request.
+enum First {
+    Bytes(Buffer),
+    Nothing,
+    Gone,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let proxy = self.proxy;
+        proxy.connections.set(proxy.connections.get() - 1);
+        let here = &proxy.listener_connections[self.listener.index()];
+        here.set(here.get() - 1);
+        proxy.wake_watchers();
     }
 }
 
 impl Connection {
+    /// A connection that was just accepted. It counts until it is dropped.
+    pub(super) fn new(
+        proxy: &'static Proxy,
+        seat: Seat,
+        client: Stream,
+        peer: SocketAddr,
+        listener: ListenerId,
+    ) -> Self {
+        proxy.connections.set(proxy.connections.get() + 1);
+        let here = &proxy.listener_connections[listener.index()];
+        here.set(here.get() + 1);
+        client.set_owner(seat.index());
+        let awaiting = Awaiting::new(proxy, seat.index());
+        awaiting.begin(Kind::Fresh);
+        Self {
+            proxy,
+            seat,
+            client,
+            peer,
+            listener,
+            rest: None,
+            fresh: true,
+            introduced: false,
+            empty: 0,
+            own: RefCell::new(None),
+            awaiting,
+        }
+    }
+
+    /// The record of its next request, as of now.
+    pub(super) fn record(&self) -> Record {
+        Record::new(self.peer, self.listener, self.proxy.reactor.now_ms())
+    }
+
+    /// Lets it wait for its next request, without a worker. An idle connection holds no buffer.
+    pub(super) fn wait(&self) {
+        let timeouts = &self.proxy.config.timeouts;
+        let idle_ms = if self.fresh { timeouts.http_request_ms } else { timeouts.http_keep_alive_ms };
+        self.seat.arm(self.proxy.reactor.now_ms() + idle_ms);
+        // What makes it look again: bytes, the end, or a mark that came meanwhile.
+        if self.look() != Look::Nothing {
+            self.proxy.reactor.wake(self.seat.index());
+        }
+    }
+
+    /// Whether it has bytes of a request, or is over.
+    pub(super) fn look(&self) -> Look {
+        self.own.borrow_mut().take_if(|(_, stream)| !stream.is_quiet());
+        if self.client.readable() {
+            return Look::Bytes;
+        }
+        match self.proxy.is_stopping() || self.awaiting.is_shed() || self.seat.has_elapsed() {
+            true => Look::Over,
+            false => Look::Nothing,
+        }
+    }
+
+    /// Serves the client until it has nothing more to ask at the moment: then true. False when it left, was silent,
+    /// or broke a rule.
+    pub(super) async fn serve(&mut self, exchange: &mut Exchange) -> bool {
+        self.seat.disarm();
+        let accept_proxy = self.proxy.config.listeners[self.listener.index()].accept_proxy;
+        if self.fresh && accept_proxy && !self.introduced {
+            if !self.read_proxy_header().await {
+                return false;
+            }
+            self.introduced = true;
+            self.awaiting.begin(Kind::Fresh);
+        }
+        loop {
+            let buffer = match self.first_bytes() {
+                First::Bytes(buffer) => buffer,
+                First::Nothing => return true,
+                First::Gone => return false,
+            };
+            match self.serve_request(exchange, buffer).await {
+                Next::Keep => self.awaiting.begin(Kind::Idle),
+                Next::Close => return false,
+                Next::Linger => {
+                    self.awaiting.begin(Kind::Leaving);
+                    reply::linger(self.proxy, &self.seat, &self.client, &self.awaiting).await;
+                    return false;
+                }
+            }
+            if self.rest.is_none() && !self.client.readable() {
+                return true;
+            }
+            // One client's pipeline must not keep the others waiting, wherever its receives end.
+            self.seat.next_turn().await;
+        }
+    }
+
     /// Reads who the client is; whether it was said, in time. What comes behind it is the first request.
     async fn read_proxy_header(&mut self) -> bool {
         let (proxy, client) = (self.proxy, &self.client);
@@ -126,43 +207,27 @@ impl Connection {
         }
     }
 
-    /// Waits for the first bytes of a request; `None` when the connection is to be closed without a word. An idle
-    /// connection holds no buffer.
-    async fn first_bytes(&mut self) -> Option<Buffer> {
-        self.empty = 0;
-        self.awaiting.begin(if self.fresh { Kind::Fresh } else { Kind::Idle });
+    /// The first bytes of a request, if they are here.
+    fn first_bytes(&mut self) -> First {
         if let Some(mut rest) = self.rest.take()
             && self.begins(&mut rest)
         {
-            return Some(rest);
+            return First::Bytes(rest);
         }
-        let proxy = self.proxy;
-        let timeouts = &proxy.config.timeouts;
-        let idle_ms = if self.fresh { timeouts.http_request_ms } else { timeouts.http_keep_alive_ms };
-        let deadline_ms = proxy.reactor.now_ms() + idle_ms;
-        loop {
-            let wait = self.seat.until(deadline_ms, || {
-                self.own.borrow_mut().take_if(|(_, stream)| !stream.is_quiet());
-                match self.client.readable() {
-                    true => Some(true),
-                    false => (proxy.is_stopping() || self.awaiting.is_shed()).then_some(false),
-                }
-            });
-            if wait.await != Ok(true) {
-                return None;
-            }
-            let mut buffer = proxy.buffers.small()?;
+        while self.client.readable() {
+            let Some(mut buffer) = self.proxy.buffers.small() else { return First::Gone };
             match self.client.receive(buffer.space()) {
                 Ok(Received::Bytes(count)) => {
                     buffer.fill(count);
                     if self.begins(&mut buffer) {
-                        return Some(buffer);
+                        return First::Bytes(buffer);
                     }
                 }
-                Ok(Received::End) | Err(_) => return None,
+                Ok(Received::End) | Err(_) => return First::Gone,
                 Ok(Received::Dry) => {}
             }
         }
+        First::Nothing
     }
 
     /// Drops empty lines from the front of `buffer`; whether a request begins in what is left. An empty line alone, behind
@@ -178,14 +243,13 @@ impl Connection {
     }
 
     /// One request, from its first bytes to its line in the log.
-    async fn serve_request(&mut self, buffer: Buffer) -> Next {
+    async fn serve_request(&mut self, exchange: &mut Exchange, buffer: Buffer) -> Next {
         self.fresh = false;
         let proxy = self.proxy;
-        let record = Record::new(self.peer, self.listener, proxy.reactor.now_ms());
-        let mut exchange = proxy.take_exchange(record);
+        exchange.record = self.record();
         exchange.request.buffer = Some(buffer);
         let mut asked = None;
-        let result = self.exchange(&mut exchange, &mut asked).await;
+        let result = self.exchange(exchange, &mut asked).await;
         let next = match result {
             Ok(()) if exchange.record.status == 0 => Next::Close,
             Ok(()) if exchange.keeps_client && exchange.request.is_done() => Next::Keep,
@@ -193,7 +257,7 @@ impl Connection {
                 Next::Close
             }
             Ok(()) => Next::Linger,
-            Err(fault) => self.fail(&mut exchange, asked.as_ref(), fault).await,
+            Err(fault) => self.fail(exchange, asked.as_ref(), fault).await,
         };
         exchange.record.bytes += exchange.response.total;
         if let Some(journal) = proxy.journal
@@ -204,7 +268,9 @@ impl Connection {
         if next == Next::Keep {
             self.rest = exchange.request.take_rest().map(|rest| proxy.buffers.fitting(rest));
         }
-        proxy.put_exchange(exchange);
+        // Now, not when it is next used: its buffers go back.
+        exchange.reset();
+        self.empty = 0;
         next
     }
 

@@ -19,6 +19,7 @@ mod state;
 mod tunnel;
 mod usage;
 mod warm;
+mod workers;
 
 pub use accept::accept;
 pub use idle::purge_idle;
@@ -32,13 +33,13 @@ use crate::config::{Backend, Config};
 use crate::http::date::DateLine;
 use crate::limits::{BackendId, ListenerId, PoolId};
 use crate::runtime::{Buffers, Loop, Reactor};
-use exchange::Exchange;
 use idle::Idle;
 use shed::Sheddable;
 use state::Told;
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
+use workers::{Post, Worker};
 
 /// Tasks beside the connections' that sit: listeners, the purge of idle connections, the drain.
 pub const SPARE_SEATS: usize = 32;
@@ -56,9 +57,10 @@ pub struct Proxy {
     idle: RefCell<Idle>,
     /// Connections without a complete request, in the order in which they make room.
     sheddable: RefCell<Sheddable>,
-    /// Exchanges that are not in use: made when first needed, then kept.
-    #[allow(clippy::vec_box, reason = "an exchange stays where it is while its task holds it")]
-    exchanges: RefCell<Vec<Box<Exchange>>>,
+    /// Who sits in each seat of a connection.
+    posts: Box<[Cell<Post>]>,
+    /// Workers without a connection: made when first needed, then kept.
+    shelf: RefCell<Vec<Worker>>,
     /// Where each backend is; `None` while its name is not resolved.
     addresses: Box<[Cell<Option<SocketAddr>>]>,
     /// What each pool may retry.
@@ -140,7 +142,8 @@ impl Proxy {
             buffers: Box::leak(Box::new(Buffers::new(budget.small_buffers, budget.large_buffers, event_loop.reactor))),
             idle: RefCell::new(Idle::new(event_loop.reactor, config.backends.len(), budget.connections)),
             sheddable: RefCell::new(Sheddable::new(budget.connections + SPARE_SEATS)),
-            exchanges: RefCell::new(Vec::with_capacity(budget.connections)),
+            posts: (0..seats).map(|_| Cell::default()).collect(),
+            shelf: RefCell::new(Vec::with_capacity(budget.connections)),
             addresses: addresses.iter().map(|&address| Cell::new(address)).collect(),
             budgets: config.pools.iter().map(|pool| RefCell::new(Budget::new(pool.retry_budget))).collect(),
             trials: Cell::new(0),
@@ -220,22 +223,6 @@ impl Proxy {
     /// Gives `take` the Date line of now; an empty one while the clock is not set.
     fn with_date<T>(&self, take: impl FnOnce(&str) -> T) -> T {
         take(self.date.borrow_mut().at(self.wall_ms()))
-    }
-
-    fn take_exchange(&self, record: Record) -> Box<Exchange> {
-        match self.exchanges.borrow_mut().pop() {
-            Some(mut exchange) => {
-                exchange.record = record;
-                exchange
-            }
-            None => Box::new(Exchange::new(record)),
-        }
-    }
-
-    fn put_exchange(&self, mut exchange: Box<Exchange>) {
-        // Now, not when it is next used: its buffers go back.
-        exchange.reset();
-        self.exchanges.borrow_mut().push(exchange);
     }
 
     /// Whether there are as many client connections as there may be.

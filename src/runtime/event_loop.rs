@@ -1,10 +1,13 @@
 //! The loop: run what is runnable, then sleep in `epoll_wait` until there is more.
 //!
-//! One long-lived future runs the executor, polled with the loop's own waker: a wake from another thread (async-io's
-//! driver) reaches the executor's queue and this waker, so it is never lost. In a turn there is one `epoll_wait` and
-//! one reading of the clock.
+//! One long-lived future runs the executor, polled with the loop's own waker, and only when that was woken: a wake from
+//! another thread (async-io's driver) reaches the executor's queue and this waker, so it is never lost. Beside the
+//! executor's tasks there are seats that the loop runs by itself, without wakers and atomics: whoever is woken by a
+//! socket, a deadline or another one of them is listed and run. In a turn there is one `epoll_wait` and one reading of
+//! the clock.
 
 use super::reactor::Reactor;
+use crate::limits::RUNS_PER_TURN;
 use smol::LocalExecutor;
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -35,25 +38,32 @@ impl Loop {
         Waker::from(self.reactor.waker.clone()).wake();
     }
 
-    /// Runs until [`Loop::end`]. `after_turn` is called once a turn, when the tasks have run: the place for batched work.
+    /// Runs until [`Loop::end`]. `serve` runs who sits in a seat without a task ([`super::Seat::take_for_loop`]) and was
+    /// woken. `after_turn` is called once a turn, when all have run: the place for batched work.
     ///
     /// # Errors
     /// When the epoll set fails, which is a bug or a system beyond help.
-    pub fn run(&self, mut after_turn: impl FnMut()) -> io::Result<i32> {
-        let waker = Waker::from(self.reactor.waker.clone());
+    pub fn run(&self, mut serve: impl FnMut(u16), mut after_turn: impl FnMut()) -> io::Result<i32> {
+        let loop_waker = &self.reactor.waker;
+        let waker = Waker::from(loop_waker.clone());
         let mut context = Context::from_waker(&waker);
         let end = poll_fn(|_| self.ended.get().map_or(Poll::Pending, Poll::Ready));
         let mut tasks = pin!(self.executor.run(end));
+        let mut woken = true;
         loop {
             // A wake that comes from here on is seen below or by `fall_asleep`.
-            self.reactor.waker.take_woken();
-            if let Poll::Ready(code) = tasks.as_mut().poll(&mut context) {
+            if woken && let Poll::Ready(code) = tasks.as_mut().poll(&mut context) {
                 after_turn();
                 return Ok(code);
             }
-            let more = self.reactor.waker.take_woken();
+            for _ in 0..RUNS_PER_TURN {
+                let Some(seat) = self.reactor.next_woken() else { break };
+                serve(seat);
+            }
+            woken = loop_waker.take_woken();
             after_turn();
-            self.reactor.turn(!more)?;
+            self.reactor.turn(!woken)?;
+            woken |= loop_waker.take_woken();
         }
     }
 }

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -44,6 +45,14 @@ struct Source {
     owner: Cell<u16>,
 }
 
+/// Who sits in a seat: a task of the executor, which has a waker, or one that the loop runs by itself.
+#[derive(Default)]
+struct Sitter {
+    waker: RefCell<Option<Waker>>,
+    /// It is among the woken.
+    listed: Cell<bool>,
+}
+
 /// The epoll set, the clock, and the tables of sources and seats.
 pub struct Reactor {
     epoll: Epoll,
@@ -51,11 +60,13 @@ pub struct Reactor {
     clock: Clock,
     sources: Box<[Source]>,
     free_sources: RefCell<Vec<u16>>,
-    seats: Box<[RefCell<Option<Waker>>]>,
+    seats: Box<[Sitter]>,
     free_seats: RefCell<Vec<u16>>,
     deadlines: RefCell<Deadlines>,
     /// Seats whose tasks gave way and go on in the next turn.
     again: RefCell<Vec<u16>>,
+    /// Seats that the loop itself runs, woken and not run yet, each once.
+    woken: RefCell<VecDeque<u16>>,
     pub(super) waker: Arc<LoopWaker>,
 }
 
@@ -86,10 +97,11 @@ impl Reactor {
             clock: Clock::new(),
             sources: (0..sources).map(|_| source()).collect(),
             free_sources: RefCell::new(indices(sources)),
-            seats: (0..seats).map(|_| RefCell::new(None)).collect(),
+            seats: (0..seats).map(|_| Sitter::default()).collect(),
             free_seats: RefCell::new(indices(seats)),
             deadlines: RefCell::new(Deadlines::new(seats)),
             again: RefCell::new(Vec::with_capacity(seats)),
+            woken: RefCell::new(VecDeque::with_capacity(seats)),
             waker,
         })
     }
@@ -106,13 +118,26 @@ impl Reactor {
         self.clock.now_ms()
     }
 
-    /// Wakes the task that sits in seat `seat`, if there is one.
+    /// Wakes who sits in seat `seat`: a task of the executor, or else the loop runs it.
     pub fn wake(&self, seat: u16) {
-        if let Some(waker) = self.seats.get(usize::from(seat)).and_then(|seat| seat.try_borrow().ok())
-            && let Some(waker) = waker.as_ref()
-        {
+        let Some(sitter) = self.seats.get(usize::from(seat)) else { return };
+        if let Some(waker) = &*sitter.waker.borrow() {
             waker.wake_by_ref();
+        } else if !sitter.listed.replace(true) {
+            self.woken.borrow_mut().push_back(seat);
         }
+    }
+
+    /// The next seat that was woken and that the loop runs.
+    pub(super) fn next_woken(&self) -> Option<u16> {
+        let seat = self.woken.borrow_mut().pop_front()?;
+        self.seats[usize::from(seat)].listed.set(false);
+        Some(seat)
+    }
+
+    /// Whether nobody that the loop runs is woken.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.woken.borrow().is_empty() && self.again.borrow().is_empty()
     }
 
     /// Wakes every task that sits anywhere, so that it looks at the world again.
@@ -122,7 +147,7 @@ impl Reactor {
 
     /// One turn: sleeps until an event or a deadline when `sleep`, reads the clock, wakes who is concerned.
     pub(super) fn turn(&self, sleep: bool) -> io::Result<()> {
-        let timeout = if !sleep || !self.again.borrow().is_empty() || !self.waker.fall_asleep() {
+        let timeout = if !sleep || !self.is_at_rest() || !self.waker.fall_asleep() {
             EpollTimeout::ZERO
         } else {
             let wait_ms = self.deadlines.borrow().wait_ms(self.now_ms());
@@ -264,13 +289,13 @@ impl Reactor {
 
     pub(super) fn stand_up(&self, seat: u16) {
         self.deadlines.borrow_mut().remove(seat);
-        self.seats[usize::from(seat)].replace(None);
+        self.seats[usize::from(seat)].waker.replace(None);
         self.free_seats.borrow_mut().push(seat);
     }
 
     /// Remembers whom to wake for `seat`.
     pub(super) fn note(&self, seat: u16, waker: &Waker) {
-        let mut known = self.seats[usize::from(seat)].borrow_mut();
+        let mut known = self.seats[usize::from(seat)].waker.borrow_mut();
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *known = Some(waker.clone());
         }

@@ -4,7 +4,7 @@
 
 use super::reactor::Reactor;
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 /// No deadline: only for waits that cost nothing and end with the process.
 pub const NEVER: u64 = u64::MAX;
@@ -17,6 +17,8 @@ pub struct Elapsed;
 pub struct Seat {
     reactor: &'static Reactor,
     index: u16,
+    /// Whether a task of the executor sits here, rather than one that the loop runs by itself.
+    has_waker: bool,
 }
 
 impl Drop for Seat {
@@ -26,15 +28,42 @@ impl Drop for Seat {
 }
 
 impl Seat {
-    /// Takes a free seat; `None` when all are taken.
+    /// Takes a free seat for a task of the executor; `None` when all are taken.
     pub fn take(reactor: &'static Reactor) -> Option<Self> {
-        reactor.sit_down().map(|index| Self { reactor, index })
+        reactor.sit_down().map(|index| Self { reactor, index, has_waker: true })
+    }
+
+    /// Takes a free seat for somebody whom [`super::Loop::run`] runs when it is woken; `None` when all are taken.
+    pub fn take_for_loop(reactor: &'static Reactor) -> Option<Self> {
+        reactor.sit_down().map(|index| Self { reactor, index, has_waker: false })
     }
 
     /// Its place in the table: what [`Reactor::wake`] takes.
     #[must_use]
     pub fn index(&self) -> u16 {
         self.index
+    }
+
+    fn note(&self, cx: &Context<'_>) {
+        if self.has_waker {
+            self.reactor.note(self.index, cx.waker());
+        }
+    }
+
+    /// Sets the deadline of who sits here without a task that waits; see [`Seat::has_elapsed`].
+    pub fn arm(&self, deadline_ms: u64) {
+        self.reactor.arm(self.index, deadline_ms);
+    }
+
+    /// Forgets the deadline.
+    pub fn disarm(&self) {
+        self.reactor.disarm(self.index);
+    }
+
+    /// Whether the deadline has passed.
+    #[must_use]
+    pub fn has_elapsed(&self) -> bool {
+        self.reactor.passed(self.index)
     }
 
     /// Waits until `ready` has an answer, asked now and each time an event of a socket this seat owns, or a call of
@@ -50,16 +79,16 @@ impl Seat {
             }
             if !armed {
                 armed = true;
-                self.reactor.note(self.index, cx.waker());
+                self.note(cx);
                 if deadline_ms != NEVER {
                     self.reactor.arm(self.index, deadline_ms);
                 }
             }
-            if self.reactor.passed(self.index) { Poll::Ready(Err(Elapsed)) } else { Poll::Pending }
+            if self.has_elapsed() { Poll::Ready(Err(Elapsed)) } else { Poll::Pending }
         })
         .await;
         if armed {
-            self.reactor.disarm(self.index);
+            self.disarm();
         }
         result
     }
@@ -81,7 +110,7 @@ impl Seat {
             if std::mem::replace(&mut asked, true) {
                 return Poll::Ready(());
             }
-            self.reactor.note(self.index, cx.waker());
+            self.note(cx);
             self.reactor.again(self.index);
             Poll::Pending
         })

@@ -364,7 +364,7 @@ mod tests {
                 event_loop.end(7);
             })
             .detach();
-        assert_eq!(event_loop.run(|| ()).unwrap(), 7);
+        assert_eq!(event_loop.run(|_| (), || ()).unwrap(), 7);
         let mut answer = String::new();
         client.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "pong");
@@ -393,7 +393,7 @@ mod tests {
         })
         .detach();
         let other = std::thread::spawn(move || runnable_wakers.1.recv().unwrap().wake());
-        assert_eq!(event_loop.run(|| ()).unwrap(), 0);
+        assert_eq!(event_loop.run(|_| (), || ()).unwrap(), 0);
         other.join().unwrap();
     }
 }

@@ -1,0 +1,151 @@
+//! Workers: futures that serve a connection while it has a request, or the beginning of one.
+//!
+//! A connection between two requests is a small entry in a table and no more. When something comes it is handed to a
+//! worker, which runs until the connection is idle again or over, and is then put back on the shelf with all its memory:
+//! serving a request allocates nothing. The loop runs both; there is no waker and no atomic in it.
+//!
+//! ```text
+//!   accepted --> Idle --bytes--> Busy(worker) --+--over--> Vacant
+//!                 ^                             |
+//!                 +--------response sent--------+
+//! ```
+
+use super::Proxy;
+use super::connection::{Connection, Look};
+use super::exchange::Exchange;
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// Who sits in a connection's seat.
+#[derive(Default)]
+pub(super) enum Post {
+    /// Nobody, or one who is being run at the moment.
+    #[default]
+    Vacant,
+    /// A connection that waits for a request.
+    Idle(Box<Connection>),
+    /// A worker with its connection.
+    Busy(Worker),
+}
+
+/// A future that serves one connection after the other.
+pub(super) struct Worker {
+    desk: Rc<Desk>,
+    life: Pin<Box<dyn Future<Output = Infallible>>>,
+}
+
+/// Where a worker takes its connection from, and leaves it.
+#[derive(Default)]
+struct Desk(Cell<Lying>);
+
+#[derive(Default)]
+enum Lying {
+    /// The worker has it.
+    #[default]
+    Nothing,
+    /// It is to be served.
+    Given(Box<Connection>),
+    /// It was served, and waits for its next request; `None` when it is over.
+    Done(Option<Box<Connection>>),
+}
+
+impl Worker {
+    fn new() -> Self {
+        let desk = Rc::new(Desk::default());
+        Self { desk: Rc::clone(&desk), life: Box::pin(work(desk)) }
+    }
+}
+
+impl Desk {
+    async fn next(&self) -> Box<Connection> {
+        poll_fn(|_| match self.0.take() {
+            Lying::Given(connection) => Poll::Ready(connection),
+            other => {
+                self.0.set(other);
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+async fn work(desk: Rc<Desk>) -> Infallible {
+    let mut connection = desk.next().await;
+    let mut exchange = Exchange::new(connection.record());
+    loop {
+        let stays = connection.serve(&mut exchange).await;
+        desk.0.set(Lying::Done(stays.then_some(connection)));
+        connection = desk.next().await;
+    }
+}
+
+impl Proxy {
+    /// Takes in a connection that was accepted.
+    pub(super) fn admit(&self, connection: Connection) {
+        let seat = usize::from(connection.seat.index());
+        connection.wait();
+        self.posts[seat].set(Post::Idle(Box::new(connection)));
+    }
+
+    /// Runs who sits in `seat` and was woken: what [`crate::runtime::Loop::run`] asks for.
+    pub fn run_seat(&self, seat: u16) {
+        let Some(post) = self.posts.get(usize::from(seat)) else { return };
+        match post.take() {
+            Post::Vacant => {}
+            Post::Idle(connection) => match connection.look() {
+                Look::Nothing => post.set(Post::Idle(connection)),
+                Look::Over => drop(connection),
+                Look::Bytes => {
+                    let worker = self.shelf.borrow_mut().pop();
+                    let worker = worker.unwrap_or_else(Worker::new);
+                    worker.desk.0.set(Lying::Given(connection));
+                    self.run_worker(post, worker);
+                }
+            },
+            Post::Busy(worker) => self.run_worker(post, worker),
+        }
+    }
+
+    fn run_worker(&self, post: &Cell<Post>, mut worker: Worker) {
+        // It never ends, and waits for nothing but its seat.
+        let _ = worker.life.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        match worker.desk.0.take() {
+            Lying::Done(connection) => {
+                self.shelf.borrow_mut().push(worker);
+                if let Some(connection) = connection {
+                    connection.wait();
+                    post.set(Post::Idle(connection));
+                }
+            }
+            lying @ (Lying::Nothing | Lying::Given(_)) => {
+                worker.desk.0.set(lying);
+                post.set(Post::Busy(worker));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::CONNECTION_BYTES;
+
+    /// What `f` would return: only its size is of interest.
+    fn size_of_future<A, F>(_: impl Fn(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_and_its_exchange_are_within_the_budget() {
+        // Entries in tables, what the allocator adds.
+        const BESIDE: usize = 512;
+        let idle = size_of::<Connection>() + size_of::<Post>();
+        let busy = size_of_future(work);
+        assert!((idle + busy + BESIDE) as u64 <= CONNECTION_BYTES, "{idle} + {busy} + {BESIDE}");
+        assert!(idle <= 256, "an idle connection holds {idle} bytes beside its entries in tables");
+    }
+}
