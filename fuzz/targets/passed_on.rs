@@ -30,6 +30,7 @@ pub(super) fn request(bytes: &[u8], touched: bool) -> Result<Passed, Refusal> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut cuts = Cuts::default();
     let parsed = request::parse(bytes, &mut fields, &mut cuts)?;
+    assert_eq!(parsed.length, bytes.len());
     if touched {
         cookie::take(bytes, parsed.fields, COOKIE, &mut cuts)?;
         for (index, field) in parsed.fields.iter().enumerate() {
@@ -89,7 +90,8 @@ pub(super) fn response(bytes: &[u8], question: Question) -> Result<Passed, Malfo
         offer: question.upgrade.then_some(b"websocket"),
         affinity: question.touched.then_some((COOKIE, Own::Cut)),
     };
-    let parsed = response::parse(bytes, &mut fields, asked, &mut cuts)?;
+    let parsed = response::parse(bytes, &mut fields, asked, &mut cuts)?.expect("the scan found its end");
+    assert_eq!(parsed.length, bytes.len());
     let mut head = bytes.to_vec();
     let length = response::rewrite(&mut head, &mut cuts);
     head.truncate(length);

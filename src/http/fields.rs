@@ -45,10 +45,10 @@ pub enum Known {
 }
 
 impl Known {
-    /// What `name` means, if it means anything here.
+    /// What `name`, a token, means, if it means anything here.
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        let is = |known: &str| folds_to(name.as_bytes(), known.as_bytes());
         // Most fields have a name of another length, or of the same one with another first letter.
         let (known, meaning) = match (name.len(), name.as_bytes().first()?.to_ascii_lowercase()) {
             (2, b't') => ("te", Self::HopByHop),
@@ -62,10 +62,14 @@ impl Known {
             (10, b'k') => ("keep-alive", Self::HopByHop),
             (10, b's') => ("set-cookie", Self::SetCookie),
             (12, b'm') => ("max-forwards", Self::MaxForwards),
-            (14, b'c') if is("content_length") => return Some(Self::Lookalike),
+            (14, b'c') if name.as_bytes()[7] == b'_' && name.eq_ignore_ascii_case("content_length") => {
+                return Some(Self::Lookalike);
+            }
             (14, b'c') => ("content-length", Self::ContentLength),
             (16, b'p') => ("proxy-connection", Self::HopByHop),
-            (17, b't') if is("transfer_encoding") => return Some(Self::Lookalike),
+            (17, b't') if name.as_bytes()[8] == b'_' && name.eq_ignore_ascii_case("transfer_encoding") => {
+                return Some(Self::Lookalike);
+            }
             (17, b't') => ("transfer-encoding", Self::TransferEncoding),
             (13.., b'x') => {
                 let bytes = name.as_bytes();
@@ -103,6 +107,31 @@ impl Known {
     }
 }
 
+/// Whether `name`, a token, is `known` but for case. `known` has small letters and hyphens only: no other byte of a token
+/// becomes one of them by the bit that makes letters small. Four bytes at a time: names are most of what a head is asked.
+fn folds_to(name: &[u8], known: &[u8]) -> bool {
+    const FOLD: u32 = 0x2020_2020;
+    let word = |bytes: &[u8], at: usize| {
+        let word = bytes.get(at..at + 4).and_then(|word| <[u8; 4]>::try_from(word).ok());
+        word.map_or(0, u32::from_ne_bytes)
+    };
+    let length = known.len();
+    if name.len() != length {
+        return false;
+    }
+    if length < 4 {
+        return name.eq_ignore_ascii_case(known);
+    }
+    let mut at = 0;
+    while at + 4 < length {
+        if word(name, at) | FOLD != word(known, at) {
+            return false;
+        }
+        at += 4;
+    }
+    word(name, length - 4) | FOLD == word(known, length - 4)
+}
+
 /// The options of all Connection fields of one head.
 #[derive(Debug, Default)]
 pub struct ConnectionOptions<'b> {
@@ -125,6 +154,11 @@ impl<'b> ConnectionOptions<'b> {
     /// # Errors
     /// [`TooManyOptions`] beyond a fixed number.
     pub fn add(&mut self, value: &'b [u8]) -> Result<(), TooManyOptions> {
+        // What nearly all of them say.
+        if value.eq_ignore_ascii_case(b"keep-alive") {
+            self.keep_alive = true;
+            return Ok(());
+        }
         for option in elements(value) {
             if option.eq_ignore_ascii_case(b"close") {
                 self.close = true;
@@ -272,6 +306,16 @@ pub(super) fn cut_known(
     Ok(())
 }
 
+/// Whether every line of the head ends in CRLF, its empty line too: a parser that is content with LF found the lines.
+pub(super) fn ends_lines(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
+    // No CR is inside a line, so before an LF it is part of the line's end.
+    let ends = |at: usize| at >= 2 && head[at - 2] == b'\r';
+    head.len() >= 4
+        && fields.iter().all(|field| ends(offset(head, field.name.as_bytes())))
+        && ends(head.len() - 2)
+        && ends(head.len())
+}
+
 /// Where `part` lies in `whole`, which it is a slice of.
 pub(crate) fn offset(whole: &[u8], part: &[u8]) -> usize {
     let offset = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
@@ -312,6 +356,20 @@ mod tests {
             ("Max-Forwards", Some(Known::MaxForwards)),
         ] {
             assert_eq!(Known::of(name), known, "{name}");
+        }
+    }
+
+    #[test]
+    fn folding() {
+        for known in ["te", "host", "close", "set-cookie", "content-length"] {
+            assert!(folds_to(known.to_ascii_uppercase().as_bytes(), known.as_bytes()));
+            assert!(folds_to(known.as_bytes(), known.as_bytes()));
+            for at in 0..known.len() {
+                let mut other = known.as_bytes().to_vec();
+                other[at] = b'q';
+                assert!(!folds_to(&other, known.as_bytes()), "{known} {at}");
+            }
+            assert!(!folds_to(&known.as_bytes()[1..], known.as_bytes()));
         }
     }
 

@@ -3,23 +3,29 @@
 use crate::limits::MAX_HOST;
 use std::net::Ipv6Addr;
 
-/// The bytes of a registered name, `%` among them.
-static NAME_BYTES: [bool; 256] = {
-    let mut allowed = [false; 256];
+/// A byte of a registered name.
+const NAME: u8 = 1;
+/// `%`, which begins an escape in a registered name.
+const ESCAPE: u8 = 2;
+
+/// What each byte is in a registered name; 0: none of it.
+static NAME_BYTES: [u8; 256] = {
+    let mut allowed = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         // The cast is of an index below 256.
         #[allow(clippy::cast_possible_truncation)]
         let char = byte as u8;
-        allowed[byte] = char.is_ascii_alphanumeric();
+        allowed[byte] = if char.is_ascii_alphanumeric() { NAME } else { 0 };
         byte += 1;
     }
-    let others = b"-._~%!$&'()*+;=";
+    let others = b"-._~!$&'()*+;=";
     let mut at = 0;
     while at < others.len() {
-        allowed[others[at] as usize] = true;
+        allowed[others[at] as usize] = NAME;
         at += 1;
     }
+    allowed[b'%' as usize] = ESCAPE;
     allowed
 };
 
@@ -35,8 +41,14 @@ pub(super) fn check(host: &[u8]) -> Result<(), &'static str> {
     let end = if host[0] == b'[' {
         literal(host).ok_or("bad address in Host")?
     } else {
-        let end = host.iter().position(|&byte| !NAME_BYTES[usize::from(byte)]).unwrap_or(host.len());
-        if end == 0 || !escapes_are_whole(&host[..end]) {
+        let mut kinds = 0;
+        let end = host.iter().position(|&byte| {
+            let kind = NAME_BYTES[usize::from(byte)];
+            kinds |= kind;
+            kind == 0
+        });
+        let end = end.unwrap_or(host.len());
+        if end == 0 || (kinds & ESCAPE != 0 && !escapes_are_whole(&host[..end])) {
             return Err("bad Host");
         }
         end
@@ -54,7 +66,7 @@ fn literal(host: &[u8]) -> Option<usize> {
     let inner = std::str::from_utf8(&host[1..end]).ok()?;
     let future = || {
         let (version, address) = inner.strip_prefix(['v', 'V'])?.split_once('.')?;
-        let legal = |byte: u8| (NAME_BYTES[usize::from(byte)] && byte != b'%') || byte == b':';
+        let legal = |byte: u8| NAME_BYTES[usize::from(byte)] == NAME || byte == b':';
         let good = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_hexdigit());
         (good && !address.is_empty() && address.bytes().all(legal)).then_some(())
     };

@@ -3,7 +3,9 @@
 //! Refuses what two readers could read differently; the reason goes into the reply's status and the log.
 
 use super::body::Framing;
-use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, cut_known, is_bare, line, offset};
+use super::fields::{
+    ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, cut_known, ends_lines, is_bare, line, offset,
+};
 use super::framing::{Delimiters, Undelimited};
 use super::target::Target;
 use super::{host, upgrade};
@@ -108,6 +110,8 @@ pub struct RequestHead<'b, 'f> {
     pub keep_alive: bool,
     /// All fields, as they came.
     pub fields: &'f [Header<'b>],
+    /// Bytes of the head, its empty line included.
+    pub length: usize,
     /// Bytes of the request line, without its CRLF.
     pub line: usize,
     /// Whether it has an X-Forwarded field of any kind.
@@ -120,8 +124,8 @@ pub struct RequestHead<'b, 'f> {
     path_byte: Option<(usize, u8)>,
 }
 
-/// Parses the head in `bytes`, which is complete up to and including its empty line. What is not passed on goes into
-/// `cuts`.
+/// Parses the head at the front of `bytes`, which is there up to and including its empty line. What is not passed on
+/// goes into `cuts`.
 ///
 /// # Errors
 /// [`Refusal`] with 400, 431, 501 or 505.
@@ -131,9 +135,9 @@ pub fn parse<'b, 'f>(
     cuts: &mut Cuts,
 ) -> Result<RequestHead<'b, 'f>, Refusal> {
     let mut parsed = httparse::Request::new(&mut []);
-    match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, bytes, fields) {
-        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
-        Ok(_) => return Err(bad("the head is not complete")),
+    let length = match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, bytes, fields) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Err(bad("the head is not complete")),
         Err(httparse::Error::TooManyHeaders) => {
             return Err(Refusal { status: 431, reason: "too many header fields" });
         }
@@ -142,8 +146,13 @@ pub fn parse<'b, 'f>(
         }
         Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(bad("bad header field")),
         Err(_) => return Err(bad("bad request line")),
-    }
+    };
+    let bytes = &bytes[..length];
     let (Some(method), Some(target)) = (parsed.method, parsed.path) else { return Err(bad("bad request line")) };
+    // httparse skips empty lines before the request line, and takes LF for a line's end (RFC 9112 section 2.2).
+    if offset(bytes, method.as_bytes()) != 0 || !ends_lines(bytes, parsed.headers) {
+        return Err(bad("a line ends without CR"));
+    }
     let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
     let mut head = RequestHead {
         method,
@@ -157,6 +166,7 @@ pub fn parse<'b, 'f>(
         rewrites_length: false,
         keep_alive: false,
         fields: parsed.headers,
+        length,
         line: offset(bytes, target.as_bytes()) + target.len() + " HTTP/1.1".len(),
         forwarded: false,
         upgrade: None,
@@ -294,6 +304,7 @@ fn max_forwards(value: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::scan::{HeadScan, Scanned};
     use proptest::prelude::*;
 
     fn with<T>(bytes: &[u8], look: impl FnOnce(Result<RequestHead<'_, '_>, Refusal>) -> T) -> T {
@@ -464,6 +475,18 @@ mod tests {
     }
 
     proptest! {
+        /// The parser finds the end that the scan finds, and nothing that the scan refuses.
+        #[test]
+        fn the_parser_finds_the_end(
+            pieces in prop::collection::vec("(\\r\\n|\\n|\\r|\\r\\n\\r\\n|A: b\\r\\n|Host: h\\r\\n|x)", 0..8)
+        ) {
+            let bytes = format!("GET / HTTP/1.1{}\r\n\r\n", pieces.concat());
+            let length = with(bytes.as_bytes(), |parsed| parsed.ok().map(|head| head.length));
+            if let Some(length) = length {
+                prop_assert_eq!(HeadScan::default().scan(bytes.as_bytes()), Scanned::Complete(length));
+            }
+        }
+
         /// No bytes make parsing panic, and what is passed on never says two things about its framing.
         #[test]
         fn nothing_ambiguous_is_passed_on(lines in prop::collection::vec(
@@ -473,7 +496,10 @@ mod tests {
             let (mut bytes, mut cuts) = (head.as_bytes().to_vec(), Cuts::default());
             let mut fields = [const { MaybeUninit::uninit() }; 16];
             let parsed = parse(head.as_bytes(), &mut fields, &mut cuts);
-            if let Ok((framing, rewrites_length, rewrite)) = parsed.map(|head| (head.framing, head.rewrites_length, head.rewrite())) {
+            if let Ok((framing, rewrites_length, rewrite)) = parsed.map(|head| {
+                bytes.truncate(head.length);
+                (head.framing, head.rewrites_length, head.rewrite())
+            }) {
                 let length = rewrite.apply(&mut bytes, &mut cuts);
                 let passed = String::from_utf8(bytes[..length].to_vec()).unwrap().to_ascii_lowercase();
                 prop_assert!(!passed.contains("transfer-encoding"), "{passed}");

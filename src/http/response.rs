@@ -1,7 +1,9 @@
 //! Response heads (RFC 9112 sections 4 to 6): parsed once, checked, and what to cut from them.
 
 use super::body::{Framing, Malformed};
-use super::fields::{ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, cut_known, is_bare, line, offset};
+use super::fields::{
+    ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, cut_known, ends_lines, is_bare, line, offset,
+};
 use super::framing::{Delimiters, Undelimited};
 use super::request::{Method, Version};
 use super::{cookie, upgrade};
@@ -55,6 +57,8 @@ pub enum Own {
 /// What a response head says, free of its bytes.
 #[derive(Debug)]
 pub struct ResponseHead {
+    /// Bytes of the head, its empty line included.
+    pub length: usize,
     /// 100..=999.
     pub status: u16,
     /// How the body is delimited.
@@ -77,7 +81,7 @@ const VERSION_AT: usize = STATUS_LINE.len();
 /// Where the blank behind the three digits of a status stands.
 const STATUS_END: usize = "HTTP/1.1 200".len();
 
-/// Parses the head in `bytes`, which is complete up to and including its empty line. What is not passed on, such as a
+/// Parses the head at the front of `bytes`; `None` when its end is not there yet. What is not passed on, such as a
 /// Set-Cookie of the affinity cookie, goes into `cuts`.
 ///
 /// # Errors
@@ -87,22 +91,29 @@ pub fn parse<'b>(
     fields: &mut [MaybeUninit<Header<'b>>],
     asked: Asked<'_>,
     cuts: &mut Cuts,
-) -> Result<ResponseHead, Malformed> {
+) -> Result<Option<ResponseHead>, Malformed> {
     let mut parsed = httparse::Response::new(&mut []);
-    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, fields) {
-        Ok(httparse::Status::Complete(length)) if length == bytes.len() => {}
-        Ok(_) => return Err(Malformed("the head is not complete")),
+    let length = match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, fields)
+    {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => return Err(Malformed("too many header fields")),
         Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(Malformed("bad header field")),
         Err(_) => return Err(Malformed("bad status line")),
-    }
+    };
+    let bytes = &bytes[..length];
     // httparse skips empty lines before the status line, and takes one that ends behind the digits (RFC 9112 section 4).
     if !bytes.starts_with(STATUS_LINE) || bytes.get(STATUS_END) != Some(&b' ') {
         return Err(Malformed("bad status line"));
     }
+    // It takes LF for a line's end, too.
+    if !ends_lines(bytes, parsed.headers) {
+        return Err(Malformed("a line ends without CR"));
+    }
     let status = parsed.code.filter(|status| *status >= 100).ok_or(Malformed("bad status"))?;
     let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
     let mut head = ResponseHead {
+        length,
         status,
         framing: Framing::None,
         keep_alive: false,
@@ -112,7 +123,7 @@ pub fn parse<'b>(
         sets_affinity: false,
     };
     head.read_fields(bytes, parsed.headers, version, asked, cuts)?;
-    Ok(head)
+    Ok(Some(head))
 }
 
 impl ResponseHead {
@@ -227,14 +238,14 @@ mod tests {
     fn parsed(bytes: &[u8], method: Method) -> Result<ResponseHead, Malformed> {
         let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let asked = Asked { method, offer: Some(b"websocket"), affinity: Some(("SRV", Own::Cut)) };
-        parse(bytes, &mut fields, asked, &mut Cuts::default())
+        parse(bytes, &mut fields, asked, &mut Cuts::default()).and_then(|head| head.ok_or(Malformed("not whole")))
     }
 
     fn rewritten(head: &[u8]) -> Option<Vec<u8>> {
         let (mut bytes, mut cuts) = (head.to_vec(), Cuts::default());
         let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let asked = Asked { method: Method::Idempotent, offer: None, affinity: Some(("SRV", Own::Cut)) };
-        parse(head, &mut fields, asked, &mut cuts).ok()?;
+        parse(head, &mut fields, asked, &mut cuts).ok()??;
         let length = rewrite(&mut bytes, &mut cuts);
         bytes.truncate(length);
         Some(bytes)

@@ -9,6 +9,7 @@
 pub struct HeadScan {
     /// Bytes that need no second look.
     seen: usize,
+    tried: bool,
 }
 
 /// What a look found.
@@ -25,6 +26,12 @@ pub enum Scanned {
 }
 
 impl HeadScan {
+    /// Whether nothing was looked at yet. Most heads come in one piece, and then the parser finds the end by itself; it is
+    /// tried once, without a look before.
+    pub fn is_untried(&mut self) -> bool {
+        !std::mem::replace(&mut self.tried, true)
+    }
+
     /// Looks at what came since the last call. `bytes` starts where it started then.
     pub fn scan(&mut self, bytes: &[u8]) -> Scanned {
         while let Some(lf) = find_lf(bytes, self.seen) {

@@ -301,7 +301,7 @@ impl Connection {
         }
     }
 
-    /// Receives until the request's head is complete; its length, or `None` when nothing but an empty line ever came.
+    /// Receives until the request's head is complete; how many bytes it has at most, or `None` when nothing but an empty line ever came.
     async fn read_head(&self, exchange: &mut Exchange) -> Result<Option<usize>, Fault> {
         let proxy = self.proxy;
         let limits = &proxy.config.limits;
@@ -321,7 +321,14 @@ impl Connection {
                 buffer.consume(skipped);
                 begun = buffer.len() >= 2;
             }
-            let scanned = if begun { scan.scan(buffer.filled()) } else { Scanned::Incomplete };
+            let scanned = match begun {
+                // What ends in an empty line has a whole head in front, mostly nothing else: the parser finds its end.
+                true if buffer.len() <= limits.header_size && buffer.filled().ends_with(b"\r\n\r\n") => {
+                    Scanned::Complete(buffer.len())
+                }
+                true => scan.scan(buffer.filled()),
+                false => Scanned::Incomplete,
+            };
             let length = match scanned {
                 Scanned::Complete(length) => length,
                 Scanned::Incomplete => buffer.len(),

@@ -269,12 +269,15 @@ impl Connection {
         Ok(Pumped::Yield)
     }
 
-    /// Receives until a head is complete; its length, or `None` when the backend has nothing more at the moment.
+    /// Receives until a head may be complete; how many bytes it has at most, or `None` when the backend has nothing more at the moment.
     fn receive_head(&self, exchange: &mut Exchange, ask: &Ask, backend: &Stream) -> Result<Option<usize>, Fault> {
         let spare = affinity::growth(&self.proxy.config.pools[ask.pool.index()]);
         let flow = &mut exchange.response;
         loop {
-            if let Some(buffer) = &flow.buffer {
+            if let Some(buffer) = flow.buffer.as_ref().filter(|buffer| !buffer.is_empty()) {
+                if exchange.scan.is_untried() {
+                    return Ok(Some(buffer.len()));
+                }
                 match exchange.scan.scan(buffer.filled()) {
                     Scanned::Complete(length) => return Ok(Some(length)),
                     Scanned::BareLf => return Err(Fault::BackendMalformed("bare LF in the head")),
@@ -319,7 +322,8 @@ impl Connection {
         }
     }
 
-    /// Understands a head of `length` bytes, and makes the response's first batch.
+    /// Understands a head in the first `length` bytes, and makes the response's first batch; nothing when its end is not
+    /// among them.
     fn answer(&self, exchange: &mut Exchange, ask: &Ask, length: usize, held: &Held) -> Result<(), Fault> {
         let proxy = self.proxy;
         let pool = &proxy.config.pools[ask.pool.index()];
@@ -335,7 +339,8 @@ impl Connection {
         };
         let head = response::parse(&buffer.filled()[..length], &mut table, asked, &mut cuts);
         let head = head.map_err(|Malformed(reason)| Fault::BackendMalformed(reason))?;
-        let ResponseHead { status, framing, new_length, dated, .. } = head;
+        let Some(head) = head else { return Ok(()) };
+        let ResponseHead { length, status, framing, new_length, dated, .. } = head;
         let backend = held.slot.backend;
         let switches = head.switches();
         if switches && !exchange.request.is_done() {

@@ -208,11 +208,14 @@ impl Awaiting {
     pub(super) fn begin(&self, kind: Kind) {
         let proxy = self.proxy;
         let mut sheddable = proxy.sheddable.borrow_mut();
+        if !proxy.is_full() {
+            return sheddable.enter(self.who, kind, proxy.reactor.now_ms());
+        }
         let before_ms = sheddable.next_ms();
         sheddable.enter(self.who, kind, proxy.reactor.now_ms());
         let sooner = sheddable.next_ms() < before_ms;
         drop(sheddable);
-        if sooner && proxy.is_full() {
+        if sooner {
             // The listeners rest until then, or without a time to look again.
             proxy.wake_watchers();
         }

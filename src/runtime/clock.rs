@@ -34,7 +34,8 @@ impl Clock {
 
     /// Reads the monotonic clock.
     pub fn refresh(&self) {
-        self.now_ms.set(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX));
+        let since = self.start.elapsed();
+        self.now_ms.set(since.as_secs() * 1_000 + u64::from(since.subsec_millis()));
     }
 
     /// Milliseconds since the clock was made, as of the last [`Clock::refresh`].
