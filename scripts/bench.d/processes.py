@@ -58,8 +58,8 @@ def start_backend(stack, folder, number):
     return nginx(stack, folder / f"backend{number}", "backend.conf", {})[1]
 
 
-def start(stack, name, folder, binary, backends):
-    """Starts one of the systems."""
+def start(stack, name, folder, tools, backends):
+    """Starts one of the systems; `tools` is where beelance and the floor are."""
     folder = folder / name
     folder.mkdir()
     addresses = {f"BACKEND_{number}": f"127.0.0.1:{port}" for number, port in enumerate(backends, 1)}
@@ -72,11 +72,11 @@ def start(stack, name, folder, binary, backends):
         environment |= {"SPLICE": "yes"} if name == "splice" else {}
         process = spawn(stack, ["haproxy", "-db", "-f", CONFIGS / "haproxy.cfg"], log, environment, listener)
     elif name == "floor":
-        process = spawn(stack, [binary.parent / "floor", *map(str, backends)], log, os.environ)
+        process = spawn(stack, [tools / "floor", *map(str, backends)], log, os.environ)
         port = announced(process, log)
     else:
         config = fill("beelance.conf", addresses, folder)
-        process = spawn(stack, [binary, "run", "-c", config], log, os.environ)
+        process = spawn(stack, [tools / "beelance", "run", "-c", config], log, os.environ)
         port = announced(process, log)
     wait_until_right(process, port, log)
     return System(name, process, port)
