@@ -91,7 +91,9 @@ def calls(load, system, workload, seconds, folder):
             strace.send_signal(signal.SIGINT)
             strace.communicate(timeout=GRACE_S)
     rows = [line.split() for line in counts.read_text().splitlines()]
-    return {words[1]: int(words[0]) / requests for words in rows if len(words) == 2 and words[0].isdigit()}
+    counted = {words[1]: int(words[0]) / requests for words in rows if len(words) == 2 and words[0].isdigit()}
+    counted.pop("total", None)
+    return counted
 
 
 def idle(load, system, connections):

@@ -5,7 +5,7 @@ import html
 from report import measured, verdict
 from workloads import IDLE_PROMISE_KB, IDLE_SYSTEMS, SYSTEMS
 
-COLUMNS, WIDTH, GAP_X, GAP_Y = 3, 330, 28, 26
+COLUMNS, WIDTH, GAP_X, GAP_Y = 3, 340, 28, 26
 LEFT, TOP = 24, 84
 # A panel: its names, its bars, the room for a figure behind the longest bar.
 NAMES, BARS, BAR, STEP, HEAD = 104, 160, 15, 22, 44
@@ -62,9 +62,8 @@ def idle_panel(left, top, result):
     """Memory with idle connections; dark is what there was before them."""
     own = result["idle"]["beelance"]["with_kb"]
     note = f"MB resident, promised {IDLE_PROMISE_KB / 1024:g}: {verdict(IDLE_PROMISE_KB, own)}"
-    bars = [(name, sizes["before_kb"], sizes["with_kb"], 0, sizes["with_kb"], f"{sizes['with_kb'] / 1024:.1f}")
-            for name, sizes in ((name, result["idle"][name]) for name in IDLE_SYSTEMS)]
-    bars = [(name, dark, length, length, length, figure) for name, dark, length, _, _, figure in bars]
+    sizes = [(name, result["idle"][name]["before_kb"], result["idle"][name]["with_kb"]) for name in IDLE_SYSTEMS]
+    bars = [(name, before, full, full, full, f"{full / 1024:.1f}") for name, before, full in sizes]
     return panel(left, top, f"{result['idle_connections']:,} idle connections", note,
                  KEPT if own <= IDLE_PROMISE_KB else MISSED, bars)
 

@@ -4,7 +4,8 @@ import statistics
 
 from workloads import CALLS_PROMISE, IDLE_PROMISE_KB, IDLE_SYSTEMS, PEERS, SYSTEMS, WORKLOADS
 
-RATE_KEYS = ("p50_us", "p99_us", "p999_us", "cpu_us")
+LATENCIES = ("p50_us", "p99_us", "p999_us")
+RATE_KEYS = (*LATENCIES, "cpu_us")
 FULL_KEYS = ("cpu_us", "user_us", "system_us", "per_s")
 
 
@@ -66,7 +67,7 @@ def verdict(promised, found):
     """Kept, or by how much not."""
     if not found:
         return "not measured"
-    return "kept" if found <= promised else f"missed by {(found / promised - 1) * 100:.0f} %"
+    return "kept" if found <= promised else f"missed by {(found / promised - 1) * 100:.1f} %"
 
 
 # On the screen
@@ -76,11 +77,11 @@ def text(result):
     """The whole table."""
     lines = [machine(result), *versions(result), ""]
     head = ("", "CPU us", "from..to", "user", "system", "requests/s", "memory", "calls", "p50 us", "p99 us", "p99.9 us",
-            "ratio", "from..to")
-    form = "{:<18}{:>8}{:>15}{:>7}{:>8}{:>12}{:>9}{:>7}{:>9}{:>9}{:>9}{:>9}{:>13}"
+            "CPU us", "ratio", "from..to")
+    form = "{:<18}{:>8}{:>15}{:>7}{:>8}{:>12}{:>9}{:>7} |{:>9}{:>9}{:>9}{:>8} |{:>8}{:>13}"
     for workload, found in measured(result):
         rate = result["workloads"][workload.name].get("rate_per_s")
-        lines.append(workload.title + (f"; latency at {rate:,} a second" if rate else ""))
+        lines.append(workload.title + (f"; between the bars: at {rate:,} a second" if rate else ""))
         lines.append(form.format(*head))
         for name, figures in found["systems"].items():
             mark = " *" if name == found["best"] else ""
@@ -104,7 +105,7 @@ def text(result):
 def cells(figures):
     """A system's figures as text."""
     rate = figures.get("rate")
-    latency = [f"{rate[key]:,.0f}" for key in RATE_KEYS[:3]] if rate else ["", "", ""]
+    latency = [f"{rate[key]:,.0f}" for key in LATENCIES] + [f"{rate['cpu_us']:.2f}"] if rate else [""] * 4
     return [f"{figures['cpu_us']:.2f}", f"{figures['cpu_min_us']:.1f}..{figures['cpu_max_us']:.1f}",
             f"{figures['user_us']:.1f}", f"{figures['system_us']:.1f}", f"{figures['per_s']:,.0f}",
             f"{figures['memory_kb'] / 1024:.1f}", f"{figures['calls']:.2f}" if "calls" in figures else "", *latency]
@@ -145,6 +146,8 @@ def section(result):
         "### CPU microseconds per request", "",
         "At all it can take: user + system, in parentheses the least and the most of the rounds. The ratio is beelance "
         "against the better peer within a round: the median, and the range.", "", *cpu_grid(result), "",
+        "The same at the fixed rate of the latencies below.", "",
+        *system_grid(result, lambda figures: f"{figures['rate']['cpu_us']:.1f}" if "rate" in figures else ""), "",
         "### Requests a second", "",
         "Client, backends and proxy share the processors.", "",
         *system_grid(result, lambda figures: f"{figures['per_s']:,.0f}"), "",
@@ -156,18 +159,19 @@ def section(result):
         f"Resident memory with {result['idle_connections']:,} idle keep-alive connections, each after one request, in MB.",
         "", *idle_grid(result), "",
         "### System calls per request", "", "As `strace -c` counts them, which slows everything down.", "",
-        *system_grid(result, lambda figures: f"{figures['calls']:.2f}" if "calls" in figures else "")])
+        *calls_grid(result)])
 
 
 METHOD = """\
 Each system runs on one thread (nginx: one process) between the same client and the same two backends (nginx processes that
 answer from memory and the page cache), with keep-alive on both sides and without logs; the configurations are in
 `scripts/bench.d`. Within a round each has its turn with every workload, in new processes, and the order changes from round
-to round. CPU time is what the kernel accounts to the proxy while the client's requests run, connections and warm-up before;
-the total is exact, its parts user and system are sampled. The client checks status and length of every answer. At the fixed
-rate it sends each request when it is due, whatever became of the ones before, and latency counts from when it was due to
-its last byte: a request that had to wait for a free connection has waited. The floor is a forwarder that looks at nothing:
-two receives and two sends a request."""
+to round. CPU time is what the kernel accounts to the proxy from the first request to the last answer, after a fifth of a
+second of warm-up on the same connections; the total is exact, its parts user and system are sampled. The client checks
+status and length of every answer. At the fixed rate it sends each request when it is due, whatever became of the ones
+before, and latency counts from when it was due to its answer's last byte: the time a request waits for a free connection
+is in it. HAProxy with splice is left out where no body is large enough for it, and the floor where a proxy would reuse a
+backend connection: it is a forwarder that looks at nothing, two receives and two sends a request."""
 
 
 def grid(head, rows):
@@ -178,8 +182,9 @@ def grid(head, rows):
 
 def system_grid(result, show, more_head=(), more=lambda workload, found: ()):
     """A row for each workload, a column for each system."""
-    rows = [[workload.title, *(show(found["systems"][name]) if name in found["systems"] else "" for name in SYSTEMS),
-             *more(workload, found)] for workload, found in measured(result)]
+    cells = lambda found: [show(found["systems"][name]) if name in found["systems"] else "" for name in SYSTEMS]
+    rows = [[workload.title, *cells(found), *more(workload, found)] for workload, found in measured(result)
+            if any(cells(found))]
     return grid(["", *(title for title, _ in SYSTEMS.values()), *more_head], rows)
 
 
@@ -199,9 +204,14 @@ def latency_grid(result):
     """Latency."""
     def show(figures):
         rate = figures.get("rate")
-        return " / ".join(f"{rate[key]:,.0f}" for key in RATE_KEYS[:3]) if rate else ""
+        return " / ".join(f"{rate[key]:,.0f}" for key in LATENCIES) if rate else ""
     return system_grid(result, show, ["requests/s"],
                        lambda workload, _found: [f"{result['workloads'][workload.name]['rate_per_s']:,}"])
+
+
+def calls_grid(result):
+    """System calls, where they were counted."""
+    return system_grid(result, lambda figures: f"{figures['calls']:.2f}" if "calls" in figures else "")
 
 
 def idle_grid(result):
