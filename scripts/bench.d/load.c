@@ -28,8 +28,9 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "latencies.h"
 
 enum state { FREE, HEAD, BODY, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILER, CLOSING };
 
@@ -51,44 +52,20 @@ static size_t count, free_count;
 static int poll_fd, port;
 static char *request;
 static size_t request_bytes;
-static uint64_t expected, completed, received, late_ns;
+static uint64_t expected, completed, received;
 static bool closing, at_rate, ended;
 static uint64_t start_ns, end_ns, issued, total;
 static double per_second;
 
-// Latencies in nanoseconds: 64 steps for each power of two, so within 1.6 %.
-#define STEPS 64
-static uint64_t histogram[64 * STEPS];
-
-static void fail(const char *what) {
-    printf("{\"error\": \"%s%s%s\", \"requests\": %llu}\n", what, errno ? ": " : "", errno ? strerror(errno) : "",
-           (unsigned long long)completed);
+static void wrong(const char *what) {
+    printf("{\"error\": \"%s\", \"requests\": %llu}\n", what, (unsigned long long)completed);
     exit(1);
 }
 
-static uint64_t now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000 + time.tv_nsec;
-}
-
-static size_t step_of(uint64_t ns) {
-    if (ns < STEPS)
-        return ns;
-    int power = 63 - __builtin_clzll(ns);
-    return (power - 5) * STEPS + ((ns >> (power - 6)) & (STEPS - 1));
-}
-
-static double quantile_us(double part) {
-    uint64_t wanted = part * completed, seen = 0;
-    for (size_t step = 0; step < 64 * STEPS; step++) {
-        seen += histogram[step];
-        if (seen > wanted) {
-            uint64_t low = step < STEPS ? step : (STEPS + step % STEPS) << (step / STEPS - 1);
-            return low / 1000.0;
-        }
-    }
-    return 0;
+static void fail(const char *call) {
+    char what[256];
+    snprintf(what, sizeof what, "%s: %s", call, strerror(errno));
+    wrong(what);
 }
 
 static void wait_for_the_end(void) {
@@ -135,9 +112,13 @@ static void start(struct connection *it, uint64_t due_ns) {
     write_request(it);
 }
 
+static uint64_t due(uint64_t place) {
+    return start_ns + (uint64_t)(place * 1e9 / per_second);
+}
+
 // The next request on a connection that has become free, if there is one.
 static void next(struct connection *it) {
-    uint64_t due_ns = at_rate ? start_ns + (uint64_t)(issued * 1e9 / per_second) : 0;
+    uint64_t due_ns = at_rate ? due(issued) : 0;
     if (issued >= total || (at_rate && due_ns > now()) || (!at_rate && ended)) {
         it->state = FREE;
         free_list[free_count++] = it;
@@ -147,24 +128,21 @@ static void next(struct connection *it) {
 
 static void complete(struct connection *it) {
     if (it->body != expected || !it->written)
-        fail("an answer of the wrong length");
+        wrong("an answer of the wrong length");
     completed++;
-    if (at_rate) {
-        uint64_t latency_ns = now() - it->due_ns;
-        histogram[step_of(latency_ns)]++;
-        late_ns = latency_ns > late_ns ? latency_ns : late_ns;
-    }
+    if (at_rate)
+        note_latency(it->due_ns);
     it->state = closing ? CLOSING : FREE;
 }
 
 // What the head says about the body.
 static void read_head(struct connection *it) {
     if (it->head < 12 || memcmp(it->kept, "HTTP/1.1 200", 12))
-        fail("a status other than 200");
+        wrong("a status other than 200");
     char *length = strcasestr(it->kept, "\r\ncontent-length:");
     it->chunked = strcasestr(it->kept, "\r\ntransfer-encoding: chunked");
     if (!length == !it->chunked)
-        fail("an answer without framing");
+        wrong("an answer without framing");
     it->head = 0;
     if (it->chunked) {
         it->state = CHUNK_SIZE;
@@ -181,7 +159,7 @@ static bool line(struct connection *it, char **at, char *end) {
     char *feed = memchr(*at, '\n', end - *at);
     size_t n = (feed ? feed + 1 : end) - *at;
     if (it->head + n >= sizeof it->kept)
-        fail("a line too long");
+        wrong("a line too long");
     memcpy(it->kept + it->head, *at, n);
     it->head += n;
     it->kept[it->head] = 0;
@@ -224,7 +202,7 @@ static void take_line(struct connection *it, char **at, char *end) {
         it->state = it->left ? CHUNK_DATA : TRAILER;
     } else if (it->state == CHUNK_END) {
         if (!empty)
-            fail("a chunk of the wrong length");
+            wrong("a chunk of the wrong length");
         it->state = CHUNK_SIZE;
     } else if (empty)
         complete(it);
@@ -239,7 +217,7 @@ static void take(struct connection *it, char *at, char *end) {
         case CHUNK_SIZE:
         case CHUNK_END:
         case TRAILER: take_line(it, &at, end); break;
-        default: fail("bytes that nobody asked for");
+        default: wrong("bytes that nobody asked for");
         }
     }
 }
@@ -260,9 +238,8 @@ static void ready(struct connection *it, uint32_t events) {
         if (n < 0)
             fail("receive");
         if (n == 0) {
-            errno = 0;
             if (it->state != CLOSING)
-                fail("a connection closed too early");
+                wrong("a connection closed too early");
             close(it->fd);
             it->fd = -1;
             next(it);
@@ -311,7 +288,7 @@ static void run_closed(double seconds) {
 static void warm_up(void) {
     run_closed(WARM_UP_S);
     if (!completed || free_count < count)
-        fail("no answers");
+        wrong("no answers");
     puts("warm");
     fflush(stdout);
     getchar();
@@ -325,7 +302,7 @@ static void run_at_rate(double seconds) {
     while (completed < total && now() < give_up_ns) {
         uint64_t due_ns = give_up_ns;
         if (free_count && issued < total) {
-            due_ns = start_ns + (uint64_t)(issued * 1e9 / per_second);
+            due_ns = due(issued);
             if (due_ns <= now()) {
                 start(free_list[--free_count], due_ns);
                 continue;
@@ -334,8 +311,12 @@ static void run_at_rate(double seconds) {
         wait_for_events(due_ns);
     }
     end_ns = now();
-    if (completed < total)
-        fail("the rate is above what the server can do");
+    // What has no answer by now has waited so long at least.
+    for (size_t i = 0; i < count && completed < total; i++)
+        if (connections[i].state != FREE && connections[i].state != CLOSING)
+            note_latency(connections[i].due_ns);
+    for (uint64_t place = issued; place < total; place++)
+        note_latency(due(place));
 }
 
 static void run_idle(void) {
@@ -353,14 +334,14 @@ static void run_idle(void) {
     }
     end_ns = now();
     if (completed < total)
-        fail("not every connection got its answer");
+        wrong("not every connection got its answer");
     puts("idle");
     fflush(stdout);
     wait_for_the_end();
     char byte;
     for (size_t i = 0; i < count; i++)
         if (recv(connections[i].fd, &byte, 1, MSG_PEEK) >= 0 || errno != EAGAIN)
-            fail("an idle connection did not stay open");
+            wrong("an idle connection did not stay open");
 }
 
 static void make_request(const char *path, size_t post_bytes) {
@@ -416,8 +397,9 @@ int main(int argc, char **argv) {
     printf("{\"requests\": %llu, \"received\": %llu, \"seconds\": %.6f", (unsigned long long)completed,
            (unsigned long long)received, (end_ns - start_ns) / 1e9);
     if (at_rate)
-        printf(", \"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f", quantile_us(0.5),
-               quantile_us(0.99), quantile_us(0.999), late_ns / 1000.0);
+        printf(", \"unanswered\": %llu, \"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f",
+               (unsigned long long)(total - completed), quantile_us(0.5), quantile_us(0.99), quantile_us(0.999),
+               most_ns / 1000.0);
     puts("}");
     fflush(stdout);
     wait_for_the_end();

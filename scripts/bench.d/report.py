@@ -29,6 +29,7 @@ def medians(results):
     shown = {**full, "cpu_min_us": min(costs), "cpu_max_us": max(costs),
              "memory_kb": statistics.median(result["memory_kb"] for result in results)}
     if "rate" in results[0]:
+        shown["unanswered"] = sum(result["rate"]["unanswered"] for result in results)
         shown["rate"] = {key: statistics.median(result["rate"][key] for result in results) for key in RATE_KEYS}
     calls = results[-1].get("calls")
     if calls:
@@ -94,8 +95,7 @@ def text(result):
             lines.append(f"{SYSTEMS[name][0]:<18}{sizes['before_kb'] / 1024:>8.1f}{sizes['with_kb'] / 1024:>8.1f}")
         lines.append("")
     lines.append("* the better peer; ratio: beelance's CPU time against this system's; memory: the peak, in MB")
-    lines.append(noise(result))
-    lines.append("")
+    lines += [noise(result), *unanswered(result), ""]
     for what, promised, found, meaning in promises(result):
         if found:
             lines.append(f"{what}: {found}, at most {promised} promised: {meaning}")
@@ -132,6 +132,13 @@ def noise(result):
     return f"Before each round other processes took this much of the machine: {each}."
 
 
+def unanswered(result):
+    """A line about each system that could not keep up with a rate."""
+    return [f"At the fixed rate of {workload.title}, {figures['unanswered']:,} requests through {SYSTEMS[name][0]} had no answer "
+            "within five seconds." for workload, found in measured(result) for name, figures in found["systems"].items()
+            if figures.get("unanswered")]
+
+
 # In docs/benchmarks.md
 
 
@@ -140,7 +147,7 @@ def section(result):
     return "\n".join([
         "## Beside HAProxy and nginx", "",
         f"{machine(result)}. `{result['command']}`: {result['rounds']} rounds, each measurement "
-        f"{result['seconds']:g} s long.", "", *versions_list(result), "", METHOD, "", noise(result), "",
+        f"{result['seconds']:g} s long.", "", *versions_list(result), "", METHOD, "", " ".join([noise(result), *unanswered(result)]), "",
         "![CPU time per request](benchmarks.svg)", "",
         "### What is promised", "", *grid(["promise", "at most", "measured", ""], promises(result)), "",
         "### CPU microseconds per request", "",
