@@ -75,7 +75,7 @@ def draw(result):
         panels.append(lambda left, top: idle_panel(left, top, result))
     columns = min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
-    width = max(2 * LEFT + columns * (WIDTH + GAP_X) - GAP_X, 900)
+    width = max(2 * LEFT + columns * (WIDTH + GAP_X) - GAP_X, 960)
     height = TOP + rows * (PANEL + GAP_Y) + 34
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
            f'font-family="DejaVu Sans, Verdana, sans-serif">',

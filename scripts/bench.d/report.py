@@ -74,7 +74,7 @@ def verdict(promised, found):
 # On the screen
 
 
-def text(result):
+def text(result, with_promises):
     """The whole table."""
     lines = [machine(result), *versions(result), ""]
     head = ("", "CPU us", "from..to", "user", "system", "requests/s", "memory", "calls", "p50 us", "p99 us", "p99.9 us",
@@ -96,7 +96,7 @@ def text(result):
         lines.append("")
     lines.append("* the better peer; ratio: beelance's CPU time against this system's; memory: the peak, in MB")
     lines += [noise(result), *unanswered(result), ""]
-    for what, promised, found, meaning in promises(result):
+    for what, promised, found, meaning in promises(result) if with_promises else ():
         if found:
             lines.append(f"{what}: {found}, at most {promised} promised: {meaning}")
     return "\n".join(lines)
@@ -160,7 +160,7 @@ def section(result):
         *system_grid(result, lambda figures: f"{figures['per_s']:,.0f}"), "",
         "### Latency at a fixed rate", "",
         "Microseconds: p50 / p99 / p99.9, medians of the rounds. The rate is the same for all: half of what the slowest "
-        "proxy reached.", "", *latency_grid(result), "",
+        "proxy reached. Where a round has less than 1,000 requests, its p99.9 is the slowest of them.", "", *latency_grid(result), "",
         "### Memory", "", "The most resident memory under each load, in MB.", "",
         *system_grid(result, lambda figures: f"{figures['memory_kb'] / 1024:.1f}"), "",
         f"Resident memory with {result['idle_connections']:,} idle keep-alive connections, each after one request, in MB.",
@@ -239,6 +239,8 @@ def replace_section(file, name, body):
     start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     old = file.read_text() if file.exists() else HEADER
     before, found, rest = old.partition(start)
+    if found and end not in rest:
+        raise ValueError(f"{file}: {start} without {end}")
     after = rest.partition(end)[2] if found else "\n"
     if not found:
         before = before.rstrip("\n") + "\n\n"

@@ -16,6 +16,8 @@ START_S = 0.15
 CALLS_S = 0.6
 IDLE_S = 2.5
 BUSY_S = 0.3
+# From here on the figures deserve a word of doubt.
+NOISY = 0.1
 # The fixed rate, as a part of what the slowest proxy did when it had all it could take.
 RATE = 0.5
 
@@ -82,6 +84,8 @@ class Run:
             for number in range(self.options.rounds):
                 self.progress.step(f"round {number + 1} of {self.options.rounds}", BUSY_S)
                 self.busy.append(busy())
+                if self.busy[-1] > NOISY:
+                    self.progress.note(f"round {number + 1}: other processes take {self.busy[-1] * 100:.0f} % of the machine")
                 for workload in self.workloads:
                     self.workload(number, workload)
             if self.options.idle:
