@@ -3,11 +3,14 @@
 import contextlib
 import mmap
 import os
+import socket
 import struct
 import subprocess
 import time
 
-from common import BINARY, HERE, OUT, Failed, end, is_newer, progress, run
+import packages
+import peers
+from common import HERE, OUT, Failed, end, is_newer, progress, run
 from workload import Workload, on_one_processor
 
 WARM_UP = 192
@@ -57,18 +60,19 @@ class Counts:
         return struct.unpack(f"<{self.WORDS}Q", self.map[:])
 
 
-def measure(binary=BINARY, rows=ROWS):
-    """Figures by row: instructions, calls, calls by name."""
-    if not binary.exists():
-        raise Failed(f"{binary} is not there: scripts/build-arm builds it")
+def measure(peer=peers.BEELANCE):
+    """Figures of each row: instructions, system calls, system calls by name."""
     plugin = build_plugin()
     found = {}
-    for row in rows:
+    for row in ROWS:
+        if row.logged and peer is not peers.BEELANCE:
+            continue
         with contextlib.ExitStack() as stack:
             stack.enter_context(on_one_processor())
-            found[row.name] = measure_row(stack, plugin, binary, row)
+            found[row.name] = measure_row(stack, plugin, peer, row)
         figures = found[row.name]
-        progress(f"{row.title}: {figures['instructions']:.1f} instructions, {figures['calls']:.2f} system calls")
+        progress(f"{peer.title}, {row.title}: {figures['instructions']:.0f} user instructions, "
+                 f"{figures['calls']:.2f} system calls")
     return found
 
 
@@ -80,10 +84,10 @@ def build_plugin():
     return plugin
 
 
-def measure_row(stack, plugin, binary, row):
+def measure_row(stack, plugin, peer, row):
     workload = Workload(stack)
     counts = Counts(stack, OUT / "counts")
-    process, address = start(stack, plugin, binary, workload.addresses, row)
+    process, address = start(stack, plugin, peer, workload.addresses, row)
     workload.target(process.pid, address)
     requester = Requester(workload, row)
     requester.requests(WARM_UP)
@@ -133,34 +137,48 @@ class Requester:
                 self.head += b"Cookie: " + value.partition(b";")[0] + b"\r\n"
 
 
-def start(stack, plugin, binary, backends, row):
-    """Starts beelance under qemu-arm; the process and where it listens."""
-    config = OUT / "user.conf"
-    text = (HERE / "conf" / ("user-logged.conf" if row.logged else "user.conf")).read_text()
-    config.write_text(text.replace("@BACKEND_1@", backends[0]).replace("@BACKEND_2@", backends[1]))
-    log = OUT / "user.log"
-    command = ["qemu-arm", "-cpu", "cortex-a7", "-plugin", f"{plugin},counts={OUT / 'counts'}",
-               str(binary), "run", "-c", str(config)]
-    # The environment lies on the guest's stack and moves it: always the same one.
-    environment = {"PATH": os.environ["PATH"]}
-    errors = stack.enter_context(open(OUT / "user-errors.log", "wb"))
-    with open(log, "wb") as output:
+def start(stack, plugin, peer, backends, row):
+    """Starts a proxy under qemu-arm; the process and where it listens."""
+    # beelance says which port it got; the peers cannot, so theirs is one that was free just now.
+    own = peer is peers.BEELANCE
+    port = 0 if own else free_port()
+    words, config = peer.fill({"LISTEN": f"127.0.0.1:{port}", "BACKEND_1": backends[0], "BACKEND_2": backends[1],
+                               "FOLDER": str(OUT), "CONFIG": str(OUT / "user.conf")}, row.logged)
+    (OUT / "user.conf").write_text(config or "")
+    command = ["qemu-arm", "-cpu", "cortex-a7", "-plugin", f"{plugin},counts={OUT / 'counts'}"]
+    command += [] if peer.is_static else ["-L", str(packages.peers()[0])]
+    errors = OUT / "user-errors.log"
+    with open(OUT / "user.log", "wb") as output, open(errors, "wb") as error_output:
         try:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=errors,
-                                       env=environment)
+            # The environment lies on the guest's stack and moves it: always the same one.
+            process = subprocess.Popen([*command, peer.program(), *words[1:]], stdin=subprocess.DEVNULL, stdout=output,
+                                       stderr=error_output, env={"PATH": os.environ["PATH"]})
         except FileNotFoundError:
             raise Failed("qemu-arm is missing: scripts/setup installs it (package qemu-user)") from None
     stack.callback(end, process)
     deadline = time.monotonic() + START_S
-    while True:
-        words = [line.split() for line in log.read_text().splitlines() if line.startswith("listening on ")]
-        if words:
-            return process, words[0][2]
+    while not (address := listening(OUT / "user.log") if own else answering(port)):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise Failed("beelance does not start under qemu-arm with the counting plugin; it takes a qemu-arm with "
-                         f"version 1 of the plugin interface (4.2 to 8.2), this is {version()}:\n"
-                         + (OUT / "user-errors.log").read_text())
+            raise Failed(f"{peer.title} does not start under qemu-arm with the counting plugin, which takes version 1 of "
+                         f"the plugin interface (qemu 4.2 to 8.2); this is {version()}:\n{errors.read_text()}")
         time.sleep(0.01)
+    return process, address
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def listening(log):
+    words = [line.split() for line in log.read_text().splitlines() if line.startswith("listening on ")]
+    return words[0][2] if words else None
+
+
+def answering(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+        return f"127.0.0.1:{port}"
+    return None
 
 
 def version():

@@ -46,15 +46,17 @@ class Workload:
             connection.sendall(request)
         waiting = self.requests(len(connections))
         self.settle()
-        for backend in waiting:
+        for backend, head in waiting:
             backend.sendall(response)
+            if b"\r\nConnection: close\r\n" in head:
+                self.forget(backend)
         for connection in connections:
             head = receive(connection, body, closing)
         self.settle()
         return head
 
     def requests(self, count):
-        """The backends' connections on which `count` requests have come."""
+        """The backends' connections on which `count` requests have come, and the requests."""
         come = []
         heads = {}
         deadline = time.monotonic() + WAIT_S
@@ -69,12 +71,11 @@ class Workload:
                     continue
                 received = self.served[number].recv(65536)
                 if not received:
-                    self.poll.unregister(number)
-                    self.served.pop(number).close()
+                    self.forget(self.served[number])
                     continue
                 heads[number] = heads.get(number, b"") + received
                 if heads[number].endswith(b"\r\n\r\n"):
-                    come.append(self.served[number])
+                    come.append((self.served[number], heads.pop(number)))
             if time.monotonic() > deadline:
                 raise Failed(f"{len(come)} of {count} requests came through the proxy")
         return come
@@ -87,12 +88,10 @@ class Workload:
             if time.monotonic() > deadline:
                 raise Failed("the proxy does not go to sleep")
 
-    def close(self):
-        """Forgets the backends' connections; what a proxy left behind must not reach the next one."""
-        for connection in self.served.values():
-            self.poll.unregister(connection)
-            connection.close()
-        self.served.clear()
+    def forget(self, backend):
+        self.poll.unregister(backend)
+        del self.served[backend.fileno()]
+        backend.close()
 
 
 def receive(connection, body, closing):
