@@ -81,7 +81,3 @@ def boot(kernel, image, console):
     if "done" not in said.split() or set(figures) != set(FIGURES):
         raise Failed(f"the board did not get through its measurement, see {console}:\n{said[-2000:]}")
     return figures
-
-
-def versions():
-    return {"qemu-system-arm": run("qemu-system-arm", "--version").partition("\n")[0], "kernel": packages.kernel()[1]}

@@ -73,7 +73,7 @@ def static_haproxy():
         archive = fetch_source(folder, "haproxy")
         progress("building the static haproxy, once")
         with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data") if hasattr(tarfile, "data_filter") else tar.extractall(folder)
+            tar.extractall(folder)
         source = next(path for path in folder.iterdir() if path.is_dir())
         run("make", "-C", source, f"-j{os.cpu_count()}", *STATIC_HAPROXY)
         run("arm-linux-gnueabihf-strip", "-o", program, source / "haproxy")
@@ -86,7 +86,12 @@ def static_haproxy():
 def fetch(folder, packages):
     """Downloads packages; their files' names."""
     progress(f"downloading {' '.join(packages[:3])}{', ...' if len(packages) > 3 else ''} for armhf, once")
-    apt("apt-get", "download", *packages, cwd=folder)
+    try:
+        apt("apt-get", "download", *packages, cwd=folder)
+    except Failed:
+        # The lists may be older than what the mirror still has.
+        shutil.rmtree(CACHE / "apt")
+        apt("apt-get", "download", *packages, cwd=folder)
     return sorted(path.name for path in folder.glob("*.deb"))
 
 
