@@ -50,14 +50,24 @@ class Counts:
     """What the plugin has counted so far."""
 
     WORDS = 512
+    BLOCKS = 65536
+    BYTES = 8 * (WORDS + 3 * BLOCKS)
 
     def __init__(self, stack, path):
-        path.write_bytes(bytes(8 * self.WORDS))
+        path.write_bytes(bytes(self.BYTES))
         file = stack.enter_context(open(path, "rb"))
-        self.map = stack.enter_context(mmap.mmap(file.fileno(), 8 * self.WORDS, prot=mmap.PROT_READ))
+        self.map = stack.enter_context(mmap.mmap(file.fileno(), self.BYTES, prot=mmap.PROT_READ))
 
     def read(self):
-        return struct.unpack(f"<{self.WORDS}Q", self.map[:])
+        return struct.unpack_from(f"<{self.WORDS}Q", self.map)
+
+    def blocks(self):
+        """Instructions so far by the address of the block that they are in."""
+        numbers = struct.unpack_from(f"<{3 * self.BLOCKS}Q", self.map, 8 * self.WORDS)
+        found = {}
+        for address, length, runs in zip(numbers[::3], numbers[1::3], numbers[2::3]):
+            found[address] = found.get(address, 0) + length * runs
+        return found
 
 
 def measure(peer=peers.BEELANCE):
@@ -85,12 +95,7 @@ def build_plugin():
 
 
 def measure_row(stack, plugin, peer, row):
-    workload = Workload(stack)
-    counts = Counts(stack, OUT / "counts")
-    process, address = start(stack, plugin, peer, workload.addresses, row)
-    workload.target(process.pid, address)
-    requester = Requester(workload, row)
-    requester.requests(WARM_UP)
+    counts, requester = warmed_up(stack, plugin, peer, row)
     rounds = []
     for _ in range(ROUNDS):
         before = counts.read()
@@ -105,6 +110,17 @@ def measure_row(stack, plugin, peer, row):
         "by_call": {CALLS.get(number, f"call {number}"): count
                     for number, count in enumerate(least[1:]) if count >= 0.01},
     }
+
+
+def warmed_up(stack, plugin, peer, row, program=None):
+    """A proxy that has answered some requests of this row: its counts, and who sends more."""
+    workload = Workload(stack)
+    counts = Counts(stack, OUT / "counts")
+    process, address = start(stack, plugin, peer, workload.addresses, row, program)
+    workload.target(process.pid, address)
+    requester = Requester(workload, row)
+    requester.requests(WARM_UP)
+    return counts, requester
 
 
 class Requester:
@@ -137,7 +153,7 @@ class Requester:
                 self.head += b"Cookie: " + value.partition(b";")[0] + b"\r\n"
 
 
-def start(stack, plugin, peer, backends, row):
+def start(stack, plugin, peer, backends, row, program):
     """Starts a proxy under qemu-arm; the process and where it listens."""
     # beelance says which port it got; the peers cannot, so theirs is one that was free just now.
     own = peer is peers.BEELANCE
@@ -151,7 +167,7 @@ def start(stack, plugin, peer, backends, row):
     with open(OUT / "user.log", "wb") as output, open(errors, "wb") as error_output:
         try:
             # The environment lies on the guest's stack and moves it: always the same one.
-            process = subprocess.Popen([*command, peer.program(), *words[1:]], stdin=subprocess.DEVNULL, stdout=output,
+            process = subprocess.Popen([*command, program or peer.program(), *words[1:]], stdin=subprocess.DEVNULL, stdout=output,
                                        stderr=error_output, env={"PATH": os.environ["PATH"]})
         except FileNotFoundError:
             raise Failed("qemu-arm is missing: scripts/setup installs it (package qemu-user)") from None
