@@ -10,7 +10,6 @@ use crate::runtime::{Listener, NEVER, Seat, is_exhaustion};
 pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
     let Some(seat) = Seat::take(proxy.reactor) else { return };
     listener.set_owner(seat.index());
-    proxy.watch_connections(seat.index());
     // It is said once, not ten times a second.
     let mut exhausted = false;
     while !proxy.is_stopping() {
@@ -57,7 +56,9 @@ async fn make_room(proxy: &Proxy, seat: &Seat, listener: &Listener) {
 /// Takes the listener out of the loop's sight until `ready`, the deadline, or the stop.
 async fn rest(proxy: &Proxy, seat: &Seat, listener: &Listener, deadline_ms: u64, ready: impl Fn() -> bool) {
     listener.listen(false);
+    proxy.watch_connections(seat.index());
     let _ = seat.until(deadline_ms, || (proxy.is_stopping() || ready()).then_some(())).await;
+    proxy.look_away(seat.index());
     listener.listen(true);
 }
 

@@ -82,7 +82,7 @@ pub struct Proxy {
     pool_exchanges: Box<[Cell<usize>]>,
     requests: Cell<u64>,
     stopping: Cell<bool>,
-    /// Seats of tasks that want to know when a connection ended or may be shed: listeners without room, the drain.
+    /// Seats of tasks that want to know when a connection ended or may be shed: listeners that rest, the drain.
     watchers: RefCell<heapless::Vec<u16, SPARE_SEATS>>,
 }
 
@@ -209,10 +209,14 @@ impl Proxy {
         self.stopping.get()
     }
 
-    /// Lets `seat` be woken whenever a connection ends.
+    /// Lets `seat` be woken whenever a connection ends, until [`Proxy::look_away`].
     pub fn watch_connections(&self, seat: u16) {
         // There are fewer such tasks than places.
         let _ = self.watchers.borrow_mut().push(seat);
+    }
+
+    fn look_away(&self, seat: u16) {
+        self.watchers.borrow_mut().retain(|&watcher| watcher != seat);
     }
 
     /// The wall clock, in milliseconds since 1970.

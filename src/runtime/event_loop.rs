@@ -51,16 +51,22 @@ impl Loop {
         let mut tasks = pin!(self.executor.run(end));
         let mut woken = true;
         loop {
-            // A wake that comes from here on is seen below or by `fall_asleep`.
-            if woken && let Poll::Ready(code) = tasks.as_mut().poll(&mut context) {
-                after_turn();
-                return Ok(code);
+            // Once more for what they wake in each other.
+            for _ in 0..2 {
+                // A wake that comes from here on is seen below or by `fall_asleep`.
+                if woken && let Poll::Ready(code) = tasks.as_mut().poll(&mut context) {
+                    after_turn();
+                    return Ok(code);
+                }
+                for _ in 0..RUNS_PER_TURN {
+                    let Some(seat) = self.reactor.next_woken() else { break };
+                    serve(seat);
+                }
+                woken = loop_waker.take_woken();
+                if !woken {
+                    break;
+                }
             }
-            for _ in 0..RUNS_PER_TURN {
-                let Some(seat) = self.reactor.next_woken() else { break };
-                serve(seat);
-            }
-            woken = loop_waker.take_woken();
             after_turn();
             self.reactor.turn(!woken)?;
             woken |= loop_waker.take_woken();
