@@ -11,12 +11,19 @@ ROOT = HERE.parent.parent
 TARGET = ROOT / "target"
 CACHE = TARGET / "board"
 OUT = TARGET / "board-bench"
-BINARY = TARGET / "armv7-unknown-linux-musleabihf" / "release" / "beelance"
+BUILT = TARGET / "armv7-unknown-linux-musleabihf" / "release" / "beelance"
 STARTED = time.monotonic()
 
 
 class Failed(Exception):
     """Nothing can be measured, or what was measured is worth nothing."""
+
+
+def binary():
+    """The board's binary."""
+    if not BUILT.exists():
+        raise Failed(f"{BUILT.relative_to(ROOT)} is not there: scripts/build-arm builds it")
+    return BUILT
 
 
 def progress(text):

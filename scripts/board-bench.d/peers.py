@@ -3,7 +3,7 @@
 import re
 
 import packages
-from common import BINARY, CACHE, HERE, Failed, run
+from common import CACHE, HERE, Failed, binary, run
 
 LOADER = "/lib/ld-linux-armhf.so.3"
 
@@ -17,7 +17,7 @@ class Peer:
     def program(self):
         """The program's file on this machine."""
         if self is BEELANCE:
-            return BINARY
+            return binary()
         if self is NONE:
             return CACHE / "guest" / "server"
         if self.is_static:
@@ -26,11 +26,7 @@ class Peer:
 
     def why_not(self):
         """Why it cannot be measured on this machine, if so."""
-        if self is BEELANCE and not BINARY.exists():
-            raise Failed(f"{BINARY} is not there: scripts/build-arm builds it")
-        if self is STATIC_HAPROXY:
-            return packages.static_haproxy()[1]
-        return None
+        return packages.static_haproxy()[1] if self is STATIC_HAPROXY else None
 
     def fill(self, values, logged=False):
         """The command line and the configuration for these addresses."""

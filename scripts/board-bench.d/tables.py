@@ -72,8 +72,8 @@ def extra(found):
     """In words: what the table has no column for."""
     row = next(row for row in usermode.ROWS if row.logged)
     by_call = ", ".join(f"{name} {count:.2f}" for name, count in found["beelance"]["keep-alive-1"]["by_call"].items())
-    return (f"beelance with an affinity cookie and the access log on standard error: {pair(found['beelance'][row.name])}. "
-            f"Its system calls of a keep-alive request, 1 connection: {by_call}. Its binary: "
+    return (f"beelance with an affinity cookie and the access log on standard error, keep-alive, 1 connection: "
+            f"{pair(found['beelance'][row.name])}. Its system calls of a keep-alive request, 1 connection: {by_call}. Its binary: "
             f"{counted(figures.of_user({})['binary.bytes'])} bytes, at most {counted(figures.LIMITS['binary.bytes'])}.")
 
 
