@@ -141,7 +141,8 @@ pub struct ConnectionOptions<'b> {
     pub keep_alive: bool,
     /// `upgrade` is among them.
     pub upgrade: bool,
-    named: heapless::Vec<&'b [u8], MAX_OPTIONS>,
+    /// Absent in nearly every head, which has no other options: that saves clearing it.
+    named: Option<heapless::Vec<&'b [u8], MAX_OPTIONS>>,
 }
 
 /// More Connection options than any honest head has.
@@ -167,7 +168,7 @@ impl<'b> ConnectionOptions<'b> {
             } else if option.eq_ignore_ascii_case(b"upgrade") {
                 self.upgrade = true;
             } else {
-                self.named.push(option).map_err(|_| TooManyOptions)?;
+                self.named.get_or_insert_default().push(option).map_err(|_| TooManyOptions)?;
             }
         }
         Ok(())
@@ -175,7 +176,7 @@ impl<'b> ConnectionOptions<'b> {
 
     /// Whether a field of this name is of this hop only.
     fn nominate(&self, name: &str) -> bool {
-        self.named.iter().any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+        self.named.iter().flatten().any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     /// Cuts the lines of the fields that are named, and with `length` those of Content-Length.
@@ -189,7 +190,7 @@ impl<'b> ConnectionOptions<'b> {
         length: bool,
         cuts: &mut Cuts,
     ) -> Result<(), TooManyCuts> {
-        if self.named.is_empty() && !length {
+        if self.named.is_none() && !length {
             return Ok(());
         }
         for (index, field) in fields.iter().enumerate() {

@@ -31,6 +31,10 @@ impl Delimiters {
     /// Adds a Content-Length field: digits, 64 bits, every repetition the same (RFC 9112 section 6.3). `bare` says that
     /// nothing unusual stands around the value.
     pub(super) fn content_length(&mut self, value: &[u8], bare: bool) -> Result<(), Undelimited> {
+        if let (0, true, Some(length)) = (self.lines, bare, plain(value)) {
+            (self.lines, self.length) = (1, Some(length));
+            return Ok(());
+        }
         for element in value.split(|&byte| byte == b',') {
             let length = number(element.trim_ascii()).ok_or(Malformed("Content-Length is not a number of 64 bits"))?;
             if self.length.is_some_and(|before| before != length) {
@@ -78,6 +82,16 @@ impl Delimiters {
             (Some(length), false) => Ok(Framing::Length(length)),
         }
     }
+}
+
+/// The number of a value in the form that nearly all have: up to nine digits, of which the first is not a zero before
+/// others.
+fn plain(value: &[u8]) -> Option<u64> {
+    if !matches!((value.len(), value.first()?), (1, _) | (2..=9, b'1'..=b'9')) {
+        return None;
+    }
+    let add = |number: u32, &digit: &u8| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'));
+    value.iter().try_fold(0, add).map(u64::from)
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
