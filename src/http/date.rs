@@ -65,16 +65,16 @@ const MAX_LINE: usize = 48;
 /// The Date line of the present second, written once a second.
 #[derive(Debug, Default)]
 pub struct DateLine {
-    second: u64,
+    /// When its second begins, in milliseconds since 1970: the board divides 64 bits in software, so not each time.
+    since_ms: u64,
     text: heapless::String<MAX_LINE>,
 }
 
 impl DateLine {
     /// The line at `unix_ms`; empty while the clock was never set (RFC 9110 section 6.6.1: who has no clock sends none).
     pub fn at(&mut self, unix_ms: u64) -> &str {
-        let second = unix_ms / 1000;
-        if second != self.second {
-            self.second = second;
+        if unix_ms.wrapping_sub(self.since_ms) >= 1000 {
+            self.since_ms = unix_ms - unix_ms % 1000;
             self.text.clear();
             if unix_ms >= CLOCK_SET_MS {
                 let Date { year, month, day, weekday, hour, minute, second, .. } = Date::of(unix_ms);
@@ -101,6 +101,8 @@ mod tests {
         assert_eq!(line.at(784_111_777_000), "", "the clock is not set");
         assert_eq!(line.at(1_795_527_877_999), "Date: Tue, 24 Nov 2026 13:44:37 GMT\r\n");
         assert_eq!(line.at(1_795_527_877_000), "Date: Tue, 24 Nov 2026 13:44:37 GMT\r\n");
+        assert_eq!(line.at(1_795_527_876_999), "Date: Tue, 24 Nov 2026 13:44:36 GMT\r\n", "a clock set back");
+        assert_eq!(line.at(1_795_527_878_000), "Date: Tue, 24 Nov 2026 13:44:38 GMT\r\n");
         assert_eq!(line.at(4_102_444_800_000), "Date: Fri, 01 Jan 2100 00:00:00 GMT\r\n");
     }
 

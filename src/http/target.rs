@@ -33,8 +33,18 @@ impl<'b> Target<'b> {
     /// # Errors
     /// [`Refusal`] with 400, or 501 for CONNECT.
     pub(super) fn read(method: &str, target: &'b [u8]) -> Result<Self, Refusal> {
-        if !target.iter().all(|byte| matches!(byte, b'!'..=b'~') && *byte != b'#') {
-            return Err(bad("bad byte in the target"));
+        let mut path_end = target.len();
+        for (at, &byte) in target.iter().enumerate() {
+            if !matches!(byte, b'!'..=b'~') || byte == b'#' {
+                return Err(bad("bad byte in the target"));
+            }
+            if byte == b'?' && at < path_end {
+                path_end = at;
+            }
+        }
+        if target.first() == Some(&b'/') && !method.starts_with('C') {
+            let (path, query) = target.split_at(path_end);
+            return Ok(Self { path, query, absolute: None });
         }
         if method == "CONNECT" {
             return Err(Refusal { status: 501, reason: "CONNECT" });
