@@ -3,27 +3,26 @@
 use super::balancer::{Backend, Balancer};
 use super::queue::{List, Place, Turn};
 use super::tier::Tier;
-use crate::limits::BackendId;
+use crate::limits::{BackendId, PoolId};
 
 impl Balancer {
     /// Checks the two invariants and that everybody who waits is in the list he thinks.
     pub(super) fn check_invariants(&self) {
+        let held = |list: &List, place: Place| {
+            let turns = self.waiters.iter(list).map(|waiter| {
+                assert_eq!(self.waiters.place(waiter), place);
+                self.waiters.turn(waiter)
+            });
+            let turns: Vec<Turn> = turns.collect();
+            assert!(turns.is_sorted(), "not in order of turns: {turns:?}");
+            assert_eq!(turns.len(), list.len() as usize);
+        };
         for (index, backend) in self.backends.iter().enumerate() {
             let id = BackendId::new(index).unwrap();
             let spec = &backend.spec;
             assert!(spec.maxqueue == 0 || backend.waiting.len() <= spec.maxqueue, "{id:?} queues too many");
-            let held = |list: &List, place: Place| {
-                let turns = self.waiters.iter(list).map(|waiter| {
-                    assert_eq!(self.waiters.place(waiter), place);
-                    self.waiters.turn(waiter)
-                });
-                let turns: Vec<Turn> = turns.collect();
-                assert!(turns.is_sorted(), "not in order of turns: {turns:?}");
-                assert_eq!(turns.len(), list.len() as usize);
-            };
             held(&backend.waiting, Place::Backend(id));
             let pool = &self.pools[spec.pool.index()];
-            held(&pool.waiting, Place::Pool(spec.pool));
             let waits = backend.waiting.len() > 0 || self.first_free(id).is_some();
             assert!(!(waits && spec.up && self.has_slot(id)), "{id:?} has a slot free and somebody waits for it");
             assert!(spec.up || backend.waiting.len() == 0, "{id:?} is down and somebody waits for it");
@@ -33,7 +32,8 @@ impl Balancer {
             let alone = backend.is_only_suspected() && !members.any(Backend::is_trusted);
             assert!(!alone, "{id:?} is ejected and nobody else is left");
         }
-        for pool in &self.pools {
+        for (index, pool) in self.pools.iter().enumerate() {
+            held(&pool.waiting, Place::Pool(PoolId(u8::try_from(index).unwrap())));
             let members = || pool.members.iter().map(|&id| self.backend(id));
             assert_eq!(pool.serving, members().map(|backend| backend.serving).sum::<u32>());
             assert_eq!(pool.queued, pool.waiting.len() + members().map(|backend| backend.waiting.len()).sum::<u32>());
