@@ -43,8 +43,12 @@ fn who_waits_for_a_full_backend_counts_as_load() {
         balancer.release(id, |_| ());
         id == BackendId(1)
     });
-    (0..10).for_each(|waiter| drop(balancer.place(wish(waiter, Some(BackendId(0))))));
-    (0..5).for_each(|_| drop(balancer.place(wish(20, Some(BackendId(1))))));
+    for waiter in 0..10 {
+        balancer.place(wish(waiter, Some(BackendId(0))));
+    }
+    for _ in 0..5 {
+        balancer.place(wish(20, Some(BackendId(1))));
+    }
     // Its load of 5 is below a third of 16; without those who wait it would be above a third of 7.
     assert_eq!(balancer.place(Wish { waiter: 20, key, ..FREE }), Placement::Go(BackendId(1)));
 }

@@ -75,7 +75,7 @@ fn a_late_grant_of_an_early_round_does_not_let_newcomers_overtake() {
 #[test]
 fn each_class_has_rounds_of_its_own() {
     let mut balancer = two_busy();
-    [(1, 8), (2, 8)].map(|(waiter, client)| queue(&mut balancer, waiter, client, -3, 0));
+    (1..=2).for_each(|waiter| queue(&mut balancer, waiter, 8, -3, 0));
     (3..=5).for_each(|waiter| queue(&mut balancer, waiter, 7, 3, 1));
     assert_eq!([(); 3].map(|()| next(&mut balancer, 1)), [[3], [4], [5]], "three rounds of another class");
     queue(&mut balancer, 6, 9, -3, 0);
