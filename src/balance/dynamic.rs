@@ -77,6 +77,7 @@ mod tests {
             ("a", 0xd24e_c4f1_a98c_6e5b),
             ("abc", 0x44bc_2cf5_ad77_0999),
             ("Nobody inspects the spammish repetition", 0xfbce_a83c_8a37_8bf1),
+            ("0123456789abcdefghijklmnopqrstuv", 0xbf7c_9dbe_16b5_c6e2),
         ];
         for (text, hash) in cases {
             assert_eq!(xxh64(text.as_bytes()), hash, "{text}");
