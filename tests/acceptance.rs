@@ -74,3 +74,38 @@ fn when_all_answer_503_that_is_what_clients_get() {
     assert_eq!((response.status, response.text()), (503, "three"));
     assert_eq!(busy.each_ref().map(Backend::count), [1, 1, 1]);
 }
+
+/// One key that all ask for would fill its server while three are idle; the factor is what bounds it.
+#[test]
+fn a_hot_key_keeps_within_its_share_and_others_keep_their_server() {
+    const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+    let servers = NAMES.map(Backend::named);
+    let named: Vec<_> = NAMES.into_iter().zip(servers.iter().map(Backend::address)).collect();
+    // Requests are held here for as long as it takes.
+    let config = config(&named, "").replace("= 20ms", "= 10s").replace("= 2s", "= 60s");
+    let beelance = Beelance::start(&config);
+    let homes = || -> Vec<String> {
+        let mut client = beelance.connect();
+        (0..40).map(|user| client.get_with("/", &format!("X-LB: user{user}\r\n")).text().to_owned()).collect()
+    };
+    let before = homes();
+    assert!(NAMES.iter().all(|name| before.iter().any(|home| home == name)), "{before:?}");
+    assert_eq!(homes(), before);
+
+    let counted = || servers.iter().map(Backend::count).sum::<usize>();
+    let earlier = counted();
+    servers.iter().for_each(Backend::hold);
+    let mut crowd = Vec::new();
+    for number in 1..=20 {
+        let mut client = beelance.connect();
+        client.ask("GET", "/", "X-LB: hot\r\n");
+        crowd.push(client);
+        common::eventually("the request comes to a server", || (counted() == earlier + number).then_some(()));
+        let most = servers.iter().map(Backend::in_flight).max().unwrap();
+        // 140 percent of a quarter of them, and never less than one.
+        assert_eq!(most, (number * 140).div_ceil(400), "of {number} in flight");
+    }
+    servers.iter().for_each(Backend::open);
+    assert!(crowd.iter_mut().all(|client| client.response().status == 200));
+    assert_eq!(homes(), before, "a crowd for one key moves no other for good");
+}

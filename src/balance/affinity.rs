@@ -75,3 +75,40 @@ impl Affinity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::cases::{POOL, spec};
+    use super::super::{BackendSpec, PoolSpec};
+    use super::*;
+
+    #[test]
+    fn of_several_with_one_cookie_the_first_that_is_up() {
+        let specs = ["a", "b", "b", ""].map(|cookie| BackendSpec { cookie: cookie.into(), ..spec(1, 0) });
+        let mut balancer = Balancer::new(&[PoolSpec::default()], specs.to_vec(), 64);
+        let of = |balancer: &Balancer, value: &str| Affinity::of(balancer, POOL, value.as_bytes());
+        assert_eq!(of(&balancer, "b"), Affinity::Valid(BackendId(1)));
+        balancer.set_up(BackendId(1), false, |_| ());
+        assert_eq!(of(&balancer, "b"), Affinity::Valid(BackendId(2)));
+        balancer.set_up(BackendId(2), false, |_| ());
+        assert_eq!(of(&balancer, "b"), Affinity::Down);
+        assert_eq!([of(&balancer, ""), of(&balancer, "c")], [Affinity::Invalid; 2]);
+    }
+
+    #[test]
+    fn what_the_log_calls_it_and_where_it_leads() {
+        let home = BackendId(3);
+        let cases = [
+            (Affinity::Unused, '-', None),
+            (Affinity::None, 'N', None),
+            (Affinity::Invalid, 'I', None),
+            (Affinity::Down, 'D', None),
+            (Affinity::of_stale(Stale::Idle), 'E', None),
+            (Affinity::of_stale(Stale::Old), 'O', None),
+            (Affinity::Valid(home), 'V', Some(home)),
+        ];
+        for (affinity, letter, backend) in cases {
+            assert_eq!((affinity.letter(), affinity.backend()), (letter, backend), "{affinity:?}");
+        }
+    }
+}

@@ -145,6 +145,7 @@ mod tests {
             ("%", Report { unknown: Some("%"), ..none }),
             ("maxconn:+3", Report { unknown: Some("maxconn:+3"), ..none }),
             ("maxconn:5 maxconn:x", Report { maxconn: Some(5), unknown: Some("maxconn:x"), ..none }),
+            ("75% x%", Report { weight: percent(75), unknown: Some("x%"), ..none }),
             ("weight:99999999999%", Report { unknown: Some("weight:99999999999%"), ..none }),
         ];
         for (line, expected) in cases {

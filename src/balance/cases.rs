@@ -1,5 +1,9 @@
 //! One balancer, one case after the other: who gets which slot, who waits, who is next.
 
+mod keys;
+mod taking;
+mod waiting;
+
 use super::*;
 use crate::limits::{BackendId, PoolId};
 

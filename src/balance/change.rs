@@ -3,10 +3,11 @@
 //! Every change is in effect when the call returns: who waited for room that is there now has been served, who waited for a
 //! backend that is gone has been placed anew. `wake` is called for everybody who has an answer.
 
-use super::balancer::{Backend, Balancer, Tier};
+use super::balancer::{Backend, Balancer};
 use super::passive::{Observe, Seen};
 use super::queue::Place;
 use super::state::{Admin, Authority};
+use super::tier::Tier;
 use crate::limits::{BackendId, PoolId};
 
 impl Balancer {
@@ -42,6 +43,39 @@ impl Balancer {
     pub fn set_maxconn(&mut self, id: BackendId, maxconn: u32, wake: impl FnMut(u16)) {
         self.backends[id.index()].pace.set_maxconn(maxconn);
         self.apply(id, wake);
+    }
+
+    /// A backend that is down is about to come up, and begins slowly if its pool says so; whether it does.
+    pub fn start_slowly(&mut self, id: BackendId, now_ms: u64) -> bool {
+        let slowstart_ms = self.pools[self.backend(id).spec.pool.index()].spec.slowstart_ms;
+        let backend = &mut self.backends[id.index()];
+        let starts = !backend.spec.up && slowstart_ms > 0;
+        if starts {
+            backend.pace.start_slowly(now_ms, slowstart_ms);
+        }
+        starts
+    }
+
+    /// Gives those on their way up what they may have by now; when to look again, while there are any.
+    pub fn advance(&mut self, now_ms: u64, mut wake: impl FnMut(u16)) -> Option<u64> {
+        let mut next_ms = None;
+        for index in 0..self.backends.len() {
+            let before = self.backends[index].pace.maxconn();
+            let look_ms = self.backends[index].pace.advance(now_ms);
+            next_ms = [next_ms, look_ms].into_iter().flatten().min();
+            if let Some(id) = BackendId::new(index).filter(|_| self.backends[index].pace.maxconn() != before) {
+                self.serve_next(id, &mut wake);
+            }
+        }
+        next_ms
+    }
+
+    /// A backend answered a request, sent at `began_ms`, as it should: where its limit is searched, it may change.
+    pub fn answered(&mut self, id: BackendId, began_ms: u64, now_ms: u64, mut wake: impl FnMut(u16)) {
+        let backend = &mut self.backends[id.index()];
+        if backend.pace.answered(began_ms, now_ms, backend.serving) {
+            self.serve_next(id, &mut wake);
+        }
     }
 
     /// Takes note of what happened with a backend; whether that ejected it, or ended or failed its trial.

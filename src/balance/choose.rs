@@ -4,9 +4,10 @@
 //! says that all are busy while one is left. So nobody waits beside a slot he could have.
 
 use super::Algorithm;
-use super::balancer::{Backend, Balancer, Pool, Tier};
+use super::balancer::{Backend, Balancer, Pool};
 use super::hash::Hash;
 use super::rendezvous::Draw;
+use super::tier::Tier;
 use crate::limits::{BackendId, PoolId};
 
 /// What an algorithm says.

@@ -126,6 +126,15 @@ mod tests {
         assert_eq!((clients.join(LINE, 7, 40), clients.join(LINE, 7, 40)), (40, 41), "the present is the least");
     }
 
+    #[test]
+    fn a_client_has_rounds_of_his_own_in_each_line_wherever_they_are_kept() {
+        // With so few slots lines meet in the table, under some of the keys.
+        for _ in 0..64 {
+            let mut clients = Clients::new(2);
+            assert_eq!((clients.join(LINE, 7, 0), clients.join(Line { pool: 1, ..LINE }, 7, 0)), (0, 0));
+        }
+    }
+
     proptest! {
         /// The table is what a map is.
         #[test]

@@ -147,6 +147,30 @@ mod tests {
     }
 
     #[test]
+    fn what_the_log_calls_it_and_whether_one_is_set() {
+        let cases = [
+            (Deed::Nothing, 'N', false),
+            (Deed::Provided, 'P', false),
+            (Deed::Deleted, 'D', false),
+            (Deed::Inserted, 'I', true),
+            (Deed::Updated, 'U', true),
+            (Deed::Rewritten, 'R', false),
+        ];
+        for (deed, letter, sets) in cases {
+            assert_eq!((deed.letter(), deed.sets()), (letter, sets), "{deed:?}");
+        }
+    }
+
+    #[test]
+    fn dates_are_read_in_insert_mode_alone() {
+        let prefix = CookieRules { mode: CookieMode::Prefix, ..CookieRules::default() };
+        let value = b"s1|AAAAB|AAAAC";
+        assert_eq!(CookieRules::default().read(value).1, Dates::split(value).1);
+        assert_ne!(CookieRules::default().read(value).1, Dates::NONE);
+        assert_eq!(prefix.read(value).1, Dates::NONE);
+    }
+
+    #[test]
     fn what_becomes_of_the_cookie() {
         let insert = CookieRules::default();
         let preserve = CookieRules { preserve: true, ..insert };

@@ -77,6 +77,7 @@ mod tests {
             ("a", 0xd24e_c4f1_a98c_6e5b),
             ("abc", 0x44bc_2cf5_ad77_0999),
             ("Nobody inspects the spammish repetition", 0xfbce_a83c_8a37_8bf1),
+            ("0123456789abcdefghijklmnopqrstuv", 0xbf7c_9dbe_16b5_c6e2),
         ];
         for (text, hash) in cases {
             assert_eq!(xxh64(text.as_bytes()), hash, "{text}");
@@ -95,6 +96,13 @@ mod tests {
     }
 
     #[test]
+    fn small_hashes_have_sixteen_digits_too() {
+        let values = (1..=256).map(|port| value(b"secret", SocketAddr::from(([127, 0, 0, 1], port))));
+        let (short, long): (Vec<_>, Vec<_>) = values.partition(|value| value.starts_with('0'));
+        assert!(!short.is_empty() && short.iter().chain(&long).all(|value| value.len() == 16), "{short:?}");
+    }
+
+    #[test]
     fn address_port_and_secret_count() {
         let of = |secret: &str, server: &str| value(secret.as_bytes(), server.parse().unwrap());
         let all = [
@@ -103,6 +111,7 @@ mod tests {
             of("key", "192.168.1.12:8080"),
             of("key", "192.168.1.11:8081"),
             of("key", "[2001:db8::1]:8080"),
+            of("key", "[2001:db8::2]:8080"),
         ];
         for (index, one) in all.iter().enumerate() {
             assert_eq!(one.len(), 16);

@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn rise_and_fall() {
         // (rise, fall, results, up after each, interval at the end)
-        let cases: [(u32, u32, &str, &str, Interval); 8] = [
+        let cases: [(u32, u32, &str, &str, Interval); 10] = [
             (2, 3, "", "", Interval::Fast),
             (2, 3, "+", "U", Interval::Normal),
             (2, 3, "-", "D", Interval::Down),
@@ -95,6 +95,8 @@ mod tests {
             (2, 3, "+--+--", "UUUUUU", Interval::Fast),
             (2, 3, "-+-++", "DDDDU", Interval::Normal),
             (1, 1, "+-+", "UDU", Interval::Normal),
+            (0, 0, "+-+", "UDU", Interval::Normal),
+            (2, 1, "", "", Interval::Fast),
         ];
         for (rise, fall, results, expected, interval) in cases {
             let mut health = Health::new(rise, fall);
@@ -107,6 +109,8 @@ mod tests {
             }
             assert_eq!(health.interval(), interval, "{results}");
         }
-        assert!(!Health::down(2, 3).is_up());
+        let mut down = Health::down(2, 3);
+        assert_eq!((down.is_up(), down.interval()), (false, Interval::Down));
+        assert_eq!([true, true].map(|healthy| down.probed(healthy)), [false, true], "it rises like any other");
     }
 }

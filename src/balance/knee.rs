@@ -203,7 +203,49 @@ mod tests {
         let mut knee = Knee::new(3, 100, 0);
         for at_ms in (0..60_000).step_by(20) {
             knee.answered(at_ms, at_ms + 10, 1);
+            assert_eq!(knee.limit(), 3, "also while the fastest is measured anew");
         }
-        assert_eq!(knee.limit(), 3);
+        // Nor one that once was.
+        for at_ms in 60_000..60_010 {
+            knee.answered(at_ms, at_ms + 1, 3);
+        }
+        let mut most = |from_ms: u64| {
+            let limits = (from_ms..from_ms + 5_000).step_by(20).map(|at_ms| {
+                knee.answered(at_ms, at_ms + 1, 1);
+                knee.limit()
+            });
+            limits.max()
+        };
+        let soon_after = most(60_010);
+        assert!(soon_after <= Some(4) && most(70_000) == soon_after, "{soon_after:?}");
+    }
+
+    #[test]
+    fn the_fastest_window_counts_and_a_slow_one_at_most_halves() {
+        let mut knee = Knee::new(1, 100, 0);
+        let mut at_ms = 0;
+        let mut window = |knee: &mut Knee, takes_ms| {
+            let before_ms = knee.window_ms;
+            while knee.window_ms == before_ms {
+                at_ms += 20;
+                knee.answered(at_ms, at_ms + takes_ms, 1);
+            }
+            at_ms += takes_ms;
+            knee.fastest_ms
+        };
+        assert_eq!([40, 10, 30].map(|takes_ms| window(&mut knee, takes_ms)), [40.0, 10.0, 10.0]);
+        knee.limit = 40.0;
+        window(&mut knee, 1_000);
+        // A quarter of the way to half of it and one more.
+        assert_eq!(knee.limit, 35.25);
+    }
+
+    #[test]
+    fn bounds_the_wrong_way_round_are_the_first() {
+        let mut knee = Knee::new(8, 4, 0);
+        for at_ms in 0..1_000 {
+            knee.answered(at_ms, at_ms + 1, 8);
+        }
+        assert_eq!(knee.limit(), 8);
     }
 }

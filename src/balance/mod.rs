@@ -20,6 +20,8 @@ pub mod dynamic;
 mod figures;
 mod hash;
 mod health;
+#[cfg(test)]
+mod invariants;
 mod knee;
 mod pace;
 mod passive;
@@ -28,18 +30,22 @@ mod random;
 mod rendezvous;
 mod retry;
 mod ring;
+mod serve;
 mod sessions;
 #[cfg(test)]
 mod simulation;
 mod siphash;
+mod spec;
 mod stamp;
 mod state;
+mod tier;
+mod wish;
 #[cfg(test)]
 mod world;
 
 pub use affinity::Affinity;
 pub use agent::{Report, Weight};
-pub use balancer::{Answer, BackendSpec, BackendStatus, Balancer, Placement, PoolSpec, Refused, Wish};
+pub use balancer::{BackendStatus, Balancer};
 pub use budget::Budget;
 pub use cookie::{Answering, CookieMode, CookieRules, Deed, own_value};
 pub use hash::Hash;
@@ -47,8 +53,10 @@ pub use health::{Health, Interval};
 pub use passive::{Observe, PassiveSpec, Seen};
 pub use retry::{Failed, RetryOn};
 pub use sessions::{SessionKey, Sessions};
+pub use spec::{BackendSpec, PoolSpec};
 pub use stamp::{Dates, Lifetime, MAX_DATES, Stale};
 pub use state::{Admin, Authority};
+pub use wish::{Answer, Placement, Refused, Wish};
 
 /// How a pool places a request that has no affinity (`pool.N.balance`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

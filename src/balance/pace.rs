@@ -113,6 +113,8 @@ mod tests {
             assert_eq!(next, (at_ms < 20_000).then_some(2_000 + at_ms));
         }
         assert_eq!(pace.advance(90_000), None);
+        pace.start_slowly(0, 1_000);
+        assert_eq!(pace.advance(0), Some(100), "not in smaller steps");
     }
 
     #[test]

@@ -41,5 +41,8 @@ mod tests {
         }
         assert_ne!(counts(2), counts(3));
         assert_eq!(Random::new(1).below(0), 0);
+        // The upper halves of what xorshift64* gives for the seed 1.
+        let mut random = Random::new(1);
+        assert_eq!([(); 3].map(|()| random.below(1 << 32)), [0x47e4_ce4b, 0xabcf_a6a8, 0xb9d1_0d8f]);
     }
 }

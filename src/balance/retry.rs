@@ -81,5 +81,11 @@ mod tests {
         }
         assert_eq!(STATUSES.iter().filter(|&&status| all.add(&status.to_string())).count(), STATUSES.len());
         assert_eq!(all.words().count(), 15);
+        let names: Vec<String> = all.words().collect();
+        for name in &names {
+            let mut one = RetryOn::default();
+            one.add(name);
+            assert_eq!(one.words().collect::<Vec<_>>(), [name.as_str()], "and nothing else");
+        }
     }
 }

@@ -162,6 +162,15 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_tick_counts_as_one() {
+        let mut map = map(8, TICK_MS + 1);
+        let key = map.key(POOL, b"a").unwrap();
+        map.store(key, BackendId(1), 0);
+        assert_eq!(map.find(key, 2 * TICK_MS), Some(BackendId(1)));
+        assert_eq!(map.find(key, 5 * TICK_MS), None);
+    }
+
+    #[test]
     fn a_full_set_forgets_who_came_least_recently() {
         let mut map = map(WAYS, 100_000);
         let users: Vec<SessionKey> = (0..9).map(|user| map.key(POOL, &[user]).unwrap()).collect();

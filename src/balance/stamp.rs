@@ -197,6 +197,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn parts_of_a_second_count_as_one() {
+        let idle = Lifetime { idle_ms: Some(3_001), life_ms: None };
+        let dates = Dates { last: NOW - 1, first: 0 };
+        assert_eq!([dates.stale(&idle, NOW_MS), dates.stale(&idle, NOW_MS + 1_000)], [None, Some(Stale::Idle)]);
+    }
+
+    #[test]
+    fn dates_are_written_from_the_moment_that_the_clock_is_set() {
+        for (wall_ms, length) in [(0, 0), (CLOCK_SET_MS - 1, 0), (CLOCK_SET_MS, MAX_DATES)] {
+            let mut text = String::new();
+            Dates::NONE.write(&lifetime(60, 60), wall_ms, &mut text).unwrap();
+            assert_eq!(text.len(), length, "{wall_ms}");
+        }
+    }
+
     proptest! {
         /// What is written is read again: the last date is of now, the first one stays.
         #[test]

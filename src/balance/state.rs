@@ -63,3 +63,47 @@ impl State {
         self.probe_up && self.agent_up && self.admin() == Admin::Ready && !self.watch.is_trusted()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::passive::{Observe, PassiveSpec, Seen};
+    use super::*;
+
+    /// What the traffic says: nothing, that it is out, that it is on trial.
+    fn watch(said: &str) -> Watch {
+        let spec = PassiveSpec { observe: Observe::Http, error_limit: 1, eject_max: 100, eject_ms: 10 };
+        let mut watch = Watch::default();
+        assert_eq!(said != "well", said != "well" && watch.note(Seen::Broken, &spec, 0, || true));
+        assert_eq!(said == "trial", said == "trial" && watch.begin_trial(10));
+        watch
+    }
+
+    #[test]
+    fn everybody_can_object() {
+        use Admin::{Drain, Maint, Ready};
+        // Probes, agent, operator, the agent's order, traffic; and: takes, healthy, only suspected, what is wanted.
+        let cases = [
+            (true, true, Ready, Ready, "well", "th-", Ready),
+            (false, true, Ready, Ready, "well", "---", Ready),
+            (true, false, Ready, Ready, "well", "---", Ready),
+            (true, true, Drain, Ready, "well", "th-", Drain),
+            (true, true, Ready, Drain, "well", "th-", Drain),
+            (true, true, Maint, Ready, "well", "-h-", Maint),
+            (true, true, Ready, Maint, "well", "-h-", Maint),
+            (true, true, Drain, Maint, "well", "-h-", Maint),
+            (true, true, Maint, Drain, "well", "-h-", Maint),
+            (true, true, Ready, Ready, "out", "--s", Ready),
+            (true, true, Ready, Ready, "trial", "t-s", Ready),
+            (true, true, Drain, Ready, "trial", "t--", Drain),
+            (false, true, Ready, Ready, "out", "---", Ready),
+            (true, false, Ready, Ready, "out", "---", Ready),
+        ];
+        for (probe_up, agent_up, operator, agent, traffic, expected, admin) in cases {
+            let state = State { probe_up, agent_up, operator, agent, watch: watch(traffic) };
+            let letter = |is: bool, letter| if is { letter } else { '-' };
+            let said =
+                [letter(state.takes(), 't'), letter(state.is_healthy(), 'h'), letter(state.is_only_suspected(), 's')];
+            assert_eq!((String::from_iter(said).as_str(), state.admin()), (expected, admin), "{state:?}");
+        }
+    }
+}

@@ -1,9 +1,12 @@
 //! A whole pool of servers and its clients in virtual time, over the real balancer: everything that can happen, in an
 //! order that a seed decides, the invariants checked after every event.
 //!
-//! Servers slow down beyond a knee, crash and come back, flap, get other weights and limits; clients come in waves, keep
-//! to their server, give up. A failure prints its seed; `BEELANCE_SEED=N` runs that one alone, `BEELANCE_SEEDS=N` so many
+//! Servers slow down beyond a knee, fail, crash and come back, flap, get other weights and limits, and have agents that say
+//! so; clients come in waves, keep to their server, wait for it, try again elsewhere, give up. A failure prints its seed; `BEELANCE_SEED=N` runs that one alone, `BEELANCE_SEEDS=N` so many
 //! (`scripts/simulate`).
+
+mod requests;
+mod rules;
 
 use super::*;
 use crate::limits::{BackendId, PoolId};
@@ -49,6 +52,12 @@ enum Event {
     Down(u8),
     Up(u8),
     Change(u8),
+    /// A server's agent reports.
+    Agent(u8),
+    /// It waited long enough for the backend it is bound to.
+    Enough(u16, u64),
+    /// A trial is due.
+    Trial,
     /// Those on their way up get more.
     Advance,
 }
@@ -56,7 +65,14 @@ enum Event {
 struct Server {
     alone_ms: u64,
     knee: u64,
+    /// How many of a hundred requests it fails.
+    fails: u64,
+    /// As configured: agents speak of parts of it.
+    weight: u16,
 }
+
+/// What agents say when something is the matter.
+const REPORTS: [&str; 8] = ["down", "drain", "maint", "75%", "weight:3", "weight:0", "maxconn:4", "maxconn:0"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -73,13 +89,28 @@ struct World {
     planned: u64,
     servers: Vec<Server>,
     seats: Vec<(State, u64)>,
-    /// When each waiting request came.
-    since: BTreeMap<u16, u64>,
+    /// The backend that each waiting request is bound to.
+    waiting: BTreeMap<u16, Option<BackendId>>,
+    /// Of each seat's request, how often it was tried again.
+    retries: Vec<u32>,
+    budget: Budget,
     /// Requests in flight, of each server.
     flying: Vec<u32>,
-    granted: u64,
+    /// Requests given to each server so far.
+    given: Vec<u64>,
+    counts: Counts,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    requests: u64,
+    served: u64,
+    failed: u64,
     refused: u64,
     gave_up: u64,
+    retries: u64,
+    ejections: u64,
+    unbound: u64,
 }
 
 impl World {
@@ -114,10 +145,21 @@ impl World {
             maxconn: u32::try_from(some(&mut chance, 30)).unwrap(),
             maxqueue: u32::try_from(some(&mut chance, 60)).unwrap(),
             slowstart_ms: some(&mut chance, 5_000),
-            ..PoolSpec::default()
+            passive: PassiveSpec {
+                observe: [Observe::None, Observe::Connect, Observe::Http, Observe::Http]
+                    [usize::try_from(chance.below(4)).unwrap()],
+                error_limit: 1 + u32::try_from(chance.below(4)).unwrap(),
+                eject_max: u32::try_from(30 + chance.below(71)).unwrap(),
+                eject_ms: chance.below(2_000),
+            },
         };
-        let server = |chance: &mut Chance| Server { alone_ms: 1 + chance.below(50), knee: 1 + chance.below(20) };
-        let servers = (0..count).map(|_| server(&mut chance)).collect();
+        let server = |spec: &BackendSpec| Server {
+            alone_ms: 1 + chance.below(50),
+            knee: 1 + chance.below(20),
+            fails: 0,
+            weight: spec.weight,
+        };
+        let servers = specs.iter().map(server).collect();
         let mut world = Self {
             balancer: Balancer::new(&[pool], specs, usize::from(SEATS)).seeded(seed),
             chance,
@@ -126,11 +168,12 @@ impl World {
             planned: 0,
             servers,
             seats: vec![(State::Idle, 0); usize::from(SEATS)],
-            since: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            retries: vec![0; usize::from(SEATS)],
+            budget: Budget::new(10),
             flying: vec![0; usize::try_from(count).unwrap()],
-            granted: 0,
-            refused: 0,
-            gave_up: 0,
+            given: vec![0; usize::try_from(count).unwrap()],
+            counts: Counts::default(),
         };
         world.plan(0, Event::Arrive);
         for index in 0..u8::try_from(count).unwrap() {
@@ -138,6 +181,8 @@ impl World {
             world.plan(at_ms, Event::Down(index));
             let at_ms = world.chance.below(3_000);
             world.plan(at_ms, Event::Change(index));
+            let at_ms = world.chance.below(6_000);
+            world.plan(at_ms, Event::Agent(index));
         }
         world
     }
@@ -163,7 +208,8 @@ impl World {
             }
         }
         assert!(self.seats.iter().all(|(state, _)| *state == State::Idle), "somebody was never answered");
-        assert!(self.granted > 0 || self.refused > 0);
+        let Counts { requests, served, failed, refused, gave_up, .. } = self.counts;
+        assert!(requests > 0 && requests == served + failed + refused + gave_up, "{:?}", self.counts);
     }
 
     fn happen(&mut self, event: Event, goes_on: bool) {
@@ -176,21 +222,28 @@ impl World {
                 let after_ms = if quiet { self.chance.below(200) } else { self.chance.below(3) };
                 self.plan(after_ms, Event::Arrive);
             }
-            Event::Done(seat, ticket) if self.seats[usize::from(seat)].1 == ticket => {
-                let State::Flying(id) = self.seats[usize::from(seat)].0 else { panic!("{seat} was not in flight") };
-                let took_ms = self.servers[id.index()].alone_ms;
-                self.seats[usize::from(seat)].0 = State::Idle;
-                self.flying[id.index()] -= 1;
-                let began_ms = self.now_ms.saturating_sub(took_ms);
-                self.balancer.answered(id, began_ms, self.now_ms, |waiter| woken.push(waiter));
-                self.balancer.release(id, |waiter| woken.push(waiter));
-            }
+            Event::Done(seat, ticket) if self.seats[usize::from(seat)].1 == ticket => self.done(seat, &mut woken),
             Event::GiveUp(seat, ticket) if self.seats[usize::from(seat)] == (State::Waiting, ticket) => {
                 self.seats[usize::from(seat)].0 = State::Idle;
-                self.since.remove(&seat);
-                self.gave_up += 1;
+                self.waiting.remove(&seat);
+                self.counts.gave_up += 1;
                 self.balancer.leave(seat, |waiter| woken.push(waiter));
             }
+            Event::Enough(seat, ticket) if self.seats[usize::from(seat)] == (State::Waiting, ticket) => {
+                let home = self.balancer.unbind(seat, |waiter| woken.push(waiter));
+                if home.is_some() {
+                    self.counts.unbound += 1;
+                    assert_eq!(self.waiting.insert(seat, None), Some(home));
+                }
+            }
+            Event::Agent(index) => {
+                let report = usize::try_from(self.chance.below(8 * REPORTS.len() as u64)).unwrap();
+                let line = REPORTS.get(report).unwrap_or(&"up ready 100%");
+                self.agent(BackendId(index), Report::parse(line), &mut woken);
+                let after_ms = self.chance.below(1_500);
+                self.plan(after_ms, Event::Agent(index));
+            }
+            Event::Trial => self.balancer.begin_trials(self.now_ms, |waiter| woken.push(waiter)),
             Event::Down(index) => {
                 self.balancer.set_up(BackendId(index), false, |waiter| woken.push(waiter));
                 // Sometimes for a moment only: a probe that flaps.
@@ -207,7 +260,7 @@ impl World {
             }
             Event::Change(index) => {
                 let id = BackendId(index);
-                match self.chance.below(4) {
+                match self.chance.below(6) {
                     0 => {
                         let weight = u16::try_from(self.chance.below(4)).unwrap();
                         self.balancer.set_weight(id, weight, |waiter| woken.push(waiter));
@@ -217,7 +270,9 @@ impl World {
                         self.balancer.set_maxconn(id, maxconn, |waiter| woken.push(waiter));
                     }
                     2 => self.servers[id.index()].alone_ms = 1 + self.chance.below(300),
-                    _ => self.servers[id.index()].knee = 1 + self.chance.below(20),
+                    3 => self.servers[id.index()].knee = 1 + self.chance.below(20),
+                    4 => self.servers[id.index()].fails = 0,
+                    _ => self.servers[id.index()].fails = [5, 100][usize::from(self.chance.one_in(2))],
                 }
                 let after_ms = self.chance.below(4_000);
                 self.plan(after_ms, Event::Change(index));
@@ -229,90 +284,15 @@ impl World {
                 }
             }
             // Of a placement that is over.
-            Event::Arrive | Event::Done(..) | Event::GiveUp(..) => {}
+            Event::Arrive | Event::Done(..) | Event::GiveUp(..) | Event::Enough(..) => {}
+        }
+        // Who was bound to a backend that is down is bound no longer.
+        for bound in self.waiting.values_mut() {
+            *bound = bound.filter(|&id| self.balancer.is_up(id));
         }
         for waiter in woken {
             self.wake(waiter);
         }
-    }
-
-    fn arrive(&mut self) {
-        let Some(seat) = self.seats.iter().position(|(state, _)| *state == State::Idle) else { return };
-        let waiter = u16::try_from(seat).unwrap();
-        // One client in two is the same, greedy one; who keeps to a server keeps to one of his own.
-        let client = if self.chance.one_in(2) { 0 } else { 1 + self.chance.below(20) };
-        let servers = u64::try_from(self.servers.len()).unwrap();
-        let home = BackendId(u8::try_from(client % servers).unwrap());
-        let wish = Wish {
-            key: (!self.chance.one_in(4)).then(|| u32::try_from(self.chance.below(1 << 32)).unwrap()),
-            waiter,
-            pool: POOL,
-            sticky: self.chance.one_in(2).then_some(home),
-            avoid: self.chance.one_in(20).then_some(home),
-            may_move: !self.chance.one_in(4),
-            client,
-            class: [0, 0, 0, -3, 7][usize::try_from(self.chance.below(5)).unwrap()],
-        };
-        let placement = self.balancer.place(wish);
-        let bound = wish.sticky.filter(|&id| self.balancer.is_up(id));
-        self.seats[seat].1 += 1;
-        let ticket = self.seats[seat].1;
-        match placement {
-            Placement::Go(id) => {
-                let kept = bound.is_none_or(|home| id == home || self.balancer.status(home).queued > 0);
-                assert!(kept, "{bound:?} is up with nobody waiting, and its user went to {id:?}");
-                self.fly(waiter, id);
-            }
-            Placement::WaitForBackend(id, _) => {
-                assert_eq!(Some(id), bound);
-                self.wait(waiter, ticket);
-            }
-            Placement::WaitForPool(_) => self.wait(waiter, ticket),
-            Placement::Refused(_) => self.refused += 1,
-        }
-    }
-
-    fn wait(&mut self, waiter: u16, ticket: u64) {
-        self.seats[usize::from(waiter)].0 = State::Waiting;
-        self.since.insert(waiter, self.now_ms);
-        let after_ms = self.chance.below(PATIENCE_MS);
-        self.plan(after_ms, Event::GiveUp(waiter, ticket));
-    }
-
-    fn fly(&mut self, waiter: u16, id: BackendId) {
-        self.granted += 1;
-        self.flying[id.index()] += 1;
-        let (state, ticket) = &mut self.seats[usize::from(waiter)];
-        *state = State::Flying(id);
-        *ticket += 1;
-        let ticket = *ticket;
-        let server = &self.servers[id.index()];
-        let load = u64::from(self.balancer.status(id).serving);
-        let takes_ms = server.alone_ms * load.max(server.knee) / server.knee;
-        self.plan(takes_ms, Event::Done(waiter, ticket));
-    }
-
-    fn wake(&mut self, waiter: u16) {
-        assert_eq!(self.seats[usize::from(waiter)].0, State::Waiting, "{waiter} was woken and did not wait");
-        self.since.remove(&waiter);
-        match self.balancer.answer(waiter).expect("woken without an answer") {
-            Answer::Granted(id) => self.fly(waiter, id),
-            Answer::Refused => {
-                self.seats[usize::from(waiter)].0 = State::Idle;
-                self.refused += 1;
-            }
-        }
-    }
-
-    fn check(&self) {
-        self.balancer.check_invariants();
-        for (index, &flying) in self.flying.iter().enumerate() {
-            let id = BackendId::new(index).unwrap();
-            assert_eq!(self.balancer.status(id).serving, flying, "{id:?}");
-        }
-        let bound: u32 =
-            (0..self.flying.len()).map(|index| self.balancer.status(BackendId::new(index).unwrap()).queued).sum();
-        assert_eq!((bound + self.balancer.queued(POOL)) as usize, self.since.len());
     }
 }
 
@@ -334,16 +314,17 @@ fn a_world_of_a_million_events() {
         Some(seed) => seed..seed + 1,
         None => 0..number("BEELANCE_SEEDS").unwrap_or(SEEDS),
     };
-    let (mut granted, mut refused, mut gave_up, count) = (0, 0, 0, seeds.end - seeds.start);
+    let (mut all, count) = (Counts::default(), seeds.end - seeds.start);
     for seed in seeds {
         let _seed = Seed(seed);
         let mut world = World::new(seed);
         world.run();
-        (granted, refused, gave_up) = (granted + world.granted, refused + world.refused, gave_up + world.gave_up);
+        all.add(&world.counts);
         if seed % 1_000 == 999 {
             println!("{} seeds", seed + 1);
         }
     }
-    println!("{count} seeds: {granted} requests served, {refused} refused, {gave_up} gave up");
-    assert!(count < 100 || (granted > 1_000 && refused > 1_000 && gave_up > 1_000), "a world in which little happens");
+    println!("{count} seeds: {all:?}");
+    let least = [all.served, all.refused, all.gave_up, all.retries, all.ejections, all.unbound].into_iter().min();
+    assert!(count < 100 || least > Some(100), "a world in which little happens: {all:?}");
 }
