@@ -101,6 +101,20 @@ mod tests {
     }
 
     #[test]
+    fn what_comes_first_in_a_new_window_belongs_to_it() {
+        let mut budget = Budget::new(10);
+        (0..100).for_each(|_| budget.count(WINDOW_MS * 3));
+        assert_eq!(
+            drain(&mut budget, WINDOW_MS * 3),
+            10 + RETRY_FLOOR,
+            "a request that is counted before anybody asks"
+        );
+        let mut budget = Budget::new(0);
+        (0..RETRY_FLOOR).for_each(|_| budget.pay(WINDOW_MS * 3));
+        assert!(!budget.allows(WINDOW_MS * 3), "a retry that is paid for before anybody asks");
+    }
+
+    #[test]
     fn what_is_long_ago_neither_allows_nor_forbids() {
         let mut budget = Budget::new(10);
         (0..1000).for_each(|_| budget.count(0));
