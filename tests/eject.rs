@@ -10,6 +10,7 @@
 mod common;
 
 use common::backend::{Backend, Step, ok, send};
+use common::fixture::Fixture;
 use common::process::Beelance;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -167,26 +168,26 @@ fn what_is_bound_to_an_ejected_server_moves_and_its_idle_connections_are_closed(
         Backend::named("two"),
     );
     let more = format!("{OBSERVE}pool.*.cookie = SRV\nbackend.s1.maxconn = 2\npool.*.retries = 0\n");
-    let beelance = Beelance::before(&[&one, &two], &more);
+    let mut fixture = Fixture::new(&[&one, &two], &more);
     const BOUND: &str = "Cookie: SRV=s1\r\n";
     // Fresh connections alone count: a reused one that ends says nothing.
     for _ in 0..2 {
-        assert_eq!(beelance.connect().get_with("/ill", BOUND).status, 502);
+        assert_eq!(fixture.beelance.connect().get_with("/ill", BOUND).status, 502);
     }
     one.hold();
-    let mut busy = [beelance.connect(), beelance.connect()];
-    busy[0].ask("GET", "/ill", BOUND);
-    busy[1].ask("GET", "/fine", BOUND);
-    one.wait_in_flight(2);
-    let mut waiting = beelance.connect();
-    waiting.ask("GET", "/waiting", BOUND);
-    common::eventually("it is queued or served", || waiting.is_silent().then_some(()));
+    // One after the other: the first that came is the first that is let go.
+    let _ill = fixture.sent("/ill", BOUND);
+    one.wait_requests(3);
+    let mut fine = fixture.sent("/fine", BOUND);
+    one.wait_requests(4);
+    let mut waiting = fixture.sent("/waiting", BOUND);
+    assert_eq!(one.count(), 4, "it is queued");
     one.release(1);
     let answer = waiting.response();
-    beelance.wait_change("s1", "down", 1);
+    fixture.beelance.wait_change("s1", "down", 1);
     assert_eq!((answer.status, answer.text()), (200, "two"));
     assert_eq!(answer.all("set-cookie"), ["SRV=s2; path=/"]);
     one.open();
-    assert_eq!(busy[1].response().text(), "one", "what it works on goes on");
+    assert_eq!(fine.response().text(), "one", "what it works on goes on");
     one.wait_open(0);
 }

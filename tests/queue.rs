@@ -11,41 +11,9 @@ mod common;
 
 use common::backend::{Backend, Step, ok, send};
 use common::client::Client;
-use common::process::{Beelance, listener_and};
+use common::fixture::Fixture;
+use common::process::Beelance;
 use common::scale;
-
-/// A beelance whose loop can be asked whether it has done all it was given: a second listener with its own backend.
-struct Fixture {
-    beelance: Beelance,
-    ping: Client,
-    _ping_backend: Backend,
-}
-
-impl Fixture {
-    #[track_caller]
-    fn new(backends: &[&Backend], more: &str) -> Self {
-        let ping = Backend::named("pong");
-        let config = listener_and(backends)
-            + &format!("listen.ping = 127.0.0.1:0\nlisten.ping.pool = ping\nbackend.ping = {}\n", ping.address())
-            + "backend.ping.pool = ping\n"
-            + more;
-        let beelance = Beelance::start(&config);
-        let client = Client::connect(beelance.address("ping"));
-        Self { beelance, ping: client, _ping_backend: ping }
-    }
-
-    /// A client that has sent a GET, and beelance has read it.
-    #[track_caller]
-    fn sent(&mut self, target: &str, headers: &str) -> Client {
-        let mut client = self.beelance.connect();
-        client.ask("GET", target, headers);
-        // The loop is one thread: what was ready before this exchange has been seen when it is over.
-        for _ in 0..2 {
-            assert_eq!(self.ping.get("/ping").text(), "pong");
-        }
-        client
-    }
-}
 
 #[test]
 fn maxconn_is_reached_and_never_exceeded() {

@@ -207,7 +207,7 @@ impl Backend {
         });
         let _ = thread.join();
         drop(listener);
-        for stream in self.shared.lock().streams.drain(..) {
+        for (_, stream) in self.shared.lock().streams.drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
         in_flight
@@ -227,7 +227,7 @@ impl Backend {
                 }
                 let Ok((stream, _)) = accepted else { continue };
                 let connection = shared.change(|state| {
-                    state.streams.push(stream.try_clone().unwrap());
+                    state.streams.push((state.accepted, stream.try_clone().unwrap()));
                     state.accepted += 1;
                     state.accepted - 1
                 });
