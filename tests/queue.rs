@@ -108,7 +108,7 @@ fn the_older_of_the_two_queues_heads_goes_first() {
     }
 }
 
-/// A request that comes at least some milliseconds later: HAProxy's queues know no finer time.
+/// A request that comes at least some milliseconds later: HAProxy's queues know no finer time. Only time makes it later.
 #[track_caller]
 fn apart(fixture: &mut Fixture, target: &str) -> Client {
     std::thread::sleep(std::time::Duration::from_millis(20));
@@ -191,10 +191,11 @@ fn no_slot_is_lost_however_an_exchange_ends() {
     ];
     for (name, steps) in endings {
         let silent = matches!(steps.last(), Some(Step::Hang));
+        let more = format!("backend.s1.maxconn = 2\n{}", if silent { "timeout.server = 1s\n" } else { "" });
         let good = ok(b"good");
         let backend =
             Backend::start(move |request| if request.target() == "/bad" { steps.clone() } else { good.clone() });
-        let beelance = Beelance::before(&[&backend], "backend.s1.maxconn = 2\ntimeout.server = 300ms\n");
+        let beelance = Beelance::before(&[&backend], &more);
         std::thread::scope(|scope| {
             for _ in 0..6 {
                 scope.spawn(|| {
