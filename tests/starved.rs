@@ -85,13 +85,22 @@ fn a_probe_that_finds_no_descriptor_says_nothing_about_its_server() {
 fn a_process_that_stood_still_does_not_blame_its_servers() {
     let one = Backend::named("one");
     let more =
-        "pool.*.check.uri = /healthz\npool.*.check.inter = 5ms\npool.*.check.timeout = 50ms\npool.*.check.fall = 1\n";
+        "pool.*.check.uri = /probe\npool.*.check.inter = 50ms\npool.*.check.timeout = 2s\npool.*.check.fall = 1\n";
     let beelance = Beelance::before(&[&one], more);
-    for _ in 0..scale(20) {
-        one.wait_more_probes(3);
-        beelance.frozen(|| std::thread::sleep(Duration::from_millis(80)));
+    for answered_meanwhile in [true, false] {
+        one.hold();
+        one.wait_in_flight(1);
+        let asked = one.count();
+        beelance.frozen(|| {
+            if answered_meanwhile {
+                one.open();
+            }
+            // Nothing else makes the probe's time pass.
+            std::thread::sleep(Duration::from_millis(2500));
+        });
+        one.open();
+        one.wait_requests(asked + 3);
     }
-    one.wait_more_probes(3);
     let down: Vec<String> = beelance.log().into_iter().filter(|line| line.contains("DOWN")).collect();
     assert!(down.is_empty(), "{down:?}");
 }
