@@ -83,13 +83,13 @@ fn a_probe_that_finds_no_descriptor_says_nothing_about_its_server() {
 
 #[test]
 fn a_process_that_stood_still_does_not_blame_its_servers() {
-    let one = Backend::named("one");
+    let (one, other) = (Backend::named("one"), Backend::named("other"));
     let more =
         "pool.*.check.uri = /probe\npool.*.check.inter = 50ms\npool.*.check.timeout = 2s\npool.*.check.fall = 1\n";
-    let beelance = Beelance::before(&[&one], more);
+    let beelance = Beelance::before(&[&one, &other], more);
     for answered_meanwhile in [true, false] {
         one.hold();
-        one.wait_in_flight(1);
+        one.wait_held(1);
         let asked = one.count();
         beelance.frozen(|| {
             if answered_meanwhile {
@@ -98,6 +98,8 @@ fn a_process_that_stood_still_does_not_blame_its_servers() {
             // Nothing else makes the probe's time pass.
             std::thread::sleep(Duration::from_millis(2500));
         });
+        // It has found out how late it is, by the times of the other server's probes, before the answer comes.
+        other.wait_requests(other.count() + 2);
         one.open();
         one.wait_requests(asked + 3);
     }

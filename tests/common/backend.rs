@@ -146,6 +146,12 @@ impl Backend {
         self.shared.change(|state| state.passes = state.tickets);
     }
 
+    /// Waits until exactly so many that came since [`Self::hold`] wait.
+    #[track_caller]
+    pub fn wait_held(&self, count: u64) {
+        self.wait(&format!("{count} held"), |state| state.tickets.checked_sub(state.passes) == Some(count));
+    }
+
     /// Lets the `count` requests go that wait longest.
     pub fn release(&self, count: usize) {
         self.shared.change(|state| state.passes = state.passes.saturating_add(count as u64));
