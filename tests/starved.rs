@@ -36,13 +36,16 @@ fn no_live_server_is_marked_down_while_connections_and_descriptors_are_used_up()
     let needed = descriptors(&config);
     let beelance = Beelance::start_by(command_with_descriptors(needed), &config);
     backends.iter().for_each(Backend::hold);
-    // All at work, and as many again before the door.
-    let mut clients: Vec<Client> = (0..2 * connections).map(|_| beelance.connect()).collect();
-    for client in &mut clients {
+    let ask = |_| {
+        let mut client = beelance.connect();
         client.ask("GET", "/", "");
-    }
+        client
+    };
+    // All at work, then as many again before the door: who has not asked yet when they come would make room for them.
+    let mut clients: Vec<Client> = (0..connections).map(ask).collect();
     let at_work = || backends.iter().map(Backend::in_flight).sum::<usize>();
     common::eventually("all connections are at work", || (at_work() == connections).then_some(()));
+    clients.extend((0..connections).map(ask));
     // One dies with all it worked on: what is now free is taken by those before the door.
     backends[3].stop();
     beelance.wait_change("s4", "down", 1);
