@@ -22,7 +22,7 @@ use common::backend::{Backend, Step, ok};
 use common::beside::{Ordinary, Times, Use, round};
 use common::mob::{Conduct, Mob, Tally, need_descriptors};
 use common::process::{Beelance, ConfigFile, NOTHING, command, is_native};
-use common::{eventually, output, scale};
+use common::{eventually, output, scale, settled};
 use nix::sys::signal::Signal::SIGTERM;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -89,7 +89,12 @@ fn survive(attack: Attack<'_>) -> Vec<Tally> {
     let mut report = format!("attack: {}: {attackers} clients\n", attack.name);
     let budget = budget(&config, &mut report);
     let (mut attacked, twin) = (Beelance::start(&config), Beelance::start(&config));
-    let at_rest = attacked.descriptors();
+    // It listens before the last of its own is open: its loop has begun when it refuses somebody.
+    let mut refused = attacked.connect();
+    refused.send("broken\r\n\r\n");
+    assert_eq!(refused.response().status, 400);
+    drop(refused);
+    let at_rest = usize::try_from(settled(|| attacked.descriptors() as u64)).unwrap();
     for ordinary in &attack.compared {
         round(attacked.web(), twin.web(), ordinary);
     }
