@@ -142,13 +142,17 @@ fn what_is_no_header_is_closed_without_a_word() {
 #[test]
 fn it_is_waited_for_no_longer_than_for_a_request() {
     let backend = Backend::named("one");
-    let beelance = Beelance::start(&config(&[&backend], "timeout.http-request = 300ms\n"));
+    let beelance = Beelance::start(&config(&[&backend], "timeout.http-request = 1s\n"));
     let whole = v2(0x21, 0x11, INET);
     // A whole header without a request is an idle client.
-    for part in [&b""[..], b"P", b"PROXY TCP4 192.0.2.7 10.0.0.1 1 2\r", &whole[..1], &whole[..whole.len() - 1], &whole]
-    {
+    let parts =
+        [&b""[..], b"P", b"PROXY TCP4 192.0.2.7 10.0.0.1 1 2\r", &whole[..1], &whole[..whole.len() - 1], &whole];
+    let clients = parts.map(|part| {
         let mut client = beelance.connect();
         client.send(part);
+        client
+    });
+    for (part, mut client) in parts.into_iter().zip(clients) {
         assert_eq!(client.rest(), (Vec::new(), End::Closed), "{}", part.escape_ascii());
     }
     let mut client = beelance.connect();

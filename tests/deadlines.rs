@@ -61,35 +61,47 @@ impl Row {
     const fn with(self, more: &'static str) -> Self {
         Self { more, ..self }
     }
-}
 
-#[test]
-fn each_state_has_its_own() {
-    let long = format!("{}s", 10 * DEADLINE.as_secs());
-    for row in ROWS {
-        eprintln!("{}", row.name);
-        let time = |key: &&str| format!("timeout.{key} = {}\n", if *key == row.key { "300ms" } else { &long });
+    #[track_caller]
+    fn check(&self) {
+        let long = format!("{}s", 10 * DEADLINE.as_secs());
+        let time = |key: &&str| format!("timeout.{key} = {}\n", if *key == self.key { "1s" } else { &long });
         let times: String = KEYS.iter().map(time).collect();
         let backend = RawBackend::start();
-        let mut config = backend.config(&(times + row.more));
+        let mut config = backend.config(&(times + self.more));
         // Who waits for a connection needs a backend that accepts none.
-        let deaf = (row.key == "connect").then(Deaf::listening);
+        let deaf = (self.key == "connect").then(Deaf::listening);
         if let Some(deaf) = &deaf {
             config = config.replace(&backend.address.to_string(), &deaf.address().to_string());
         }
         let beelance = Beelance::start(&config);
-        (row.play)(&beelance, &backend);
-        match row.logged {
+        (self.play)(&beelance, &backend);
+        match self.logged {
             Some(wanted) => {
                 let line = beelance.access(1).remove(0);
-                assert_eq!((line.status, line.state.as_str()), wanted, "{}: {line:?}", row.name);
+                assert_eq!((line.status, line.state.as_str()), wanted, "{}: {line:?}", self.name);
             }
             None => {
                 // A line would come before that of a later request.
-                refused(&beelance, row);
-                assert_eq!(beelance.access(1).len(), 1, "{}", row.name);
+                refused(&beelance, self);
+                assert_eq!(beelance.access(1).len(), 1, "{}", self.name);
             }
         }
+    }
+}
+
+/// Rows at once: each waits for its deadline.
+const AT_ONCE: usize = 4;
+
+#[test]
+fn each_state_has_its_own() {
+    for rows in ROWS.chunks(AT_ONCE) {
+        std::thread::scope(|scope| {
+            for row in rows {
+                let thread = std::thread::Builder::new().name(row.name.to_owned());
+                thread.spawn_scoped(scope, || row.check()).unwrap();
+            }
+        });
     }
 }
 

@@ -10,12 +10,13 @@
 mod common;
 
 use common::client::{Client, User};
+use common::port::Port;
 use common::process::command;
 use common::{eventually, output, scale};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -163,7 +164,9 @@ fn a_killed_servers_jars_move_once() {
     let demo = Demo::start(&["--port", "0"]);
     let mut users: Vec<User> = (0..8).map(|_| User::new(demo.address(), "SRV")).collect();
     let homes: Vec<String> = users.iter_mut().map(server_of).collect();
-    kill(demo.pid("shop2"), Signal::SIGTERM).unwrap();
+    let shop = demo.pid("shop2");
+    kill(shop, Signal::SIGTERM).unwrap();
+    eventually("it is gone", || (!runs(shop)).then_some(()));
     for (user, home) in users.iter_mut().zip(&homes) {
         let new_home = server_of(user);
         let moved = home == "shop2";
@@ -245,8 +248,10 @@ fn the_file_it_runs_is_one_that_check_takes() {
 
 #[test]
 fn ports() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port();
+    // While it is held nobody else can have it, listening or not.
+    let held = Port::take();
+    let taken = held.listener();
+    let port = held.address.port();
     let refused = output(command().args(["demo", "--port", &port.to_string()]), Duration::ZERO);
     assert_eq!(refused.code, Some(3), "{refused:?}");
     assert!(refused.stdout.is_empty() && refused.stderr.contains(&port.to_string()), "{refused:?}");

@@ -10,6 +10,7 @@
 mod common;
 
 use common::backend::{Backend, Step, ok, send};
+use common::fixture::Fixture;
 use common::process::Beelance;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -94,6 +95,8 @@ fn the_last_server_is_never_ejected() {
         assert_eq!((response.status, response.header("x-nothing"), response.text()), (503, None, ""));
     }
     assert_eq!(one.count() + two.count(), 20, "all were answered by a server");
+    // What was said of the servers stands before the lines of the requests behind it.
+    beelance.access(20);
     assert_eq!(beelance.changes("s1", "down") + beelance.changes("s2", "down"), 1);
 }
 
@@ -107,6 +110,7 @@ fn no_more_than_a_share_is_ejected() {
         for _ in 0..40 {
             assert_eq!(client.get("/").status, 503);
         }
+        beelance.access(40);
         let ejected: usize = ["s1", "s2", "s3", "s4"].map(|name| beelance.changes(name, "down")).iter().sum();
         assert_eq!(ejected, down, "eject-max = {most}");
     }
@@ -115,7 +119,8 @@ fn no_more_than_a_share_is_ejected() {
 #[test]
 fn who_fails_while_others_are_down_is_used_again() {
     let ((one, _), mut two) = (moody("one"), Backend::named("two"));
-    let beelance = Beelance::before(&[&one, &two], &format!("{OBSERVE}pool.*.check.inter = 50ms\n"));
+    let beelance =
+        Beelance::before(&[&one, &two], &format!("{OBSERVE}pool.*.check.inter = 50ms\npool.*.check.timeout = 5s\n"));
     let mut client = beelance.connect();
     while beelance.changes("s1", "down") == 0 {
         client.get("/");
@@ -157,6 +162,7 @@ fn a_good_response_in_between_forgives() {
     let beelance = Beelance::before(&[&one, &two], OBSERVE);
     let mut client = beelance.connect();
     (0..40).for_each(|_| assert!([200, 500].contains(&client.get("/").status)));
+    beelance.access(40);
     assert_eq!((beelance.changes("s1", "down"), one.count()), (0, 20));
 }
 
@@ -167,26 +173,26 @@ fn what_is_bound_to_an_ejected_server_moves_and_its_idle_connections_are_closed(
         Backend::named("two"),
     );
     let more = format!("{OBSERVE}pool.*.cookie = SRV\nbackend.s1.maxconn = 2\npool.*.retries = 0\n");
-    let beelance = Beelance::before(&[&one, &two], &more);
+    let mut fixture = Fixture::new(&[&one, &two], &more);
     const BOUND: &str = "Cookie: SRV=s1\r\n";
     // Fresh connections alone count: a reused one that ends says nothing.
     for _ in 0..2 {
-        assert_eq!(beelance.connect().get_with("/ill", BOUND).status, 502);
+        assert_eq!(fixture.beelance.connect().get_with("/ill", BOUND).status, 502);
     }
     one.hold();
-    let mut busy = [beelance.connect(), beelance.connect()];
-    busy[0].ask("GET", "/ill", BOUND);
-    busy[1].ask("GET", "/fine", BOUND);
-    one.wait_in_flight(2);
-    let mut waiting = beelance.connect();
-    waiting.ask("GET", "/waiting", BOUND);
-    common::eventually("it is queued or served", || waiting.is_silent().then_some(()));
+    // One after the other: the first that came is the first that is let go.
+    let _ill = fixture.sent("/ill", BOUND);
+    one.wait_requests(3);
+    let mut fine = fixture.sent("/fine", BOUND);
+    one.wait_requests(4);
+    let mut waiting = fixture.sent("/waiting", BOUND);
+    assert_eq!(one.count(), 4, "it is queued");
     one.release(1);
     let answer = waiting.response();
-    beelance.wait_change("s1", "down", 1);
+    fixture.beelance.wait_change("s1", "down", 1);
     assert_eq!((answer.status, answer.text()), (200, "two"));
     assert_eq!(answer.all("set-cookie"), ["SRV=s2; path=/"]);
     one.open();
-    assert_eq!(busy[1].response().text(), "one", "what it works on goes on");
+    assert_eq!(fine.response().text(), "one", "what it works on goes on");
     one.wait_open(0);
 }

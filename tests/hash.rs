@@ -133,7 +133,7 @@ fn places_stay_as_haproxys_when_a_server_is_down_or_a_backup() {
     let backends = backends.each_ref();
     let theirs = "    balance uri\n    hash-type consistent\n";
     let haproxy = Haproxy::before(&backends, &["", "disabled", "backup", ""], theirs);
-    let ours = "pool.default.balance = uri\npool.default.hash = haproxy\nbackend.s3.backup = yes\npool.default.check = tcp\npool.default.check.inter = 20ms\n";
+    let ours = "pool.default.balance = uri\npool.default.hash = haproxy\nbackend.s3.backup = yes\npool.default.check = tcp\npool.default.check.inter = 20ms\npool.default.check.timeout = 5s\n";
     let beelance = Beelance::before(&backends, ours);
     beelance.wait_change("s2", "DOWN", 1);
     let asks = targets(300, |number| format!("/obj/{number}"));
@@ -222,7 +222,7 @@ fn shuffled_files_place_alike() {
 fn only_the_keys_of_a_server_that_is_gone_move() {
     for hash in ["beelance", "haproxy"] {
         let mut backends = four();
-        let more = format!("pool.default.balance = uri\npool.default.hash = {hash}\ntimeout.connect = 100ms\n");
+        let more = format!("pool.default.balance = uri\npool.default.hash = {hash}\ntimeout.connect = 1s\n");
         let beelance = Beelance::before(&backends.each_ref(), &more);
         let asks: Vec<Ask> = (0..40).map(|number| ask(&format!("/obj/{number}"), "")).collect();
         let before = answers(beelance.web(), &asks);

@@ -21,7 +21,7 @@ const HANDFUL: u64 = 12;
 /// What doing nothing for two seconds may cost, in ticks of 10 ms.
 const IDLE_TICKS: u64 = 20;
 
-/// Asserts that beelance sleeps.
+/// Asserts that beelance sleeps for two seconds. That nothing happens has no event.
 #[track_caller]
 fn assert_sleeps(beelance: &Beelance, what: &str) {
     let (ticks, wakeups) = (beelance.ticks(), beelance.wakeups());

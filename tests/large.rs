@@ -99,6 +99,8 @@ fn small_requests_go_on_beside_large_bodies() {
         _ => ok(b"small"),
     });
     let beelance = Beelance::before(&[&backend], PATIENT);
+    // Made before anybody is connected: it takes longer than who connects may wait with his request.
+    let body = pattern(SIZE);
     let over = AtomicBool::new(false);
     let transfers = std::thread::scope(|scope| {
         let small = scope.spawn(|| {
@@ -110,7 +112,7 @@ fn small_requests_go_on_beside_large_bodies() {
             count
         });
         let down = scope.spawn(|| beelance.connect().get("/down").body.len());
-        let up = scope.spawn(|| beelance.connect().post("/up", &pattern(SIZE)).text().to_owned());
+        let up = scope.spawn(|| beelance.connect().post("/up", &body).text().to_owned());
         let transfers = (down.join(), up.join());
         over.store(true, Ordering::Relaxed);
         let small = small.join().unwrap();

@@ -21,7 +21,8 @@ const PATIENT: &str = "timeout.client = 5m\ntimeout.http-keep-alive = 5m\ntimeou
 /// What doing nothing for a second may cost, in ticks of 10 ms.
 const IDLE_TICKS: u64 = 20;
 
-/// Asserts that beelance does nothing to speak of for a second: a busy loop takes all of it.
+/// Asserts that beelance does nothing to speak of for a second: a busy loop takes all of it. That nothing happens has no
+/// event.
 #[track_caller]
 fn assert_idle(beelance: &Beelance) {
     let before = beelance.ticks();
@@ -104,6 +105,8 @@ fn slow_large_heads_make_room_for_others() {
     let beelance = Beelance::before(&[&backend], &format!("{PATIENT}limits.connections = 40\n"));
     let large = format!("{HEAD}{}", "x".repeat(3000));
     let mut slow: Vec<Client> = (0..20).map(|_| beelance.connect()).collect();
+    // When this one is served, all of them are accepted: their heads are read in the order in which they come.
+    assert_eq!(beelance.connect().get("/").text(), "one");
     for client in &mut slow {
         client.send(&large);
     }

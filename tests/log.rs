@@ -12,6 +12,7 @@ mod common;
 use common::access::Line;
 use common::backend::{Backend, Port, Step, ok, send};
 use common::client::Client;
+use common::fixture::Fixture;
 use common::process::{Beelance, listener_and, temporary};
 use common::{output, tool};
 use std::time::Duration;
@@ -176,7 +177,7 @@ const SCENES: &[Scene] = &[
     Scene {
         name: "the server does not answer in time",
         states: &["sH--"],
-        config: "timeout.server = 200ms\n",
+        config: "timeout.server = 1s\n",
         backend: || Backend::scripted(vec![Step::Hang]),
         client: get,
         status: &[504],
@@ -184,7 +185,7 @@ const SCENES: &[Scene] = &[
     Scene {
         name: "the server stops in the body",
         states: &["sD--"],
-        config: "timeout.server = 200ms\n",
+        config: "timeout.server = 1s\n",
         backend: || Backend::scripted(vec![Step::Send(HALF.to_vec()), Step::Hang]),
         client: get,
         status: &[200],
@@ -250,7 +251,7 @@ const SCENES: &[Scene] = &[
     Scene {
         name: "the client is slow with its head",
         states: &["cR--"],
-        config: "timeout.http-request = 200ms\n",
+        config: "timeout.http-request = 1s\n",
         backend: well,
         client: |_, _, mut client| {
             client.send("GET / HT");
@@ -325,19 +326,17 @@ fn a_moved_user_and_a_refused_server() {
 #[test]
 fn time_in_the_queue_is_logged() {
     let backend = Backend::named("one");
-    let beelance = Beelance::before(&[&backend], "backend.s1.maxconn = 1\n");
+    let mut fixture = Fixture::new(&[&backend], "backend.s1.maxconn = 1\n");
     backend.hold();
-    let mut clients: Vec<Client> = (0..3).map(|_| beelance.connect()).collect();
-    for (number, client) in clients.iter_mut().enumerate() {
-        client.ask("GET", &format!("/{number}"), "");
-    }
+    let mut clients: Vec<Client> = (0..3).map(|number| fixture.sent(&format!("/{number}"), "")).collect();
     backend.wait_in_flight(1);
+    // The time that is to be in the lines.
     std::thread::sleep(Duration::from_millis(100));
     backend.open();
     for client in &mut clients {
         client.response();
     }
-    let lines = beelance.access(3);
+    let lines = [0, 1, 2].map(|number| fixture.beelance.access_to(&format!("/{number}")));
     assert_eq!(lines.iter().filter(|line| line.timers[1] >= 50).count(), 2, "{lines:?}");
     assert!(lines.iter().any(|line| line.queues[0] + line.queues[1] >= 1), "{lines:?}");
 }

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 /// Timers may be this much early in the eyes of another process.
 const EARLY: Duration = Duration::from_millis(20);
 
+/// What lies between probes. Each is noted before it is answered, and the interval begins with the answer: on a busy
+/// machine a gap is longer, never shorter.
 fn gaps(times: &[Instant]) -> Vec<Duration> {
     times.windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
@@ -23,15 +25,15 @@ fn gaps(times: &[Instant]) -> Vec<Duration> {
 #[test]
 fn first_probes_are_spread_over_an_interval() {
     let backends = ["one", "two", "three", "four"].map(Backend::named);
-    let more = "pool.*.check.uri = /healthz\npool.*.check.inter = 2s\n";
+    let more = "pool.*.check.uri = /healthz\npool.*.check.inter = 8s\n";
     let _beelance = Beelance::before(&backends.each_ref(), more);
     for backend in &backends {
         common::eventually("the first probe", || (backend.probes() > 0).then_some(()));
     }
     let first: Vec<Instant> = backends.iter().map(|backend| backend.probe_times()[0]).collect();
     assert!(first.is_sorted(), "in the order of the file: {first:?}");
-    // 500 ms apart; how punctually each is seen depends on the machine.
-    assert!(first[3] - first[0] >= Duration::from_secs(1), "{:?}", gaps(&first));
+    // Two seconds apart; how punctually each is seen depends on the machine.
+    assert!(first[3] - first[0] >= Duration::from_secs(4), "{:?}", gaps(&first));
     assert!(gaps(&first).into_iter().all(|gap| gap >= Duration::from_millis(100)), "{:?}", gaps(&first));
 }
 
@@ -123,7 +125,7 @@ fn a_reply_is_judged_when_it_is_complete_not_when_the_connection_ends() {
             if request.target() == target { vec![reply, Step::Hang] } else { vec![reply] }
         });
         let config = format!(
-            "pool.*.check.uri = {target}\npool.*.check.inter = 50ms\npool.*.check.timeout = 2s\npool.*.check.fall = 1\n{more}"
+            "pool.*.check.uri = {target}\npool.*.check.inter = 50ms\npool.*.check.timeout = 5s\npool.*.check.fall = 1\n{more}"
         );
         let beelance = Beelance::before(&[&backend], &config);
         backend.wait_requests(4);

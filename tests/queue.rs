@@ -11,41 +11,9 @@ mod common;
 
 use common::backend::{Backend, Step, ok, send};
 use common::client::Client;
-use common::process::{Beelance, listener_and};
+use common::fixture::Fixture;
+use common::process::Beelance;
 use common::scale;
-
-/// A beelance whose loop can be asked whether it has done all it was given: a second listener with its own backend.
-struct Fixture {
-    beelance: Beelance,
-    ping: Client,
-    _ping_backend: Backend,
-}
-
-impl Fixture {
-    #[track_caller]
-    fn new(backends: &[&Backend], more: &str) -> Self {
-        let ping = Backend::named("pong");
-        let config = listener_and(backends)
-            + &format!("listen.ping = 127.0.0.1:0\nlisten.ping.pool = ping\nbackend.ping = {}\n", ping.address())
-            + "backend.ping.pool = ping\n"
-            + more;
-        let beelance = Beelance::start(&config);
-        let client = Client::connect(beelance.address("ping"));
-        Self { beelance, ping: client, _ping_backend: ping }
-    }
-
-    /// A client that has sent a GET, and beelance has read it.
-    #[track_caller]
-    fn sent(&mut self, target: &str, headers: &str) -> Client {
-        let mut client = self.beelance.connect();
-        client.ask("GET", target, headers);
-        // The loop is one thread: what was ready before this exchange has been seen when it is over.
-        for _ in 0..2 {
-            assert_eq!(self.ping.get("/ping").text(), "pong");
-        }
-        client
-    }
-}
 
 #[test]
 fn maxconn_is_reached_and_never_exceeded() {
@@ -140,7 +108,7 @@ fn the_older_of_the_two_queues_heads_goes_first() {
     }
 }
 
-/// A request that comes at least some milliseconds later: HAProxy's queues know no finer time.
+/// A request that comes at least some milliseconds later: HAProxy's queues know no finer time. Only time makes it later.
 #[track_caller]
 fn apart(fixture: &mut Fixture, target: &str) -> Client {
     std::thread::sleep(std::time::Duration::from_millis(20));
@@ -223,10 +191,11 @@ fn no_slot_is_lost_however_an_exchange_ends() {
     ];
     for (name, steps) in endings {
         let silent = matches!(steps.last(), Some(Step::Hang));
+        let more = format!("backend.s1.maxconn = 2\n{}", if silent { "timeout.server = 1s\n" } else { "" });
         let good = ok(b"good");
         let backend =
             Backend::start(move |request| if request.target() == "/bad" { steps.clone() } else { good.clone() });
-        let beelance = Beelance::before(&[&backend], "backend.s1.maxconn = 2\ntimeout.server = 300ms\n");
+        let beelance = Beelance::before(&[&backend], &more);
         std::thread::scope(|scope| {
             for _ in 0..6 {
                 scope.spawn(|| {

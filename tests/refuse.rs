@@ -251,7 +251,7 @@ fn heads_beyond_the_limits() {
 #[test]
 fn slow_heads_are_answered_with_408() {
     let backend = Backend::named("one");
-    let beelance = Beelance::before(&[&backend], "timeout.http-request = 300ms\n");
+    let beelance = Beelance::before(&[&backend], "timeout.http-request = 1s\n");
     for part in ["GET", "GET / HTTP/1.1\r\nHost: a\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r"] {
         let mut client = beelance.connect();
         client.send(part);
@@ -287,8 +287,9 @@ fn idle_clients_are_closed_without_a_word() {
 #[test]
 fn an_empty_line_behind_a_body_is_no_slow_head() {
     let backend = Backend::named("one");
-    let quick = Beelance::before(&[&backend], "timeout.http-request = 300ms\ntimeout.http-keep-alive = 300ms\n");
+    let quick = Beelance::before(&[&backend], "timeout.http-request = 1s\ntimeout.http-keep-alive = 1s\n");
     let patient = Beelance::before(&[&backend], "");
+    let mut idle = Vec::new();
     for empty in ["\r\n", "\r", "\r\n\r\n"] {
         for apart in [false, true] {
             let begin = |beelance: &Beelance| {
@@ -301,12 +302,13 @@ fn an_empty_line_behind_a_body_is_no_slow_head() {
                 }
                 client
             };
-            begin(&quick).ends();
+            idle.push(begin(&quick));
             if empty != "\r" {
                 assert_eq!(begin(&patient).get("/next").text(), "one", "{empty:?}");
             }
         }
     }
+    idle.iter_mut().for_each(common::client::Client::ends);
     assert_eq!(quick.connect().get("/last").text(), "one");
     let lines = quick.access(7);
     assert!(lines.len() == 7 && lines.iter().all(|line| line.status == 200), "{lines:?}");

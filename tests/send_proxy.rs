@@ -242,7 +242,7 @@ fn a_retry_says_it_again() {
 fn probes_begin_with_a_header_of_nobody() {
     for version in ["v1", "v2"] {
         let backend = RawBackend::start();
-        let checks = "pool.*.check = tcp\npool.*.check.inter = 100ms\n";
+        let checks = "pool.*.check = tcp\npool.*.check.inter = 100ms\npool.*.check.timeout = 20s\n";
         let _beelance = Beelance::start(&backend.config(&format!("backend.s1.send-proxy = {version}\n{checks}")));
         for _ in 0..2 {
             let mut server = backend.accept();
@@ -307,7 +307,8 @@ fn haproxy_sees_the_client() {
 fn haproxy_takes_the_probes() {
     for version in ["v1", "v2"] {
         let port = Port::take();
-        let checks = "pool.*.check.uri = /\npool.*.check.inter = 100ms\npool.*.check.rise = 1\npool.*.check.fall = 1\n";
+        let checks = "pool.*.check.uri = /\npool.*.check.inter = 100ms\npool.*.check.timeout = 5s\npool.*.check.rise = 1\n\
+                      pool.*.check.fall = 1\n";
         let beelance = Beelance::start(&format!(
             "listen.web = 127.0.0.1:0\nbackend.s1 = {}\nbackend.s1.send-proxy = {version}\n{checks}",
             port.address

@@ -10,7 +10,7 @@
 mod common;
 
 use common::backend::Backend;
-use common::client::Client;
+use common::fixture::Fixture;
 use common::process::{Beelance, ConfigFile, command, listener_and};
 use common::{eventually, output};
 use std::time::Duration;
@@ -128,7 +128,7 @@ fn who_stays_away_is_forgotten() {
     let more = "pool.default.stick = hdr:X-User\npool.default.stick.expire = 100ms\n";
     let beelance = Beelance::before(&backends.each_ref(), more);
     assert_eq!(home(&beelance, "/", "X-User: a\r\n"), "one");
-    // Whoever is forgotten is placed in turn, which is another server each time.
+    // Whoever is forgotten is placed in turn, which is another server each time. To ask is to be remembered: he stays away.
     eventually("he is placed anew", || {
         std::thread::sleep(Duration::from_millis(400));
         (home(&beelance, "/", "X-User: a\r\n") != "one").then_some(())
@@ -146,16 +146,6 @@ fn the_map_is_in_the_budget_where_a_pool_has_one() {
     };
     assert_eq!(budget(""), None);
     assert_eq!(budget("pool.default.stick = src\n"), Some(vec![16_384, 262_144]));
-}
-
-/// A request that has come to the loop and waits there.
-fn waiting(beelance: &Beelance, ping: &mut Client, lines: &str) -> Client {
-    let mut client = beelance.connect();
-    client.ask("GET", "/waiting", lines);
-    for _ in 0..2 {
-        ping.get("/");
-    }
-    client
 }
 
 #[test]
@@ -193,23 +183,19 @@ fn a_request_waits_for_its_full_server_only_so_long_and_the_user_stays() {
 
 #[test]
 fn behind_the_wait_comes_the_turn_in_the_pools_queue() {
-    let (one, two, pong) = (Backend::named("one"), Backend::named("two"), Backend::named("pong"));
-    let config = listener_and(&[&one, &two])
-        + &format!("listen.ping = 127.0.0.1:0\nlisten.ping.pool = ping\nbackend.ping = {}\n", pong.address())
-        + "backend.ping.pool = ping\nbackend.*.maxconn = 1\npool.default.cookie = SRV\npool.default.stick.wait = 50ms\n";
-    let beelance = Beelance::start(&config);
-    let mut ping = Client::connect(beelance.address("ping"));
+    let (one, two) = (Backend::named("one"), Backend::named("two"));
+    let more = "backend.*.maxconn = 1\npool.default.cookie = SRV\npool.default.stick.wait = 50ms\n";
+    let mut fixture = Fixture::new(&[&one, &two], more);
     one.hold();
     two.hold();
-    let mut busy = ["SRV=s1", "SRV=s2"].map(|cookie| waiting(&beelance, &mut ping, &format!("Cookie: {cookie}\r\n")));
+    let mut busy = ["SRV=s1", "SRV=s2"].map(|cookie| fixture.sent("/busy", &format!("Cookie: {cookie}\r\n")));
     one.wait_in_flight(1);
     two.wait_in_flight(1);
-    let mut sticky = waiting(&beelance, &mut ping, "Cookie: SRV=s1\r\n");
-    let mut free = waiting(&beelance, &mut ping, "");
-    // Its wait is over, and it takes whatever slot comes first, before who came later.
+    let mut sticky = fixture.sent("/sticky", "Cookie: SRV=s1\r\n");
+    let mut free = fixture.sent("/free", "");
+    // Its wait is over, which only time can do, and it takes whatever slot comes first, before who came later.
     std::thread::sleep(Duration::from_millis(150));
-    ping.get("/");
-    ping.get("/");
+    fixture.settle();
     two.release(1);
     two.wait_requests(2);
     two.open();

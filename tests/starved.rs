@@ -36,13 +36,16 @@ fn no_live_server_is_marked_down_while_connections_and_descriptors_are_used_up()
     let needed = descriptors(&config);
     let beelance = Beelance::start_by(command_with_descriptors(needed), &config);
     backends.iter().for_each(Backend::hold);
-    // All at work, and as many again before the door.
-    let mut clients: Vec<Client> = (0..2 * connections).map(|_| beelance.connect()).collect();
-    for client in &mut clients {
+    let ask = |_| {
+        let mut client = beelance.connect();
         client.ask("GET", "/", "");
-    }
+        client
+    };
+    // All at work, then as many again before the door: who has not asked yet when they come would make room for them.
+    let mut clients: Vec<Client> = (0..connections).map(ask).collect();
     let at_work = || backends.iter().map(Backend::in_flight).sum::<usize>();
     common::eventually("all connections are at work", || (at_work() == connections).then_some(()));
+    clients.extend((0..connections).map(ask));
     // One dies with all it worked on: what is now free is taken by those before the door.
     backends[3].stop();
     beelance.wait_change("s4", "down", 1);
@@ -83,15 +86,26 @@ fn a_probe_that_finds_no_descriptor_says_nothing_about_its_server() {
 
 #[test]
 fn a_process_that_stood_still_does_not_blame_its_servers() {
-    let one = Backend::named("one");
+    let (one, other) = (Backend::named("one"), Backend::named("other"));
     let more =
-        "pool.*.check.uri = /healthz\npool.*.check.inter = 5ms\npool.*.check.timeout = 50ms\npool.*.check.fall = 1\n";
-    let beelance = Beelance::before(&[&one], more);
-    for _ in 0..scale(20) {
-        one.wait_more_probes(3);
-        beelance.frozen(|| std::thread::sleep(Duration::from_millis(80)));
+        "pool.*.check.uri = /probe\npool.*.check.inter = 50ms\npool.*.check.timeout = 2s\npool.*.check.fall = 1\n";
+    let beelance = Beelance::before(&[&one, &other], more);
+    for answered_meanwhile in [true, false] {
+        one.hold();
+        one.wait_held(1);
+        let asked = one.count();
+        beelance.frozen(|| {
+            if answered_meanwhile {
+                one.open();
+            }
+            // Nothing else makes the probe's time pass.
+            std::thread::sleep(Duration::from_millis(2500));
+        });
+        // It has found out how late it is, by the times of the other server's probes, before the answer comes.
+        other.wait_requests(other.count() + 2);
+        one.open();
+        one.wait_requests(asked + 3);
     }
-    one.wait_more_probes(3);
     let down: Vec<String> = beelance.log().into_iter().filter(|line| line.contains("DOWN")).collect();
     assert!(down.is_empty(), "{down:?}");
 }

@@ -125,7 +125,7 @@ fn what_was_sent_before_an_end_arrives() {
 fn silence_ends_a_tunnel() {
     let backend = RawBackend::start();
     // No other time is that of a tunnel.
-    let beelance = Beelance::start(&backend.config("timeout.tunnel = 300ms\n"));
+    let beelance = Beelance::start(&backend.config("timeout.tunnel = 1s\n"));
     let (mut client, mut server) = open(&beelance, &backend);
     assert_open(&mut client, &mut server);
     client.ends();
@@ -143,17 +143,20 @@ fn silence_ends_a_tunnel() {
 #[test]
 fn traffic_of_either_side_keeps_a_tunnel() {
     let backend = RawBackend::start();
-    let others = "timeout.client = 300ms\ntimeout.server = 300ms\ntimeout.http-keep-alive = 300ms\n";
-    let beelance = Beelance::start(&backend.config(&format!("timeout.tunnel = 3s\n{others}")));
-    let (mut client, mut server) = open(&beelance, &backend);
-    // Longer than any of these times, and pauses longer than all but that of tunnels.
-    for round in 0..8 {
-        std::thread::sleep(Duration::from_millis(500));
-        let (from, to) = if round < 4 { (&mut client, &mut server) } else { (&mut server, &mut client) };
-        from.send("here");
-        to.expect("here");
+    let others = "timeout.client = 1s\ntimeout.server = 1s\ntimeout.http-keep-alive = 1s\n";
+    let beelance = Beelance::start(&backend.config(&format!("timeout.tunnel = 4s\n{others}")));
+    let (mut up, mut down) = (open(&beelance, &backend), open(&beelance, &backend));
+    // Longer than any of these times, with pauses longer than all but that of tunnels: what nobody says is the test.
+    for _ in 0..4 {
+        std::thread::sleep(Duration::from_millis(1200));
+        up.0.send("here");
+        up.1.expect("here");
+        down.1.send("here");
+        down.0.expect("here");
     }
-    assert_open(&mut client, &mut server);
+    for (client, server) in [&mut up, &mut down] {
+        assert_open(client, server);
+    }
 }
 
 /// Serves a request on this connection.

@@ -146,6 +146,12 @@ impl Backend {
         self.shared.change(|state| state.passes = state.tickets);
     }
 
+    /// Waits until exactly so many that came since [`Self::hold`] wait.
+    #[track_caller]
+    pub fn wait_held(&self, count: u64) {
+        self.wait(&format!("{count} held"), |state| state.tickets.checked_sub(state.passes) == Some(count));
+    }
+
     /// Lets the `count` requests go that wait longest.
     pub fn release(&self, count: usize) {
         self.shared.change(|state| state.passes = state.passes.saturating_add(count as u64));
@@ -207,7 +213,7 @@ impl Backend {
         });
         let _ = thread.join();
         drop(listener);
-        for stream in self.shared.lock().streams.drain(..) {
+        for (_, stream) in self.shared.lock().streams.drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
         in_flight
@@ -227,7 +233,7 @@ impl Backend {
                 }
                 let Ok((stream, _)) = accepted else { continue };
                 let connection = shared.change(|state| {
-                    state.streams.push(stream.try_clone().unwrap());
+                    state.streams.push((state.accepted, stream.try_clone().unwrap()));
                     state.accepted += 1;
                     state.accepted - 1
                 });

@@ -259,10 +259,21 @@ impl Client {
         Ok(())
     }
 
+    /// A read that a process which was stopped meanwhile, or a machine that slept, does not end: with a time-out the
+    /// system interrupts it.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
+    }
+
     /// More bytes; 0 at the end.
     pub(super) fn fill(&mut self) -> Result<usize, String> {
         let mut buffer = [0; 16 * 1024];
-        let n = self.stream.read(&mut buffer).map_err(|e| match e.kind() {
+        let n = self.read(&mut buffer).map_err(|e| match e.kind() {
             ErrorKind::WouldBlock => format!("nothing comes; so far {:?}", String::from_utf8_lossy(&self.unread)),
             _ => e.to_string(),
         })?;
@@ -275,7 +286,7 @@ impl Client {
     pub fn until_end(&mut self) -> Vec<u8> {
         loop {
             let mut buffer = [0; 4096];
-            match self.stream.read(&mut buffer) {
+            match self.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(n) => self.unread.extend_from_slice(&buffer[..n]),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => panic!("the connection stays open"),
@@ -289,7 +300,7 @@ impl Client {
     pub fn count_until_end(&mut self) -> u64 {
         let mut count = self.unread.len() as u64;
         let mut buffer = vec![0; 64 * 1024];
-        while let Ok(n @ 1..) = self.stream.read(&mut buffer) {
+        while let Ok(n @ 1..) = self.read(&mut buffer) {
             count += n as u64;
         }
         count

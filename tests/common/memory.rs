@@ -20,12 +20,13 @@ pub struct State {
     pub health: u16,
     pub in_flight: usize,
     pub most_in_flight: usize,
-    /// Requests that came to the gate, and those of them that may pass.
+    /// Requests that came, and those of them that may pass.
     pub tickets: u64,
     pub passes: u64,
     /// Counts the stops: a connection of an earlier epoch ends.
     pub epoch: usize,
-    pub streams: Vec<TcpStream>,
+    /// Those that are open, by the numbers of their connections.
+    pub streams: Vec<(usize, TcpStream)>,
     pub sent: u64,
     pub left: usize,
     pub problems: Vec<String>,

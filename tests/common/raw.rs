@@ -4,7 +4,7 @@ use super::DEADLINE;
 use super::client::Client;
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::socket::{MsgFlags, send, setsockopt};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -113,6 +113,7 @@ impl Client {
             match self.stream.write(&[b'x'; 16 * 1024]) {
                 Ok(n) => count += n,
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) => panic!("sending: {e}"),
             }
         }
@@ -125,7 +126,7 @@ impl Client {
     pub fn rest(&mut self) -> (Vec<u8>, End) {
         let mut buffer = [0; 4096];
         let end = loop {
-            match self.stream.read(&mut buffer) {
+            match self.read(&mut buffer) {
                 Ok(0) => break End::Closed,
                 Ok(n) => self.unread.extend_from_slice(&buffer[..n]),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => {
