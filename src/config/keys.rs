@@ -68,7 +68,7 @@ pub enum Id {
     RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool, RoutePriority,
     TimeoutClient, TimeoutHttpRequest, TimeoutHttpKeepAlive, TimeoutConnect, TimeoutQueue, TimeoutServer, TimeoutTunnel,
     Connections, Memory, HeaderSize, Headers, Body,
-    LogLevel, LogAccess, DrainTimeout,
+    LogLevel, LogAccess, DrainTimeout, Splice,
 }
 
 const NO_YES: Unit = Unit::Choice(&["no", "yes"]);
@@ -83,7 +83,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 77] = {
+pub static KEYS: [Key; 78] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -252,6 +252,8 @@ pub static KEYS: [Key; 77] = {
         "Where a line for every request goes."),
     key(Id::DrainTimeout, Process, "drain-timeout", Duration, Text("30s"),
         "What requests in flight may take after the first signal to stop."),
+    key(Id::Splice, Process, "splice", NO_YES, Text("yes"),
+        "Large bodies, and tunnels through which much flows, pass from socket to socket inside the kernel."),
     ]
 };
 

@@ -53,7 +53,7 @@ fn the_whole_file_of_the_design() {
         (30_000, 10_000, 30_000)
     );
     assert_eq!((config.limits.header_size, config.limits.headers, config.limits.body), (8192, 64, None));
-    let beside = Beside { sessions: 0, probes: 2 };
+    let beside = Beside { sessions: 0, probes: 2, splice: true };
     assert_eq!(config.limits.budget, Budget::plan(BOARD.default_memory(), None, beside, &BOARD).unwrap());
 }
 
