@@ -226,7 +226,8 @@ fn every_message() {
 
 #[test]
 fn a_budget_that_does_not_fit() {
-    let excess = |memory, connections| Budget::plan(memory, connections, Beside::default(), &BOARD).unwrap_err();
+    let beside = Beside { splice: true, ..Beside::default() };
+    let excess = |memory, connections| Budget::plan(memory, connections, beside, &BOARD).unwrap_err();
     for (text, line, key, excess) in [
         ("limits.memory = 4m\nlimits.connections = 9000", 4, "connections", excess(4 << 20, Some(9000))),
         ("limits.connections = 16000", 3, "connections", excess(BOARD.default_memory(), Some(16_000))),
