@@ -26,15 +26,17 @@ pub const MAX_CONNECTIONS: usize = 16_000;
 
 /// A buffer for heads and queued requests, in bytes.
 pub const SMALL_BUFFER: usize = 2 * 1024;
-/// A buffer while a body streams or a head outgrows the small one, in bytes.
-pub const LARGE_BUFFER: usize = 16 * 1024;
+/// A buffer while a body streams or a head outgrows the small one, in bytes: 16 kB and the head in front of them.
+pub const LARGE_BUFFER: usize = 18 * 1024;
+/// Bytes of a request's head at most; `limits.header-size` asks for fewer.
+pub const MAX_HEADER_SIZE: usize = 16 * 1024;
 /// One large buffer is counted for so many connections; when none is left, bodies stream through small ones.
 pub const CONNECTIONS_PER_LARGE_BUFFER: usize = 8;
 /// Large buffers there are at least, however few the connections.
 pub const MIN_LARGE_BUFFERS: usize = 16;
 
 /// Bytes of a message that are still to come, and come steadily, from which on they pass through a pipe.
-pub const SPLICE_FROM: u64 = 32 * 1024;
+pub const SPLICE_FROM: u64 = 16 * 1024;
 /// Bytes of a pipe: what Linux gives one, unasked.
 pub const PIPE_BYTES: usize = 64 * 1024;
 /// One pipe is counted for so many connections; when none is free, bodies go by copying.
@@ -134,6 +136,7 @@ const _: () = assert!(
     MAX_CONNECTIONS * SOCKETS_PER_CONNECTION + SPARE_SOURCES < u16::MAX as usize,
     "table indices are two bytes"
 );
+const _: () = assert!(MAX_HEADER_SIZE <= LARGE_BUFFER, "a whole head is in one buffer");
 const _: () = assert!(LARGE_BUFFER <= u16::MAX as usize, "offsets into a buffer are two bytes");
 const _: () = assert!(
     2 * MAX_TOKEN + MAX_COOKIE_ATTRIBUTES + 212 <= MAX_ADDED,

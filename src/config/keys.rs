@@ -5,7 +5,7 @@
 
 use super::error::nearest;
 use super::value::{Unit, is_name, is_token};
-use crate::limits::{LARGE_BUFFER, MAX_CONNECTIONS, MAX_HEADERS};
+use crate::limits::{MAX_CONNECTIONS, MAX_HEADER_SIZE, MAX_HEADERS};
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -239,7 +239,7 @@ pub static KEYS: [Key; 78] = {
     key(Id::Memory, Process, "limits.memory", Size(1 << 20, 1 << 30),
         Unset("half of the least of MemTotal, cgroup limit and rlimit, at most 48m"),
         "All memory beelance and its sockets may take."),
-    key(Id::HeaderSize, Process, "limits.header-size", Size(1 << 10, LARGE_BUFFER as u64), Text("8k"),
+    key(Id::HeaderSize, Process, "limits.header-size", Size(1 << 10, MAX_HEADER_SIZE as u64), Text("8k"),
         "A head, request line and header fields together; beyond it 431."),
     key(Id::Headers, Process, "limits.headers", Number(1, MAX_HEADERS as u64), Text("64"),
         "Header fields of a head; beyond it 431."),
