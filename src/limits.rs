@@ -26,12 +26,25 @@ pub const MAX_CONNECTIONS: usize = 16_000;
 
 /// A buffer for heads and queued requests, in bytes.
 pub const SMALL_BUFFER: usize = 2 * 1024;
-/// A buffer while a body streams or a head outgrows the small one, in bytes.
-pub const LARGE_BUFFER: usize = 16 * 1024;
+/// A buffer while a body streams or a head outgrows the small one, in bytes: 16 kB and the head in front of them.
+pub const LARGE_BUFFER: usize = 18 * 1024;
+/// Bytes of a request's head at most; `limits.header-size` asks for fewer.
+pub const MAX_HEADER_SIZE: usize = 16 * 1024;
 /// One large buffer is counted for so many connections; when none is left, bodies stream through small ones.
 pub const CONNECTIONS_PER_LARGE_BUFFER: usize = 8;
 /// Large buffers there are at least, however few the connections.
 pub const MIN_LARGE_BUFFERS: usize = 16;
+
+/// Bytes of a message that are still to come, and come steadily, from which on they pass through a pipe.
+pub const SPLICE_FROM: u64 = 16 * 1024;
+/// Bytes of a pipe: what Linux gives one, unasked.
+pub const PIPE_BYTES: usize = 64 * 1024;
+/// One pipe is counted for so many connections; when none is free, bodies go by copying.
+pub const CONNECTIONS_PER_PIPE: usize = 64;
+/// Pipes there are at least, however few the connections.
+pub const MIN_PIPES: usize = 2;
+/// Pipes there are at most.
+pub const MAX_PIPES: usize = 16;
 
 /// Bytes of a token in the configuration: a cookie's name or value, a method.
 pub const MAX_TOKEN: usize = 64;
@@ -123,6 +136,7 @@ const _: () = assert!(
     MAX_CONNECTIONS * SOCKETS_PER_CONNECTION + SPARE_SOURCES < u16::MAX as usize,
     "table indices are two bytes"
 );
+const _: () = assert!(MAX_HEADER_SIZE <= LARGE_BUFFER, "a whole head is in one buffer");
 const _: () = assert!(LARGE_BUFFER <= u16::MAX as usize, "offsets into a buffer are two bytes");
 const _: () = assert!(
     2 * MAX_TOKEN + MAX_COOKIE_ATTRIBUTES + 212 <= MAX_ADDED,
@@ -212,6 +226,8 @@ pub struct Beside {
     pub sessions: usize,
     /// Probes and questions to agents that may be under way at once: each has a descriptor that no connection can take.
     pub probes: usize,
+    /// Whether there are pipes to splice through.
+    pub splice: bool,
 }
 
 /// Why a budget cannot be made.
@@ -305,10 +321,19 @@ impl Budget {
         self.connections * SOCKETS_PER_CONNECTION
     }
 
+    /// Pipes of [`PIPE_BYTES`] bytes in the kernel.
+    #[must_use]
+    pub fn pipes(&self) -> usize {
+        match self.beside.splice {
+            true => (self.connections / CONNECTIONS_PER_PIPE).clamp(MIN_PIPES, MAX_PIPES),
+            false => 0,
+        }
+    }
+
     /// File descriptors that may be open at once.
     #[must_use]
     pub fn descriptors(&self) -> u64 {
-        (self.sockets() + self.beside.probes) as u64 + SPARE_DESCRIPTORS
+        (self.sockets() + self.beside.probes + 2 * self.pipes()) as u64 + SPARE_DESCRIPTORS
     }
 
     /// All lines together, in bytes.
@@ -317,10 +342,11 @@ impl Budget {
         self.lines().iter().map(|(_, _, bytes)| bytes).sum()
     }
 
-    fn lines(&self) -> [(&'static str, u64, u64); 7] {
+    fn lines(&self) -> [(&'static str, u64, u64); 8] {
         let (connections, sockets, sessions) =
             (self.connections as u64, self.sockets() as u64, self.beside.sessions as u64);
         let (small, large) = (self.small_buffers as u64, self.large_buffers as u64);
+        let pipes = self.pipes() as u64;
         [
             ("fixed: code, stack, executor, control plane", 1, FIXED_BYTES),
             ("connections: task and table entries", connections, connections * CONNECTION_BYTES),
@@ -329,6 +355,7 @@ impl Budget {
             ("session map", sessions, sessions * SESSION_BYTES),
             ("kernel: sockets", sockets, sockets * SOCKET_BYTES),
             ("kernel: socket buffers", sockets, self.socket_buffers),
+            ("kernel: pipes", pipes, pipes * PIPE_BYTES as u64),
         ]
     }
 }
@@ -368,7 +395,7 @@ mod tests {
     fn a_computed_budget_fits_and_is_the_largest_that_does() {
         for (megabytes, sessions) in [(4, 0), (8, SESSIONS), (16, 0), (28, SESSIONS), (48, SESSIONS)] {
             let memory = megabytes << 20;
-            let beside = Beside { sessions, probes: 0 };
+            let beside = Beside { sessions, probes: 0, splice: true };
             let budget = Budget::plan(memory, None, beside, &BOARD).unwrap();
             assert!(budget.total() <= memory, "{budget}");
             let more = Budget::plan(memory, Some(budget.connections + 1), beside, &BOARD);
@@ -378,7 +405,7 @@ mod tests {
 
     #[test]
     fn a_board_of_64_megabytes_carries_a_thousand_connections() {
-        let beside = Beside { sessions: SESSIONS, probes: 256 };
+        let beside = Beside { sessions: SESSIONS, probes: 256, splice: true };
         assert!(Budget::plan(BOARD.default_memory(), None, beside, &BOARD).unwrap().connections >= 1000);
     }
 

@@ -142,7 +142,7 @@ fn a_request_that_begins_behind_a_body_holds_no_large_buffer() {
     client.send([b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\n", &body[..], b"GET "].concat());
     assert_same("the response", &client.response().body, &body);
     beelance.signal(Signal::SIGTERM);
-    assert_eq!(beelance.ended().in_use, "1 connections, 0 slots, 0 queued, 1 small and 0 large buffers");
+    assert_eq!(beelance.ended().in_use, "1 connections, 0 slots, 0 queued, 1 small and 0 large buffers, 0 pipes");
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn a_tunnel_of_which_half_is_closed_holds_no_buffer() {
         tunnels.push((quiet, speaks));
     }
     beelance.signal(Signal::SIGTERM);
-    assert_eq!(beelance.ended().in_use, "2 connections, 2 slots, 0 queued, 0 small and 0 large buffers");
+    assert_eq!(beelance.ended().in_use, "2 connections, 2 slots, 0 queued, 0 small and 0 large buffers, 0 pipes");
 }
 
 #[test]

@@ -76,6 +76,7 @@ fn process(id: Id, config: &Config) -> Option<String> {
             AccessLog::Stderr => "stderr".to_owned(),
         },
         Id::DrainTimeout => duration_text(config.drain_timeout_ms),
+        Id::Splice => yes(limits.budget.beside.splice),
         _ => return None,
     })
 }

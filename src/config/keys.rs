@@ -5,7 +5,7 @@
 
 use super::error::nearest;
 use super::value::{Unit, is_name, is_token};
-use crate::limits::{LARGE_BUFFER, MAX_CONNECTIONS, MAX_HEADERS};
+use crate::limits::{MAX_CONNECTIONS, MAX_HEADER_SIZE, MAX_HEADERS};
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +68,7 @@ pub enum Id {
     RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool, RoutePriority,
     TimeoutClient, TimeoutHttpRequest, TimeoutHttpKeepAlive, TimeoutConnect, TimeoutQueue, TimeoutServer, TimeoutTunnel,
     Connections, Memory, HeaderSize, Headers, Body,
-    LogLevel, LogAccess, DrainTimeout,
+    LogLevel, LogAccess, DrainTimeout, Splice,
 }
 
 const NO_YES: Unit = Unit::Choice(&["no", "yes"]);
@@ -83,7 +83,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 77] = {
+pub static KEYS: [Key; 78] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -239,7 +239,7 @@ pub static KEYS: [Key; 77] = {
     key(Id::Memory, Process, "limits.memory", Size(1 << 20, 1 << 30),
         Unset("half of the least of MemTotal, cgroup limit and rlimit, at most 48m"),
         "All memory beelance and its sockets may take."),
-    key(Id::HeaderSize, Process, "limits.header-size", Size(1 << 10, LARGE_BUFFER as u64), Text("8k"),
+    key(Id::HeaderSize, Process, "limits.header-size", Size(1 << 10, MAX_HEADER_SIZE as u64), Text("8k"),
         "A head, request line and header fields together; beyond it 431."),
     key(Id::Headers, Process, "limits.headers", Number(1, MAX_HEADERS as u64), Text("64"),
         "Header fields of a head; beyond it 431."),
@@ -252,6 +252,8 @@ pub static KEYS: [Key; 77] = {
         "Where a line for every request goes."),
     key(Id::DrainTimeout, Process, "drain-timeout", Duration, Text("30s"),
         "What requests in flight may take after the first signal to stop."),
+    key(Id::Splice, Process, "splice", NO_YES, Text("yes"),
+        "Large bodies, and tunnels through which much flows, pass from socket to socket inside the kernel."),
     ]
 };
 

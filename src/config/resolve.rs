@@ -174,8 +174,12 @@ impl<'a> Resolver<'_, 'a> {
     fn limits(&mut self, machine: &Machine, pools: &[Pool]) -> Limits {
         let sessions = if pools.iter().any(|pool| pool.stick.is_some()) { SESSIONS } else { 0 };
         let kinds = |pool: &Pool| usize::from(pool.check.is_some()) + usize::from(pool.agent.is_some());
-        let beside = Beside { sessions, probes: pools.iter().map(|pool| pool.backends.len() * kinds(pool)).sum() };
         let settings = self.settings;
+        let beside = Beside {
+            sessions,
+            probes: pools.iter().map(|pool| pool.backends.len() * kinds(pool)).sum(),
+            splice: settings.yes(Id::Splice, ""),
+        };
         let size = |id| settings.small(id, "").unwrap_or_default() as usize;
         let memory = settings.number(Id::Memory, "").unwrap_or_else(|| machine.default_memory());
         let connections = settings.small(Id::Connections, "").map(|count| count as usize);

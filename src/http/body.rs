@@ -67,6 +67,24 @@ impl BodyDecoder {
         matches!(self, Self::UntilClose)
     }
 
+    /// How many of the next bytes are payload and nothing else, as far as is known.
+    #[must_use]
+    pub fn run(&self) -> u64 {
+        match self {
+            Self::Length(left) => *left,
+            Self::Chunked(_) => 0,
+            Self::UntilClose => u64::MAX,
+        }
+    }
+
+    /// Takes note of `count` bytes of payload, at most [`BodyDecoder::run`], that passed by.
+    pub fn pass(&mut self, count: u64) {
+        match self {
+            Self::Length(left) => *left -= count.min(*left),
+            Self::Chunked(_) | Self::UntilClose => {}
+        }
+    }
+
     /// Finds the payload in `bytes` and moves it to their front.
     ///
     /// # Errors

@@ -11,8 +11,8 @@
 //! ```
 
 use crate::http::body::{BodyDecoder, Framing, Malformed};
-use crate::limits::{LARGE_BUFFER, MAX_ADDED, STEPS_PER_TURN};
-use crate::runtime::{Buffer, Buffers, Need, Received, Stream};
+use crate::limits::{LARGE_BUFFER, MAX_ADDED, PIPE_BYTES, SPLICE_FROM, STEPS_PER_TURN};
+use crate::runtime::{Buffer, Buffers, Need, Pipe, Received, Spliced, Stream};
 use std::fmt::Write;
 use std::io::IoSlice;
 use std::ops::Range;
@@ -55,6 +55,10 @@ impl From<Malformed> for Broken {
 pub(super) struct Flow {
     /// Held while it holds bytes that are needed.
     pub buffer: Option<Buffer>,
+    /// Holds what follows the batch, held while more of that may come.
+    pipe: Option<Pipe>,
+    /// More comes than one receive takes.
+    streams: bool,
     /// The head, rewritten, at the front of the buffer; 0 behind the first batch.
     head: usize,
     added: heapless::Vec<u8, MAX_ADDED>,
@@ -85,6 +89,8 @@ impl Flow {
     pub(super) fn new() -> Self {
         Self {
             buffer: None,
+            pipe: None,
+            streams: false,
             head: 0,
             added: heapless::Vec::new(),
             payload: 0..0,
@@ -105,9 +111,10 @@ impl Flow {
     /// Forgets all, for the next exchange.
     pub(super) fn reset(&mut self) {
         self.clear_batch();
-        self.buffer = None;
+        (self.buffer, self.pipe) = (None, None);
         self.raw = 0..0;
         self.decoder = BodyDecoder::Length(0);
+        self.streams = false;
         (self.rechunk, self.dubious, self.first, self.complete) = (false, false, false, false);
         self.allowance = u64::MAX;
         (self.total, self.moved) = (0, 0);
@@ -133,6 +140,7 @@ impl Flow {
         self.decoder = BodyDecoder::new(framing);
         self.rechunk = rechunk;
         (self.first, self.complete) = (true, false);
+        self.streams = matches!(framing, Framing::Length(_));
         self.added.clear();
         let added = add(&mut self.added).and_then(|()| self.added.write_str("\r\n"));
         added.map_err(|_| Broken::Malformed("no room for what is added"))?;
@@ -148,7 +156,7 @@ impl Flow {
         self.clear_batch();
         self.decoder = BodyDecoder::UntilClose;
         self.allowance = u64::MAX;
-        (self.rechunk, self.complete) = (false, false);
+        (self.rechunk, self.complete, self.streams) = (false, false, false);
         self.decode()
     }
 
@@ -201,7 +209,7 @@ impl Flow {
     pub(super) fn shrink(&mut self) {
         if self.unsent() == 0 && self.raw.is_empty() {
             self.clear_batch();
-            self.buffer = None;
+            (self.buffer, self.pipe) = (None, None);
         }
     }
 
@@ -210,7 +218,8 @@ impl Flow {
     /// # Errors
     /// [`Broken`], by side.
     pub(super) fn pump(&mut self, source: &Stream, sink: &Stream, buffers: &'static Buffers) -> Result<Pumped, Broken> {
-        for _ in 0..STEPS_PER_TURN {
+        let mut steps = 0;
+        while steps < STEPS_PER_TURN {
             if !self.send(sink)? {
                 return Ok(Pumped::WaitSink);
             }
@@ -219,19 +228,36 @@ impl Flow {
             }
             // Decoding leaves nothing raw but what follows a complete message.
             debug_assert!(self.raw.is_empty());
-            if !self.receive(source, buffers)? {
-                return Ok(Pumped::WaitSource);
+            match self.splice(source, buffers)? {
+                Spliced::Bytes(count) => steps += count.div_ceil(LARGE_BUFFER),
+                Spliced::Dry => return Ok(Pumped::WaitSource),
+                Spliced::Unsure => {
+                    if !self.receive(source, buffers)? {
+                        return Ok(Pumped::WaitSource);
+                    }
+                    self.decode()?;
+                    steps += 1;
+                }
             }
-            self.decode()?;
         }
         Ok(Pumped::Yield)
     }
 
-    /// Sends the batch; whether all of it is out.
+    /// Sends the batch and what follows it; whether all of it is out.
     pub(super) fn send(&mut self, sink: &Stream) -> Result<bool, Broken> {
-        if self.unsent() == 0 {
-            return Ok(true);
+        if self.unsent_batch() > 0 && !self.send_batch(sink)? {
+            return Ok(false);
         }
+        // A splice that takes a part of it does not mean that no more is taken.
+        while let Some(pipe) = self.pipe.as_mut().filter(|pipe| !pipe.is_empty()) {
+            let Some(sent) = sink.splice_from(pipe).map_err(|_| Broken::Sink)? else { return Ok(false) };
+            self.total += sent as u64;
+            self.moved += sent as u64;
+        }
+        Ok(true)
+    }
+
+    fn send_batch(&mut self, sink: &Stream) -> Result<bool, Broken> {
         let filled = self.buffer.as_ref().map_or(&[][..], Buffer::filled);
         let parts = [&filled[..self.head], &self.added, &filled[self.payload.clone()], self.tail];
         let mut slices = [IoSlice::new(&[]); 4];
@@ -248,7 +274,34 @@ impl Flow {
         self.sent += sent;
         self.total += sent as u64;
         self.moved += sent as u64;
-        Ok(self.unsent() == 0)
+        Ok(self.unsent_batch() == 0)
+    }
+
+    /// Moves what comes into a pipe, where the message has many bytes more that pass unchanged and they come steadily.
+    /// [`Spliced::Unsure`] where they are to be received.
+    fn splice(&mut self, source: &Stream, buffers: &'static Buffers) -> Result<Spliced, Broken> {
+        let run = if self.streams && !self.rechunk { self.decoder.run() } else { 0 };
+        if run < SPLICE_FROM || !source.readable() {
+            return Ok(Spliced::Unsure);
+        }
+        let Some(mut pipe) = self.pipe.take().or_else(|| buffers.pipe()) else { return Ok(Spliced::Unsure) };
+        self.clear_batch();
+        self.buffer = None;
+        let most = usize::try_from(run).unwrap_or(usize::MAX).min(PIPE_BYTES);
+        let spliced = source.splice_into(&mut pipe, most).map_err(|_| Broken::Source)?;
+        if let Spliced::Bytes(count) = spliced {
+            self.pipe = Some(pipe);
+            self.moved += count as u64;
+            self.allowance = self.allowance.checked_sub(count as u64).ok_or(Broken::TooLong)?;
+            self.decoder.pass(count as u64);
+            self.complete = self.decoder.is_done();
+            // Little at a time goes better by receiving, which also finds out when there is no more.
+            self.streams = count >= LARGE_BUFFER;
+            if self.complete {
+                source.look_behind();
+            }
+        }
+        Ok(spliced)
     }
 
     /// Receives into the buffer, which holds nothing that is needed; whether something came.
@@ -258,6 +311,7 @@ impl Flow {
             return Ok(false);
         }
         self.clear_batch();
+        self.pipe = None;
         // A body that outlives one receive streams through a large buffer while there are any.
         if self.buffer.as_ref().is_none_or(|buffer| buffer.capacity() < LARGE_BUFFER) {
             if let Some(large) = buffers.large(Need::Body) {
@@ -271,6 +325,7 @@ impl Flow {
         match source.receive(buffer.space()) {
             Ok(Received::Bytes(count)) => {
                 buffer.fill(count);
+                self.streams = buffer.space().is_empty();
                 self.moved += count as u64;
                 self.raw = 0..count;
                 Ok(true)
@@ -329,6 +384,10 @@ impl Flow {
     }
 
     fn unsent(&self) -> usize {
+        self.unsent_batch() + self.pipe.as_ref().map_or(0, Pipe::len)
+    }
+
+    fn unsent_batch(&self) -> usize {
         self.head + self.added.len() + self.payload.len() + self.tail.len() - self.sent
     }
 }

@@ -132,6 +132,8 @@ impl Proxy {
         let seed = RandomState::new().hash_one(0);
         let secret = [0, 1].map(|half| RandomState::new().hash_one(half));
         let expires_ms = config.pools.iter().map(|pool| pool.stick.as_ref().map_or(0, |stick| stick.expire_ms));
+        let (small, large) = (budget.small_buffers, budget.large_buffers);
+        let buffers = Buffers::new(small, large, budget.pipes(), event_loop.reactor);
         let balancer = Balancer::new(&pools, specs.collect(), seats).seeded(seed);
         Self {
             config,
@@ -139,7 +141,7 @@ impl Proxy {
             told: Told::all(&balancer, config.backends.len()),
             balancer: RefCell::new(balancer),
             event_loop,
-            buffers: Box::leak(Box::new(Buffers::new(budget.small_buffers, budget.large_buffers, event_loop.reactor))),
+            buffers: Box::leak(Box::new(buffers)),
             idle: RefCell::new(Idle::new(event_loop.reactor, config.backends.len(), budget.connections)),
             sheddable: RefCell::new(Sheddable::new(budget.connections + SPARE_SEATS)),
             posts: (0..seats).map(|_| Cell::default()).collect(),

@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn the_oldest_large_head_gives_its_buffer() {
         let buffers: &'static Buffers =
-            Box::leak(Box::new(Buffers::new(0, 4, Box::leak(Box::new(Reactor::new(1, 1).unwrap())))));
+            Box::leak(Box::new(Buffers::new(0, 4, 0, Box::leak(Box::new(Reactor::new(1, 1).unwrap())))));
         let mut table = Sheddable::new(8);
         table.enter(1, Kind::Fresh, 0);
         assert!(table.take_parked().is_none());

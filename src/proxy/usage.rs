@@ -18,6 +18,8 @@ pub struct Usage {
     pub small_buffers: usize,
     /// Large buffers.
     pub large_buffers: usize,
+    /// Pipes.
+    pub pipes: usize,
 }
 
 impl Proxy {
@@ -29,16 +31,23 @@ impl Proxy {
         let (slots, bound) = backends.fold((0, 0), |(slots, bound), it| (slots + it.serving, bound + it.queued));
         let free: u32 = (0..self.config.pools.len()).filter_map(PoolId::new).map(|id| balancer.queued(id)).sum();
         let (small_buffers, large_buffers) = self.buffers.in_use();
-        Usage { connections: self.connections(), slots, queued: bound + free, small_buffers, large_buffers }
+        Usage {
+            connections: self.connections(),
+            slots,
+            queued: bound + free,
+            small_buffers,
+            large_buffers,
+            pipes: self.buffers.pipes_in_use(),
+        }
     }
 }
 
 impl fmt::Display for Usage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { connections, slots, queued, small_buffers, large_buffers } = self;
+        let Self { connections, slots, queued, small_buffers, large_buffers, pipes } = self;
         write!(
             f,
-            "{connections} connections, {slots} slots, {queued} queued, {small_buffers} small and {large_buffers} large buffers"
+            "{connections} connections, {slots} slots, {queued} queued, {small_buffers} small and {large_buffers} large buffers, {pipes} pipes"
         )
     }
 }

@@ -5,6 +5,7 @@
 //! Who finds no large one may stand in line for it: the first in line is woken whenever one comes back.
 
 use super::reactor::Reactor;
+use super::splice::{Pipe, Pipes};
 use crate::limits::{LARGE_BUFFER, SMALL_BUFFER};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,6 +14,7 @@ use std::collections::VecDeque;
 pub struct Buffers {
     small: Shelf,
     large: Shelf,
+    pipes: Pipes,
 }
 
 /// What a large buffer is for. Slow clients can hold theirs for long, so they must not get the last.
@@ -95,10 +97,14 @@ impl Drop for LinePlace {
 }
 
 impl Buffers {
-    /// So many buffers of each size, none of them made yet.
+    /// So many buffers of each size, and pipes, none of them made yet.
     #[must_use]
-    pub fn new(small: usize, large: usize, reactor: &'static Reactor) -> Self {
-        Self { small: Shelf::new(SMALL_BUFFER, small, reactor), large: Shelf::new(LARGE_BUFFER, large, reactor) }
+    pub fn new(small: usize, large: usize, pipes: usize, reactor: &'static Reactor) -> Self {
+        Self {
+            small: Shelf::new(SMALL_BUFFER, small, reactor),
+            large: Shelf::new(LARGE_BUFFER, large, reactor),
+            pipes: Pipes::new(pipes),
+        }
     }
 
     /// Puts the task in `seat` at the end of the line for large buffers.
@@ -138,6 +144,17 @@ impl Buffers {
         let Some(mut small) = fits.then(|| self.small()).flatten() else { return buffer };
         buffer.move_to(&mut small);
         small
+    }
+
+    /// A pipe, if one is free.
+    pub fn pipe(&'static self) -> Option<Pipe> {
+        self.pipes.take()
+    }
+
+    /// Pipes in use.
+    #[must_use]
+    pub fn pipes_in_use(&self) -> usize {
+        self.pipes.in_use()
     }
 
     /// Buffers in use, small and large.
@@ -248,7 +265,7 @@ mod tests {
 
     fn shelves(small: usize, large: usize) -> &'static Buffers {
         let reactor = Box::leak(Box::new(Reactor::new(1, 4).unwrap()));
-        Box::leak(Box::new(Buffers::new(small, large, reactor)))
+        Box::leak(Box::new(Buffers::new(small, large, 0, reactor)))
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The thread: its loop and reactor, clock and deadlines, sockets and buffers.
+//! The thread: its loop and reactor, clock and deadlines, sockets, buffers and splices.
 //!
 //! Owns every `unsafe` block and every use of `nix` on the data path. Knows no HTTP and no configuration.
 //!
@@ -16,6 +16,7 @@ mod process;
 mod reactor;
 mod seat;
 mod socket;
+mod splice;
 
 pub use buffer::{Buffer, Buffers, LinePlace, Need};
 pub use event_loop::Loop;
@@ -23,3 +24,4 @@ pub use process::Child;
 pub use reactor::Reactor;
 pub use seat::{Elapsed, NEVER, Seat};
 pub use socket::{Listener, Received, Stream, is_exhaustion};
+pub use splice::{Pipe, Spliced};

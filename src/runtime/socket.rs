@@ -32,9 +32,9 @@ pub enum Received {
 /// A TCP connection.
 pub struct Stream {
     // Closed after the reactor's entry is freed: fields drop after `drop`.
-    socket: OwnedFd,
-    index: u16,
-    reactor: &'static Reactor,
+    pub(super) socket: OwnedFd,
+    pub(super) index: u16,
+    pub(super) reactor: &'static Reactor,
 }
 
 impl Drop for Stream {

@@ -126,7 +126,7 @@ pub struct Ended {
 }
 
 /// [`Ended::in_use`] when everything was given back.
-pub const NOTHING: &str = "0 connections, 0 slots, 0 queued, 0 small and 0 large buffers";
+pub const NOTHING: &str = "0 connections, 0 slots, 0 queued, 0 small and 0 large buffers, 0 pipes";
 
 impl Ended {
     fn find(line: &str) -> Option<Self> {
