@@ -8,6 +8,8 @@ mod ask;
 mod connection;
 mod exchange;
 mod flow;
+#[cfg(test)]
+mod footprint;
 mod idle;
 mod obtain;
 mod record;
@@ -31,7 +33,7 @@ pub use warm::warm_up;
 use crate::balance::{BackendSpec, Balancer, Budget, Hash, PoolSpec, Sessions, dynamic};
 use crate::config::{Backend, Config};
 use crate::http::date::DateLine;
-use crate::limits::{BackendId, ListenerId, PoolId};
+use crate::limits::{BackendId, ListenerId, PoolId, SPARE_SEATS};
 use crate::runtime::{Buffers, Loop, Reactor};
 use idle::Idle;
 use shed::Sheddable;
@@ -40,9 +42,6 @@ use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use workers::{Post, Worker};
-
-/// Tasks beside the connections' that sit: listeners, the purge of idle connections, the drain.
-pub const SPARE_SEATS: usize = 32;
 
 /// What all tasks share. Lives as long as the process.
 pub struct Proxy {
