@@ -1,9 +1,8 @@
-//! Every compile-time capacity, the newtypes that index the fixed tables, and the byte budget.
-//!
-//! Owns the numbers and the arithmetic that turns `limits.memory` into a count of connections. Refuses to read
-//! anything: what the machine has is an argument, so that the formula is the same in `check`, in `run` and in a test.
+//! Every compile-time capacity, the newtypes that index the fixed tables, and in `budget` what they cost.
 
-use std::fmt;
+mod budget;
+
+pub use budget::{Beside, Budget, Excess, Machine, Sockets};
 
 /// Backends of all pools together.
 pub const MAX_BACKENDS: usize = 256;
@@ -111,17 +110,37 @@ pub const HEAD_GRACE_MS: u64 = 50;
 /// Milliseconds the same is true of one that was served and may be about to ask again.
 pub const IDLE_GRACE_MS: u64 = 2_000;
 
-/// Resident bytes beside everything counted below: code, stack, the executor and the control plane.
-const FIXED_BYTES: u64 = 2 * 1024 * 1024;
-/// A client connection's task, its exchange, and its entries in the runtime's and the queue's tables.
-pub const CONNECTION_BYTES: u64 = 5 * 1024;
+/// Resident bytes of the program itself, code and constants: the bound on the binary.
+pub const PROGRAM_BYTES: u64 = 1024 * 1024;
+/// What the process holds beside everything that is counted: stacks, executor, control plane, the log's buffer.
+pub const FIXED_BYTES: u64 = 384 * 1024;
+/// An idle client connection, and the entries of a connection in all tables.
+pub const CONNECTION_BYTES: u64 = if WIDE { 512 } else { 384 };
+/// An entry of the table of clients that wait, of which there is a power of two.
+pub const WAITER_BYTES: u64 = 24;
+/// A worker with its exchange: what a connection has while it is busy.
+pub const WORKER_BYTES: u64 = if WIDE { 4032 } else { 3584 };
+/// A listener, backend, pool or route: its state, its entries in tables, its part of the configuration.
+pub const OBJECT_BYTES: u64 = 512;
+/// A probe, or a question to an agent, under way.
+pub const PROBE_BYTES: u64 = 4 * 1024;
+/// A node on HAProxy's ring.
+pub const NODE_BYTES: u64 = 8;
 /// What Linux keeps for one idle TCP socket (measured on 32-bit ARM: 2.5 to 3.1 kB).
-const SOCKET_BYTES: u64 = 3 * 1024;
-/// What Linux buffers for one socket that is in use; the kernel's own bound is `tcp_mem`.
-const SOCKET_BUFFER_BYTES: u64 = 8 * 1024;
-/// Descriptors beside the connections' and the probes': listeners, epoll, logs.
-const SPARE_DESCRIPTORS: u64 = 64 + MAX_LISTENERS as u64;
+pub const SOCKET_BYTES: u64 = 3 * 1024;
+/// Bytes that may wait unsent in a socket (`TCP_NOTSENT_LOWAT`): of a backend's, and the least of a client's.
+pub const MIN_UNSENT: u32 = 16 * 1024;
+/// The most of a client's, where `limits.memory` has room for it. More saves no processor time.
+pub const MAX_UNSENT: u32 = 128 * 1024;
 
+/// Whether addresses have 64 bits: most of what the tables hold is made of them.
+const WIDE: bool = usize::BITS == 64;
+
+/// Descriptors beside the connections' and the probes': listeners, epoll, logs.
+pub const SPARE_DESCRIPTORS: u64 = 64 + MAX_LISTENERS as u64;
+
+/// Tasks beside the connections' that sit: listeners, the purge of idle connections, the drain.
+pub const SPARE_SEATS: usize = 32;
 /// Entries of the reactor's table beside the connections': one for each listener.
 pub const SPARE_SOURCES: usize = MAX_LISTENERS;
 
@@ -176,257 +195,3 @@ macro_rules! index {
     )*};
 }
 index!(BackendId, PoolId, ListenerId);
-
-/// What the machine lets beelance have, in bytes and descriptors; `None` where nothing is said.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Machine {
-    /// `MemTotal` of /proc/meminfo.
-    pub memory_total: Option<u64>,
-    /// The cgroup's memory limit.
-    pub cgroup: Option<u64>,
-    /// `RLIMIT_AS`, soft.
-    pub address_space: Option<u64>,
-    /// The third number of `net.ipv4.tcp_mem`, in bytes.
-    pub tcp_memory: Option<u64>,
-    /// `RLIMIT_NOFILE`, hard: the soft one is raised to it.
-    pub descriptors: Option<u64>,
-}
-
-impl Machine {
-    /// The default of `limits.memory`: half of the least bound there is, at most 48 MB.
-    #[must_use]
-    pub fn default_memory(&self) -> u64 {
-        const CEILING: u64 = 48 * 1024 * 1024;
-        let least = [self.memory_total, self.cgroup, self.address_space].into_iter().flatten().min();
-        least.map_or(CEILING, |bytes| (bytes / 2).min(CEILING))
-    }
-}
-
-/// Where the bytes of `limits.memory` go. [`fmt::Display`] prints it line by line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// `limits.memory`, given or computed, in bytes.
-    pub memory: u64,
-    /// Client connections served at once.
-    pub connections: usize,
-    /// Buffers of [`SMALL_BUFFER`] bytes: one for each direction of each connection, so that one is always free.
-    pub small_buffers: usize,
-    /// Buffers of [`LARGE_BUFFER`] bytes.
-    pub large_buffers: usize,
-    /// The kernel's socket buffers, in bytes.
-    pub socket_buffers: u64,
-    /// What there is beside the connections.
-    pub beside: Beside,
-}
-
-/// What a budget holds beside the connections.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Beside {
-    /// Entries of the session map; none when no pool has one.
-    pub sessions: usize,
-    /// Probes and questions to agents that may be under way at once: each has a descriptor that no connection can take.
-    pub probes: usize,
-    /// Whether there are pipes to splice through.
-    pub splice: bool,
-}
-
-/// Why a budget cannot be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Excess {
-    /// So many connections need `needed` bytes; `memory` are allowed.
-    Memory {
-        /// Bytes the configuration needs.
-        needed: u64,
-        /// Bytes it may have.
-        memory: u64,
-    },
-    /// So many connections need `needed` descriptors; the system allows `allowed`.
-    Descriptors {
-        /// Descriptors the configuration needs.
-        needed: u64,
-        /// Descriptors the hard limit allows.
-        allowed: u64,
-    },
-}
-
-impl fmt::Display for Excess {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Memory { needed, memory } => write!(
-                f,
-                "needs {needed} bytes, {} more than limits.memory allows ({memory}): lower limits.connections or raise limits.memory",
-                needed.saturating_sub(*memory)
-            ),
-            Self::Descriptors { needed, allowed } => write!(
-                f,
-                "needs {needed} file descriptors, the hard limit is {allowed}: lower limits.connections or raise it (ulimit -Hn {needed})"
-            ),
-        }
-    }
-}
-
-impl Budget {
-    /// Plans for `connections` when they are given, else for as many as `memory` and the descriptors allow, beside what else
-    /// there is.
-    ///
-    /// # Errors
-    /// [`Excess`] when the connections asked for (or even one) do not fit.
-    pub fn plan(memory: u64, connections: Option<usize>, beside: Beside, machine: &Machine) -> Result<Self, Excess> {
-        let of = |connections| Self { beside, ..Self::of(memory, connections, machine) };
-        if let Some(wanted) = connections {
-            let budget = of(wanted);
-            return budget.check(machine).map(|()| budget);
-        }
-        // The need grows with the connections: halve the interval.
-        let (mut fits, mut too_many) = (1, MAX_CONNECTIONS + 1);
-        of(fits).check(machine)?;
-        while too_many - fits > 1 {
-            let middle = fits.midpoint(too_many);
-            match of(middle).check(machine) {
-                Ok(()) => fits = middle,
-                Err(_) => too_many = middle,
-            }
-        }
-        Ok(of(fits))
-    }
-
-    fn of(memory: u64, connections: usize, machine: &Machine) -> Self {
-        let sockets = (connections * SOCKETS_PER_CONNECTION) as u64;
-        let buffered = sockets * SOCKET_BUFFER_BYTES;
-        Self {
-            memory,
-            connections,
-            small_buffers: connections * 2,
-            large_buffers: (connections / CONNECTIONS_PER_LARGE_BUFFER).max(MIN_LARGE_BUFFERS),
-            socket_buffers: machine.tcp_memory.map_or(buffered, |bound| bound.min(buffered)),
-            beside: Beside::default(),
-        }
-    }
-
-    fn check(&self, machine: &Machine) -> Result<(), Excess> {
-        let needed = self.total();
-        if needed > self.memory {
-            return Err(Excess::Memory { needed, memory: self.memory });
-        }
-        let needed = self.descriptors();
-        match machine.descriptors {
-            Some(allowed) if needed > allowed => Err(Excess::Descriptors { needed, allowed }),
-            _ => Ok(()),
-        }
-    }
-
-    /// TCP sockets there may be at once, clients' and backends'.
-    #[must_use]
-    pub fn sockets(&self) -> usize {
-        self.connections * SOCKETS_PER_CONNECTION
-    }
-
-    /// Pipes of [`PIPE_BYTES`] bytes in the kernel.
-    #[must_use]
-    pub fn pipes(&self) -> usize {
-        match self.beside.splice {
-            true => (self.connections / CONNECTIONS_PER_PIPE).clamp(MIN_PIPES, MAX_PIPES),
-            false => 0,
-        }
-    }
-
-    /// File descriptors that may be open at once.
-    #[must_use]
-    pub fn descriptors(&self) -> u64 {
-        (self.sockets() + self.beside.probes + 2 * self.pipes()) as u64 + SPARE_DESCRIPTORS
-    }
-
-    /// All lines together, in bytes.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.lines().iter().map(|(_, _, bytes)| bytes).sum()
-    }
-
-    fn lines(&self) -> [(&'static str, u64, u64); 8] {
-        let (connections, sockets, sessions) =
-            (self.connections as u64, self.sockets() as u64, self.beside.sessions as u64);
-        let (small, large) = (self.small_buffers as u64, self.large_buffers as u64);
-        let pipes = self.pipes() as u64;
-        [
-            ("fixed: code, stack, executor, control plane", 1, FIXED_BYTES),
-            ("connections: task and table entries", connections, connections * CONNECTION_BYTES),
-            ("small buffers", small, small * SMALL_BUFFER as u64),
-            ("large buffers", large, large * LARGE_BUFFER as u64),
-            ("session map", sessions, sessions * SESSION_BYTES),
-            ("kernel: sockets", sockets, sockets * SOCKET_BYTES),
-            ("kernel: socket buffers", sockets, self.socket_buffers),
-            ("kernel: pipes", pipes, pipes * PIPE_BYTES as u64),
-        ]
-    }
-}
-
-impl fmt::Display for Budget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (what, count, bytes) in self.lines().into_iter().filter(|(_, count, _)| *count > 0) {
-            writeln!(f, "# {what:<44} {count:>6} {bytes:>10} bytes")?;
-        }
-        writeln!(f, "# {:<44} {:>6} {:>10} bytes", "together", "", self.total())?;
-        writeln!(f, "# {:<44} {:>6} {:>10} bytes", "limits.memory", "", self.memory)?;
-        write!(f, "# {:<44} {:>6}", "file descriptors", self.descriptors())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOARD: Machine = Machine {
-        memory_total: Some(58_404 * 1024),
-        cgroup: None,
-        address_space: None,
-        tcp_memory: Some(1254 * 4096),
-        descriptors: Some(4096),
-    };
-
-    #[test]
-    fn the_default_is_half_of_the_least_bound() {
-        assert_eq!(BOARD.default_memory(), 58_404 * 1024 / 2);
-        assert_eq!(Machine { cgroup: Some(32 << 20), ..BOARD }.default_memory(), 16 << 20);
-        assert_eq!(Machine { memory_total: Some(24 << 30), ..Machine::default() }.default_memory(), 48 << 20);
-        assert_eq!(Machine::default().default_memory(), 48 << 20);
-    }
-
-    #[test]
-    fn a_computed_budget_fits_and_is_the_largest_that_does() {
-        for (megabytes, sessions) in [(4, 0), (8, SESSIONS), (16, 0), (28, SESSIONS), (48, SESSIONS)] {
-            let memory = megabytes << 20;
-            let beside = Beside { sessions, probes: 0, splice: true };
-            let budget = Budget::plan(memory, None, beside, &BOARD).unwrap();
-            assert!(budget.total() <= memory, "{budget}");
-            let more = Budget::plan(memory, Some(budget.connections + 1), beside, &BOARD);
-            assert!(more.is_err() || budget.connections == MAX_CONNECTIONS, "{budget}");
-        }
-    }
-
-    #[test]
-    fn a_board_of_64_megabytes_carries_a_thousand_connections() {
-        let beside = Beside { sessions: SESSIONS, probes: 256, splice: true };
-        assert!(Budget::plan(BOARD.default_memory(), None, beside, &BOARD).unwrap().connections >= 1000);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_refused_with_the_excess() {
-        let refused = Budget::plan(8 << 20, Some(4000), Beside::default(), &BOARD).unwrap_err();
-        let Excess::Memory { needed, memory } = refused else { panic!("{refused}") };
-        assert!(needed > memory);
-        assert!(refused.to_string().contains(&format!("{} more", needed - memory)));
-        let few = Machine { descriptors: Some(100), ..BOARD };
-        assert!(matches!(Budget::plan(16 << 20, Some(200), Beside::default(), &few), Err(Excess::Descriptors { .. })));
-    }
-
-    #[test]
-    fn probes_have_descriptors_of_their_own() {
-        let few = Machine { descriptors: Some(400), ..BOARD };
-        let connections = |probes| {
-            Budget::plan(16 << 20, None, Beside { probes, ..Beside::default() }, &few).map(|budget| budget.connections)
-        };
-        let without = connections(0).unwrap();
-        assert_eq!(connections(64), Ok(without - 64 / SOCKETS_PER_CONNECTION));
-        assert!(connections(400).is_err());
-    }
-}

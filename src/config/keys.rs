@@ -67,7 +67,7 @@ pub enum Id {
     CheckInter, CheckFastinter, CheckDowninter, CheckTimeout, CheckRise, CheckFall, CheckAgentPort,
     RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool, RoutePriority,
     TimeoutClient, TimeoutHttpRequest, TimeoutHttpKeepAlive, TimeoutConnect, TimeoutQueue, TimeoutServer, TimeoutTunnel,
-    Connections, Memory, HeaderSize, Headers, Body,
+    Connections, Memory, Sndbuf, Rcvbuf, NotsentLowat, HeaderSize, Headers, Body,
     LogLevel, LogAccess, DrainTimeout, Splice,
 }
 
@@ -83,7 +83,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 78] = {
+pub static KEYS: [Key; 81] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -238,7 +238,14 @@ pub static KEYS: [Key; 78] = {
         "Client connections at once; beyond it those without a complete request make room, then more wait in the kernel."),
     key(Id::Memory, Process, "limits.memory", Size(1 << 20, 1 << 30),
         Unset("half of the least of MemTotal, cgroup limit and rlimit, at most 48m"),
-        "All memory beelance and its sockets may take."),
+        "All memory beelance and its sockets may take; `beelance check` says for what."),
+    key(Id::Sndbuf, Process, "limits.sndbuf", Size(2 << 10, 1 << 20), Unset("none: Linux sizes them as it sees fit"),
+        "The kernel's buffer for what one socket sends (SO_SNDBUF; it takes twice as much). It bounds what a peer can make the kernel hold, and costs speed where a connection could have more on its way."),
+    key(Id::Rcvbuf, Process, "limits.rcvbuf", Size(2 << 10, 1 << 20), Unset("none: Linux sizes them as it sees fit"),
+        "The same for what one socket received and beelance did not take yet (SO_RCVBUF)."),
+    key(Id::NotsentLowat, Process, "limits.notsent-lowat", Size(4 << 10, 1 << 20),
+        Follows("16k; up to 128k where `limits.connections` leaves room for it"),
+        "What may wait in the kernel for a client that does not read, beside what is on its way (TCP_NOTSENT_LOWAT). A backend's socket has the lesser of this and 16k."),
     key(Id::HeaderSize, Process, "limits.header-size", Size(1 << 10, MAX_HEADER_SIZE as u64), Text("8k"),
         "A head, request line and header fields together; beyond it 431."),
     key(Id::Headers, Process, "limits.headers", Number(1, MAX_HEADERS as u64), Text("64"),

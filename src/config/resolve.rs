@@ -8,8 +8,12 @@ use super::keys::{Id, Kind};
 use super::settings::{Settings, in_order};
 use super::value::Value;
 use super::{AccessLog, Backend, Config, Limits, Pool, Timeouts};
+use crate::balance::{Algorithm, Hash};
 use crate::http::proxy_protocol::ProxyVersion;
-use crate::limits::{Beside, Budget, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, Machine, PoolId, SESSIONS};
+use crate::limits::{
+    Beside, Budget, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, Machine, NODES_PER_WEIGHT, PoolId, SESSIONS,
+    Sockets,
+};
 
 /// The configuration the settings make; what is wrong with it goes to `errors`.
 pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, errors: &mut Errors) -> Config {
@@ -26,7 +30,9 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     resolver.bound_rings(&pools, &backends);
     let routes = resolver.routes(&routes, &pools);
     resolver.warn(&listeners, &routes, &pools);
-    let limits = resolver.limits(machine, &pools);
+    let mut beside = resolver.beside(&pools, &backends);
+    beside.objects = listeners.len() + backends.len() + pools.len() + routes.len();
+    let limits = resolver.limits(machine, beside);
 
     let number = |id| settings.number(id, "").unwrap_or_default();
     let mut warnings = resolver.warnings;
@@ -171,15 +177,28 @@ impl<'a> Resolver<'_, 'a> {
         }
     }
 
-    fn limits(&mut self, machine: &Machine, pools: &[Pool]) -> Limits {
-        let sessions = if pools.iter().any(|pool| pool.stick.is_some()) { SESSIONS } else { 0 };
+    /// What the budget holds beside the connections.
+    fn beside(&self, pools: &[Pool], backends: &[Backend]) -> Beside {
         let kinds = |pool: &Pool| usize::from(pool.check.is_some()) + usize::from(pool.agent.is_some());
-        let settings = self.settings;
-        let beside = Beside {
-            sessions,
+        let has_ring = |pool: &Pool| matches!(pool.balance, Algorithm::Hash { hash: Hash::Haproxy, .. });
+        let weight = |backend: &Backend| usize::from(backend.weight) * usize::from(NODES_PER_WEIGHT);
+        let on_ring = |backend: &&Backend| pools.get(backend.pool.index()).is_some_and(has_ring);
+        Beside {
+            sessions: if pools.iter().any(|pool| pool.stick.is_some()) { SESSIONS } else { 0 },
             probes: pools.iter().map(|pool| pool.backends.len() * kinds(pool)).sum(),
-            splice: settings.yes(Id::Splice, ""),
-        };
+            objects: 0,
+            splice: self.settings.yes(Id::Splice, ""),
+            nodes: backends.iter().filter(on_ring).map(weight).sum(),
+            sockets: Sockets {
+                send: self.settings.small(Id::Sndbuf, ""),
+                receive: self.settings.small(Id::Rcvbuf, ""),
+                unsent: self.settings.small(Id::NotsentLowat, ""),
+            },
+        }
+    }
+
+    fn limits(&mut self, machine: &Machine, beside: Beside) -> Limits {
+        let settings = self.settings;
         let size = |id| settings.small(id, "").unwrap_or_default() as usize;
         let memory = settings.number(Id::Memory, "").unwrap_or_else(|| machine.default_memory());
         let connections = settings.small(Id::Connections, "").map(|count| count as usize);
@@ -190,7 +209,7 @@ impl<'a> Resolver<'_, 'a> {
             if !given.contains(&Some(&Value::Bad)) {
                 self.errors.push(settings.line(id, ""), id.key().attribute, excess.to_string());
             }
-            Budget { memory, connections: 0, small_buffers: 0, large_buffers: 0, socket_buffers: 0, beside }
+            Budget { memory, beside, ..Budget::default() }
         });
         Limits {
             header_size: size(Id::HeaderSize),

@@ -37,6 +37,15 @@ pub fn raise_descriptors() -> io::Result<u64> {
     Ok(u64::from(hard))
 }
 
+/// Lets no huge pages stand in for ordinary ones: with them the first byte of a table makes 2 MB resident, and what is
+/// resident is no longer what is in use.
+///
+/// # Errors
+/// What prctl(2) says: a kernel without huge pages.
+pub fn refuse_huge_pages() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_thp_disable(true)?)
+}
+
 #[allow(clippy::useless_conversion, reason = "rlim_t has 32 bits on some targets")]
 fn limit(resource: Resource, which: fn((rlim_t, rlim_t)) -> rlim_t) -> Option<u64> {
     let value = which(getrlimit(resource).ok()?);

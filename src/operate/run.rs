@@ -5,8 +5,8 @@ use super::lines::{self, Lines};
 use super::messages::{self, Serving};
 use super::{agent, machine, probe, signals};
 use crate::config::{self, Config};
-use crate::limits::{ListenerId, SPARE_SOURCES};
-use crate::proxy::{self, Journal, Proxy, SPARE_SEATS};
+use crate::limits::{ListenerId, SPARE_SEATS, SPARE_SOURCES};
+use crate::proxy::{self, Journal, Proxy};
 use crate::runtime::{Listener, Loop, Reactor};
 use std::io::{self, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -107,6 +107,8 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
     if let Err(error) = machine::raise_descriptors() {
         log::warn!("the limit of file descriptors stays as it is: {error}");
     }
+    // Where there are none it cannot be refused.
+    let _ = machine::refuse_huge_pages();
     let signals = signals::block().map_err(Failure::system("signals"))?;
     let addresses: Vec<_> = config.backends.iter().map(resolve).collect();
     let budget = &config.limits.budget;
@@ -125,7 +127,8 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
 
     let mut listeners = Vec::new();
     for (index, listener) in config.listeners.iter().enumerate() {
-        let bound = Listener::bind(reactor, &listener.address, listener.only_v6).map_err(|error| {
+        let bounds = budget.client_socket();
+        let bound = Listener::bind(reactor, &listener.address, listener.only_v6, &bounds).map_err(|error| {
             let hint = match error.kind() {
                 io::ErrorKind::AddrInUse => ": another process listens there; stop it, or change the port",
                 io::ErrorKind::PermissionDenied => ": a port below 1024 needs root or CAP_NET_BIND_SERVICE",

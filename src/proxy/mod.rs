@@ -8,6 +8,8 @@ mod ask;
 mod connection;
 mod exchange;
 mod flow;
+#[cfg(test)]
+mod footprint;
 mod idle;
 mod obtain;
 mod record;
@@ -31,7 +33,7 @@ pub use warm::warm_up;
 use crate::balance::{BackendSpec, Balancer, Budget, Hash, PoolSpec, Sessions, dynamic};
 use crate::config::{Backend, Config};
 use crate::http::date::DateLine;
-use crate::limits::{BackendId, ListenerId, PoolId};
+use crate::limits::{BackendId, ListenerId, PoolId, SPARE_SEATS};
 use crate::runtime::{Buffers, Loop, Reactor};
 use idle::Idle;
 use shed::Sheddable;
@@ -40,9 +42,6 @@ use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use workers::{Post, Worker};
-
-/// Tasks beside the connections' that sit: listeners, the purge of idle connections, the drain.
-pub const SPARE_SEATS: usize = 32;
 
 /// What all tasks share. Lives as long as the process.
 pub struct Proxy {
@@ -133,7 +132,7 @@ impl Proxy {
         let secret = [0, 1].map(|half| RandomState::new().hash_one(half));
         let expires_ms = config.pools.iter().map(|pool| pool.stick.as_ref().map_or(0, |stick| stick.expire_ms));
         let (small, large) = (budget.small_buffers, budget.large_buffers);
-        let buffers = Buffers::new(small, large, budget.pipes(), event_loop.reactor);
+        let buffers = Buffers::new(small, large, budget.pipes, event_loop.reactor);
         let balancer = Balancer::new(&pools, specs.collect(), seats).seeded(seed);
         Self {
             config,

@@ -203,9 +203,10 @@ impl Connection {
         let Some(address) = proxy.address(id) else { return Err(Fault::ConnectFailed) };
         // A client has one connection to a backend at a time: the budget counts no more.
         self.own.take();
-        let stream = match Stream::connect(proxy.reactor, &address) {
+        let bounds = proxy.config.limits.budget.backend_socket();
+        let stream = match Stream::connect(proxy.reactor, &address, &bounds) {
             Err(error) if is_exhaustion(&error) && proxy.idle.borrow_mut().close_one() => {
-                Stream::connect(proxy.reactor, &address)
+                Stream::connect(proxy.reactor, &address, &bounds)
             }
             result => result,
         };

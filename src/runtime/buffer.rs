@@ -1,7 +1,8 @@
 //! Buffers of two sizes, held only while they hold bytes.
 //!
-//! Each buffer is allocated when it is first needed and then kept for good: what is resident is the most that was ever
-//! in use, and a request in steady state allocates nothing. The counts come from the budget and are never passed.
+//! All of a size lie in one block of zeroed pages, made at the start; who is given back last is taken first. So what is
+//! resident is the most that was ever in use, to the byte and whatever the allocator, and a request allocates nothing.
+//! The counts come from the budget and are never passed.
 //! Who finds no large one may stand in line for it: the first in line is woken whenever one comes back.
 
 use super::reactor::Reactor;
@@ -29,12 +30,9 @@ pub enum Need {
 }
 
 struct Shelf {
-    size: usize,
     count: usize,
-    /// Buffers that exist and are free, the last used on top.
-    free: RefCell<Vec<Box<[u8]>>>,
-    /// Buffers that may still be made.
-    unmade: Cell<usize>,
+    /// The last used on top.
+    free: RefCell<Vec<&'static mut [u8]>>,
     in_use: Cell<usize>,
     /// Seats of tasks that wait for one.
     line: RefCell<VecDeque<u16>>,
@@ -43,26 +41,24 @@ struct Shelf {
 
 impl Shelf {
     fn new(size: usize, count: usize, reactor: &'static Reactor) -> Self {
-        let free = RefCell::new(Vec::with_capacity(count));
+        // The system gives pages of zeroes when they are first touched. It lives as long as the process.
+        let block: &'static mut [u8] = Box::leak(vec![0; size * count].into_boxed_slice());
+        let free = RefCell::new(block.chunks_exact_mut(size).rev().collect());
         let line = RefCell::new(VecDeque::new());
-        Self { size, count, free, unmade: Cell::new(count), in_use: Cell::new(0), line, reactor }
+        Self { count, free, in_use: Cell::new(0), line, reactor }
     }
 
     fn left(&self) -> usize {
         self.count - self.in_use.get()
     }
 
-    fn take(&self) -> Option<Box<[u8]>> {
-        let bytes = self.free.borrow_mut().pop().or_else(|| {
-            let unmade = self.unmade.get().checked_sub(1)?;
-            self.unmade.set(unmade);
-            Some(vec![0; self.size].into_boxed_slice())
-        })?;
+    fn take(&self) -> Option<&'static mut [u8]> {
+        let bytes = self.free.borrow_mut().pop()?;
         self.in_use.set(self.in_use.get() + 1);
         Some(bytes)
     }
 
-    fn put(&self, bytes: Box<[u8]>) {
+    fn put(&self, bytes: &'static mut [u8]) {
         self.in_use.set(self.in_use.get() - 1);
         self.free.borrow_mut().push(bytes);
         self.wake_first();
@@ -97,7 +93,7 @@ impl Drop for LinePlace {
 }
 
 impl Buffers {
-    /// So many buffers of each size, and pipes, none of them made yet.
+    /// So many buffers of each size, and pipes, none of them touched yet.
     #[must_use]
     pub fn new(small: usize, large: usize, pipes: usize, reactor: &'static Reactor) -> Self {
         Self {
@@ -166,7 +162,7 @@ impl Buffers {
 
 /// A buffer in use: bytes `start..end` are filled. Goes back to its shelf when dropped.
 pub struct Buffer {
-    bytes: Box<[u8]>,
+    bytes: &'static mut [u8],
     start: usize,
     end: usize,
     home: &'static Shelf,

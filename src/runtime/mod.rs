@@ -8,8 +8,11 @@
 //!      +--> Reactor::turn: epoll_wait, clock, deadlines --> wakes seats
 //! ```
 
+mod bounds;
 pub mod buffer;
 pub mod clock;
+#[cfg(test)]
+mod counting;
 pub mod deadlines;
 mod event_loop;
 mod process;
@@ -19,6 +22,8 @@ mod socket;
 mod splice;
 
 pub use buffer::{Buffer, Buffers, LinePlace, Need};
+#[cfg(test)]
+pub(crate) use counting::Heap;
 pub use event_loop::Loop;
 pub use process::Child;
 pub use reactor::Reactor;

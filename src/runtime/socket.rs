@@ -6,7 +6,9 @@
 
 #![allow(unsafe_code, reason = "nix has no accept4 that returns the peer's address")]
 
+use super::bounds;
 use super::reactor::{BROKEN, FAILED, PEER_CLOSED, READ, Reactor, URGENT, WRITE};
+use crate::limits::Sockets;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
@@ -48,11 +50,12 @@ impl Stream {
     ///
     /// # Errors
     /// The system's: no descriptors, no route, refused at once.
-    pub fn connect(reactor: &'static Reactor, address: &SocketAddr) -> io::Result<Self> {
+    pub fn connect(reactor: &'static Reactor, address: &SocketAddr, bounds: &Sockets) -> io::Result<Self> {
         let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let socket = socket(family, SockType::Stream, flags, SockProtocol::Tcp)?;
         setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
+        bounds::set(&socket, bounds)?;
         match connect(socket.as_raw_fd(), &SockaddrStorage::from(*address)) {
             Ok(()) | Err(Errno::EINPROGRESS) => {}
             Err(errno) => return Err(errno.into()),
@@ -216,11 +219,11 @@ impl Drop for Listener {
 }
 
 impl Listener {
-    /// Listens on `address`. What is set here (`TCP_NODELAY`) the accepted sockets inherit.
+    /// Listens on `address`. What is set here (`TCP_NODELAY`, the bounds of the kernel's buffers) the accepted sockets inherit.
     ///
     /// # Errors
     /// The system's: the port is in use, no permission.
-    pub fn bind(reactor: &'static Reactor, address: &SocketAddr, only_v6: bool) -> io::Result<Self> {
+    pub fn bind(reactor: &'static Reactor, address: &SocketAddr, only_v6: bool, bounds: &Sockets) -> io::Result<Self> {
         let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let socket = socket(family, SockType::Stream, flags, SockProtocol::Tcp)?;
@@ -229,6 +232,7 @@ impl Listener {
         if address.is_ipv6() {
             setsockopt(&socket, sockopt::Ipv6V6Only, &only_v6)?;
         }
+        bounds::set(&socket, bounds)?;
         bind(socket.as_raw_fd(), &SockaddrStorage::from(*address))?;
         // As many as `net.core.somaxconn` allows: musl's own idea of the most, 128, is older than the kernel's.
         listen(&socket, Backlog::MAXALLOWABLE)?;
@@ -333,10 +337,10 @@ mod tests {
     use std::net::TcpStream;
 
     #[test]
-    fn accepted_sockets_inherit_nodelay_and_a_fin_with_the_last_bytes_is_seen() {
+    fn accepted_sockets_inherit_the_options_and_a_fin_with_the_last_bytes_is_seen() {
         let reactor: &'static Reactor = Box::leak(Box::new(Reactor::new(8, 4).unwrap()));
         let event_loop: &'static Loop = Box::leak(Box::new(Loop::new(reactor)));
-        let listener = Listener::bind(reactor, &"127.0.0.1:0".parse().unwrap(), false).unwrap();
+        let listener = bind(reactor);
         let mut client = TcpStream::connect(listener.address()).unwrap();
         client.write_all(b"ping").unwrap();
         client.shutdown(std::net::Shutdown::Write).unwrap();
@@ -350,6 +354,7 @@ mod tests {
                 let (stream, peer) = seat.until(soon, accept).await.unwrap();
                 assert!(peer.ip().is_loopback());
                 assert!(getsockopt(&stream.socket, sockopt::TcpNoDelay).unwrap());
+                assert_eq!(bounds::of(&stream.socket), BOUNDS);
                 stream.set_owner(seat.index());
                 let mut space = [0; 64];
                 let mut receive = |stream: &Stream| match stream.receive(&mut space).unwrap() {
@@ -368,6 +373,20 @@ mod tests {
         let mut answer = String::new();
         client.read_to_string(&mut answer).unwrap();
         assert_eq!(answer, "pong");
+    }
+
+    const BOUNDS: Sockets = Sockets { send: Some(10_000), receive: Some(12_000), unsent: Some(9_000) };
+
+    fn bind(reactor: &'static Reactor) -> Listener {
+        Listener::bind(reactor, &"127.0.0.1:0".parse().unwrap(), false, &BOUNDS).unwrap()
+    }
+
+    #[test]
+    fn a_connection_to_a_backend_has_its_bounds() {
+        let reactor: &'static Reactor = Box::leak(Box::new(Reactor::new(4, 1).unwrap()));
+        let listener = bind(reactor);
+        let stream = Stream::connect(reactor, &listener.address(), &BOUNDS).unwrap();
+        assert_eq!(bounds::of(&stream.socket), BOUNDS);
     }
 
     #[test]

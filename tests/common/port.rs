@@ -82,9 +82,14 @@ fn bound(address: SocketAddr) -> nix::Result<OwnedFd> {
 
 /// A socket connected to `address` that receives no more than some 16 kB before it is read.
 pub fn narrow_socket(address: &SocketAddr) -> nix::Result<OwnedFd> {
+    narrow_socket_of(address, 16 * 1024)
+}
+
+/// The same with so many bytes.
+pub fn narrow_socket_of(address: &SocketAddr, bytes: usize) -> nix::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    setsockopt(&fd, RcvBuf, &(16 * 1024))?;
+    setsockopt(&fd, RcvBuf, &bytes)?;
     connect(fd.as_raw_fd(), &SockaddrStorage::from(*address))?;
     Ok(fd)
 }

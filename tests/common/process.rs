@@ -33,6 +33,15 @@ pub fn command_with_descriptors(count: usize) -> Command {
     command
 }
 
+/// The same, with so many bytes of memory that it can write to (RLIMIT_DATA).
+pub fn command_within(bytes: u64) -> Command {
+    let plain = command();
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &format!("ulimit -d {} && exec \"$0\" \"$@\"", bytes / 1024)]);
+    command.arg(plain.get_program()).args(plain.get_args());
+    command
+}
+
 /// Whether the binary runs as it is, not in an emulator.
 pub fn is_native() -> bool {
     std::env::var("BEELANCE_RUNNER").unwrap_or_default().is_empty()
@@ -259,6 +268,11 @@ impl Beelance {
     /// The most there ever were.
     pub fn peak_resident(&self) -> u64 {
         self.status_bytes("VmHWM:")
+    }
+
+    /// Resident bytes that are no part of a file.
+    pub fn resident_of_its_own(&self) -> u64 {
+        self.status_bytes("RssAnon:")
     }
 
     fn status_bytes(&self, field: &str) -> u64 {
