@@ -136,8 +136,9 @@ pub const MAX_UNSENT: u32 = 128 * 1024;
 /// Whether addresses have 64 bits: most of what the tables hold is made of them.
 const WIDE: bool = usize::BITS == 64;
 
-/// Descriptors beside the connections' and the probes': listeners, epoll, logs.
-pub const SPARE_DESCRIPTORS: u64 = 64 + MAX_LISTENERS as u64;
+/// Descriptors beside the connections', the probes' and the listeners': the loop's, the control plane's, the log's, and some
+/// that whoever starts beelance leaves open.
+pub const SPARE_DESCRIPTORS: u64 = 20;
 
 /// Tasks beside the connections' that sit: listeners, the purge of idle connections, the drain.
 pub const SPARE_SEATS: usize = 32;

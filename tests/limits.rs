@@ -190,6 +190,20 @@ fn many_short_connections_with_few_descriptors() {
 }
 
 #[test]
+fn with_32_descriptors_it_serves_some_and_lets_the_others_wait() {
+    let backend = Backend::named("one");
+    let beelance = Beelance::start_by(command_with_descriptors(32), &(listener_and(&[&backend]) + PATIENT));
+    // They come one after the other: who holds a place without a request makes room.
+    let (clients, each) = (20, scale(50).max(2));
+    assert_eq!(short_connections(&beelance, clients, each), (clients * each, 0));
+    let idle: Vec<Client> = (0..40).map(|_| beelance.connect()).collect();
+    assert_idle(&beelance);
+    assert!(beelance.descriptors() <= 32);
+    drop(idle);
+    assert_eq!(beelance.connect().get("/").text(), "one");
+}
+
+#[test]
 fn too_few_descriptors_for_the_limit_are_told_at_start() {
     let config = ConfigFile::new("listen.web = 127.0.0.1:0\nlimits.connections = 200\n");
     let mut command = command_with_descriptors(64);

@@ -31,6 +31,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let routes = resolver.routes(&routes, &pools);
     resolver.warn(&listeners, &routes, &pools);
     let mut beside = resolver.beside(&pools, &backends);
+    beside.listeners = listeners.len();
     beside.objects = listeners.len() + backends.len() + pools.len() + routes.len();
     let limits = resolver.limits(machine, beside);
 
@@ -186,6 +187,7 @@ impl<'a> Resolver<'_, 'a> {
         Beside {
             sessions: if pools.iter().any(|pool| pool.stick.is_some()) { SESSIONS } else { 0 },
             probes: pools.iter().map(|pool| pool.backends.len() * kinds(pool)).sum(),
+            listeners: 0,
             objects: 0,
             splice: self.settings.yes(Id::Splice, ""),
             nodes: backends.iter().filter(on_ring).map(weight).sum(),

@@ -53,11 +53,8 @@ fn the_whole_file_of_the_design() {
         (30_000, 10_000, 30_000)
     );
     assert_eq!((config.limits.header_size, config.limits.headers, config.limits.body), (8192, 64, None));
-    let beside = Beside {
-        probes: 2,
-        objects: config.listeners.len() + config.backends.len() + config.pools.len(),
-        ..Beside::default()
-    };
+    let objects = config.listeners.len() + config.backends.len() + config.pools.len();
+    let beside = Beside { probes: 2, listeners: 1, objects, splice: true, ..Beside::default() };
     assert_eq!(config.limits.budget, Budget::plan(BOARD.default_memory(), None, beside, &BOARD).unwrap());
 }
 
@@ -230,7 +227,7 @@ fn every_message() {
 
 #[test]
 fn a_budget_that_does_not_fit() {
-    let beside = Beside { objects: 3, splice: true, ..Beside::default() };
+    let beside = Beside { listeners: 1, objects: 3, splice: true, ..Beside::default() };
     let excess = |memory, connections| Budget::plan(memory, connections, beside, &BOARD).unwrap_err();
     for (text, line, key, excess) in [
         ("limits.memory = 4m\nlimits.connections = 9000", 4, "connections", excess(4 << 20, Some(9000))),

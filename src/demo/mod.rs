@@ -162,5 +162,5 @@ fn tabulate(proxy: &Proxy, servers: &Servers, caches: &[Stats]) -> Table {
             cache,
         }
     });
-    Table { rows: rows.collect(), waiting: balancer.queued(pool) }
+    Table { rows: rows.collect(), waiting: balancer.queued(pool), lags: proxy.reactor.lags() }
 }

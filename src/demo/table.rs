@@ -1,6 +1,7 @@
 //! The live table: a line for each server, one for all of them.
 
 use super::shop::Stats;
+use crate::runtime::lag::Lags;
 use std::fmt;
 
 /// One server's line.
@@ -23,6 +24,8 @@ pub(super) struct Table {
     pub rows: Vec<Row>,
     /// Requests that wait for any server.
     pub waiting: u32,
+    /// How long the balancer made others wait.
+    pub lags: Lags,
 }
 
 /// What the columns are. A terminal of 80 columns holds it.
@@ -50,7 +53,8 @@ impl fmt::Display for Table {
             row.write(f, if row.up { "UP" } else { "DOWN" }, &pid)?;
         }
         let up = self.rows.iter().filter(|row| row.up).count();
-        all.write(f, &format!("{up} UP"), "")
+        all.write(f, &format!("{up} UP"), "")?;
+        writeln!(f, "lag {}", self.lags)
     }
 }
 
@@ -89,7 +93,8 @@ server  state     pid  requests  in flight  queued  cache hits  misses  hit %
 shop1   UP       4711       100          2       1          90      10     90
 shop2   DOWN     gone         0          2       1           0       0      -
 all     1 UP                100          4       7          90      10     90
+lag 0 ms at most and 0.0 ms on average in the last ten seconds, 0 ms at most ever
 ";
-        assert_eq!(Table { rows, waiting: 5 }.to_string(), expected);
+        assert_eq!(Table { rows, waiting: 5, lags: Lags::default() }.to_string(), expected);
     }
 }

@@ -18,7 +18,7 @@ pub struct Machine {
     pub memory_total: Option<u64>,
     /// The cgroup's memory limit.
     pub cgroup: Option<u64>,
-    /// `RLIMIT_AS`, soft.
+    /// The lesser of `RLIMIT_AS` and `RLIMIT_DATA`, soft.
     pub address_space: Option<u64>,
     /// The third number of `net.ipv4.tcp_mem`, in bytes.
     pub tcp_memory: Option<u64>,
@@ -64,6 +64,8 @@ pub struct Beside {
     pub sessions: usize,
     /// Probes and questions to agents that may be under way at once: each has a descriptor that no connection can take.
     pub probes: usize,
+    /// Listeners.
+    pub listeners: usize,
     /// Listeners, backends, pools and routes.
     pub objects: usize,
     /// Whether there are pipes to splice through.
@@ -210,7 +212,7 @@ impl Budget {
     /// File descriptors that may be open at once.
     #[must_use]
     pub fn descriptors(&self) -> u64 {
-        (self.sockets() + 2 * self.pipes + self.beside.probes) as u64 + SPARE_DESCRIPTORS
+        (self.sockets() + 2 * self.pipes + self.beside.probes + self.beside.listeners) as u64 + SPARE_DESCRIPTORS
     }
 
     /// How a client's socket is set.

@@ -18,7 +18,10 @@ const AT_PAGESZ: usize = 6;
 #[must_use]
 pub fn read() -> Machine {
     Machine {
-        address_space: limit(Resource::RLIMIT_AS, |(soft, _)| soft),
+        address_space: [Resource::RLIMIT_AS, Resource::RLIMIT_DATA]
+            .into_iter()
+            .filter_map(|resource| limit(resource, |(soft, _)| soft))
+            .min(),
         descriptors: limit(Resource::RLIMIT_NOFILE, |(_, hard)| hard),
         ..read_files(Path::new("/"))
     }

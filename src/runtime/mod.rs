@@ -15,6 +15,7 @@ pub mod clock;
 mod counting;
 pub mod deadlines;
 mod event_loop;
+pub mod lag;
 mod process;
 mod reactor;
 mod seat;

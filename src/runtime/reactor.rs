@@ -6,6 +6,7 @@
 
 use super::clock::Clock;
 use super::deadlines::Deadlines;
+use super::lag::{Lag, Lags};
 use crate::limits::EVENTS_PER_TURN;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -63,6 +64,7 @@ pub struct Reactor {
     seats: Box<[Sitter]>,
     free_seats: RefCell<Vec<u16>>,
     deadlines: RefCell<Deadlines>,
+    lag: RefCell<Lag>,
     /// Seats whose tasks gave way and go on in the next turn.
     again: RefCell<Vec<u16>>,
     /// Seats that the loop itself runs, woken and not run yet, each once.
@@ -100,6 +102,7 @@ impl Reactor {
             seats: (0..seats).map(|_| Sitter::default()).collect(),
             free_seats: RefCell::new(indices(seats)),
             deadlines: RefCell::new(Deadlines::new(seats)),
+            lag: RefCell::default(),
             again: RefCell::new(Vec::with_capacity(seats)),
             woken: RefCell::new(VecDeque::with_capacity(seats)),
             waker,
@@ -116,6 +119,12 @@ impl Reactor {
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         self.clock.now_ms()
+    }
+
+    /// How long its turns took lately.
+    #[must_use]
+    pub fn lags(&self) -> Lags {
+        self.lag.borrow().at(self.now_ms())
     }
 
     /// Wakes who sits in seat `seat`: a task of the executor, or else the loop runs it.
@@ -147,12 +156,15 @@ impl Reactor {
 
     /// One turn: sleeps until an event or a deadline when `sleep`, reads the clock, wakes who is concerned.
     pub(super) fn turn(&self, sleep: bool) -> io::Result<()> {
-        let timeout = if !sleep || !self.is_at_rest() || !self.waker.fall_asleep() {
-            EpollTimeout::ZERO
-        } else {
-            let wait_ms = self.deadlines.borrow().wait_ms(self.now_ms());
+        let sleep = sleep && self.is_at_rest() && self.waker.fall_asleep();
+        let timeout = if sleep {
+            let now_ms = self.now_ms();
+            let sample_ms = self.lag.borrow().due_ms().map(|due_ms| due_ms.saturating_sub(now_ms));
+            let wait_ms = self.deadlines.borrow().wait_ms(now_ms).into_iter().chain(sample_ms).min();
             wait_ms
                 .map_or(EpollTimeout::NONE, |ms| EpollTimeout::try_from(ms.min(3_600_000)).unwrap_or(EpollTimeout::MAX))
+        } else {
+            EpollTimeout::ZERO
         };
         let mut events = self.events.borrow_mut();
         let count = match self.epoll.wait(&mut events, timeout) {
@@ -162,6 +174,7 @@ impl Reactor {
         };
         self.waker.wake_up();
         self.clock.refresh();
+        self.lag.borrow_mut().turned(self.now_ms(), sleep, count > 0);
         for event in &events[..count] {
             self.dispatch(event.data(), event.events());
         }

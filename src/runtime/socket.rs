@@ -390,6 +390,13 @@ mod tests {
     }
 
     #[test]
+    fn a_system_without_memory_for_sockets_is_exhausted() {
+        let is = |errno| is_exhaustion(&io::Error::from_raw_os_error(errno));
+        assert!([libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM].into_iter().all(is));
+        assert!(![libc::ECONNABORTED, libc::EPROTO, libc::ECONNREFUSED].into_iter().any(is));
+    }
+
+    #[test]
     fn a_deadline_ends_a_wait_and_another_thread_wakes_the_loop() {
         let reactor: &'static Reactor = Box::leak(Box::new(Reactor::new(2, 4).unwrap()));
         let event_loop: &'static Loop = Box::leak(Box::new(Loop::new(reactor)));
