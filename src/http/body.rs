@@ -116,6 +116,21 @@ mod tests {
     }
 
     #[test]
+    fn bytes_that_pass_by_count_like_decoded_ones() {
+        let mut body = BodyDecoder::new(Framing::Length(5_000_000_000));
+        assert_eq!(body.decode(&mut [0; 100]), Ok(Decoded { consumed: 100, payload: 100 }));
+        body.pass(4_000_000_000);
+        assert_eq!((body.run(), body.is_done()), (999_999_900, false));
+        body.pass(999_999_900);
+        assert!(body.is_done());
+        let mut body = BodyDecoder::new(Framing::UntilClose);
+        body.pass(u64::MAX);
+        assert_eq!((body.run(), body.is_done()), (u64::MAX, false));
+        // Its framing must be read.
+        assert_eq!(BodyDecoder::new(Framing::Chunked).run(), 0);
+    }
+
+    #[test]
     fn what_follows_a_body_is_left_alone() {
         let mut body = BodyDecoder::new(Framing::Length(3));
         assert_eq!(body.decode(&mut b"abcGET".to_vec()), Ok(Decoded { consumed: 3, payload: 3 }));

@@ -395,6 +395,20 @@ mod tests {
     }
 
     #[test]
+    fn pipes_are_counted_with_their_descriptors() {
+        let plan = |connections, splice| {
+            let sockets = Sockets { unsent: Some(MIN_UNSENT), ..Sockets::default() };
+            Budget::plan(64 << 20, Some(connections), Beside { splice, sockets, ..Beside::default() }, &BOARD).unwrap()
+        };
+        for (connections, pipes) in [(1, MIN_PIPES), (640, 10), (1500, MAX_PIPES)] {
+            let (with, without) = (plan(connections, true), plan(connections, false));
+            assert_eq!((with.pipes, without.pipes), (pipes, 0));
+            assert_eq!(with.total() - without.total(), (pipes * PIPE_BYTES) as u64);
+            assert_eq!(with.descriptors() - without.descriptors(), 2 * pipes as u64);
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_is_refused_with_the_excess() {
         let refused = Budget::plan(8 << 20, Some(4000), Beside::default(), &BOARD).unwrap_err();
         let Excess::Memory { needed, memory } = refused else { panic!("{refused}") };

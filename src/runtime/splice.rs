@@ -179,3 +179,37 @@ impl Stream {
 fn flags() -> SpliceFFlags {
     SpliceFFlags::SPLICE_F_MOVE | SpliceFFlags::SPLICE_F_NONBLOCK
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::unistd::write;
+    use std::os::fd::AsRawFd;
+
+    fn outlet(pipe: &Pipe) -> i32 {
+        pipe.ends.as_ref().unwrap().outlet.as_raw_fd()
+    }
+
+    #[test]
+    fn an_empty_pipe_is_kept_and_one_with_bytes_is_not() {
+        let pipes: &'static Pipes = Box::leak(Box::new(Pipes::new(2)));
+        let (first, mut second) = (pipes.take().unwrap(), pipes.take().unwrap());
+        assert!(pipes.take().is_none());
+        let number = outlet(&first);
+        drop(first);
+        let again = pipes.take().unwrap();
+        assert_eq!(outlet(&again), number);
+        second.filled = write(&second.ends.as_ref().unwrap().inlet, b"left over").unwrap();
+        drop(second);
+        assert_eq!((pipes.in_use(), pipes.free.borrow().len(), pipes.unmade.get()), (1, 0, 1));
+        assert_eq!(pipes.take().map(|pipe| pipe.len()), Some(0));
+    }
+
+    #[test]
+    fn a_system_that_refuses_is_not_asked_again() {
+        let pipes: &'static Pipes = Box::leak(Box::new(Pipes::new(2)));
+        drop(pipes.take().unwrap());
+        pipes.refused.set(true);
+        assert!(pipes.take().is_none());
+    }
+}
