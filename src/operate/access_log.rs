@@ -3,30 +3,55 @@
 //! Owns the form of a line; [`Lines`] takes it to standard error.
 
 use super::lines::Lines;
+use super::text::Text;
 use crate::config::Config;
 use crate::fault::Phase;
-use crate::http::date::{Date, MONTHS};
+use crate::http::date::{Date, MONTHS, Second};
 use crate::proxy::{Journal, Proxy, Record};
+use std::cell::RefCell;
 use std::fmt::{self, Write};
+use std::net::{IpAddr, SocketAddr};
 
 /// The access log of one process.
 pub struct AccessLog {
     lines: &'static Lines,
-    /// `HOST beelance[PID]: `
+    /// ` HOST beelance[PID]: `
     tag: String,
+    /// `Mon dd hh:mm:ss`, as RFC 3164 has it.
+    stamp: RefCell<Second>,
+    /// ` [dd/Mon/yyyy:hh:mm:ss.`
+    began: RefCell<Second>,
 }
 
 impl AccessLog {
     /// A log of the process `pid` on `host`.
     #[must_use]
     pub fn new(host: &str, pid: u32, lines: &'static Lines) -> Self {
-        Self { lines, tag: format!("{host} beelance[{pid}]: ") }
+        let tag = format!(" {host} beelance[{pid}]: ");
+        Self { lines, tag, stamp: RefCell::default(), began: RefCell::default() }
     }
 
+    /// `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %{+Q}r`, behind the
+    /// prefix.
     fn write_line(&self, config: &Config, moment: &Moment, record: &Record, line: &[u8]) {
         self.lines.push(|out| {
-            write_prefix(out, &Date::of(moment.now_wall_ms), &self.tag)?;
-            write_line(out, config, moment, record, line)
+            out.bytes(self.stamp.borrow_mut().at(moment.now_wall_ms, write_stamp).0.as_bytes());
+            out.bytes(self.tag.as_bytes());
+            write_address(out, record.client);
+            let mut began = self.began.borrow_mut();
+            let (began, milli) = began.at(moment.began_wall_ms, write_began);
+            out.bytes(began.as_bytes());
+            out.three(milli);
+            write_places(out, config, record);
+            write_times(out, moment, record);
+            write_end(out, record);
+            write_counts(out, moment, record);
+            if record.pool.is_none() || line.is_empty() {
+                out.bytes(b"<BADREQ>");
+            } else {
+                out.escaped(line);
+            }
+            out.byte(b'"');
         });
     }
 }
@@ -66,60 +91,89 @@ impl Moment {
     }
 }
 
-/// `Mon dd hh:mm:ss HOST beelance[PID]: `, as RFC 3164 has it.
-fn write_prefix(out: &mut impl Write, now: &Date, tag: &str) -> fmt::Result {
-    let Date { month, day, hour, minute, second, .. } = *now;
-    write!(out, "{} {day:2} {hour:02}:{minute:02}:{second:02} {tag}", MONTHS[month])
+fn write_stamp(out: &mut dyn Write, date: &Date) -> fmt::Result {
+    let Date { month, day, hour, minute, second, .. } = *date;
+    write!(out, "{} {day:2} {hour:02}:{minute:02}:{second:02}", MONTHS[month])
 }
 
-/// `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %{+Q}r`
-fn write_line(out: &mut impl Write, config: &Config, moment: &Moment, record: &Record, line: &[u8]) -> fmt::Result {
-    let Date { year, month, day, hour, minute, second, milli, .. } = Date::of(moment.began_wall_ms);
-    let listener = &config.listeners[record.listener.index()].name;
-    write!(out, "{}:{} ", record.client.ip(), record.client.port())?;
-    write!(out, "[{day:02}/{}/{year}:{hour:02}:{minute:02}:{second:02}.{milli:03}] {listener} ", MONTHS[month])?;
-    let pool = record.pool.map_or(listener, |id| &config.pools[id.index()].name);
-    let backend = record.backend.map_or("<NOSRV>", |id| &config.backends[id.index()].name);
-    write!(out, "{pool}/{backend} ")?;
-
-    let between = |from: Option<u64>, to: Option<u64>| match (from, to) {
-        (Some(from), Some(to)) => i64::try_from(to.saturating_sub(from)).unwrap_or(i64::MAX),
-        _ => -1,
-    };
-    let (began_ms, now_ms) = (Some(record.began_ms), Some(moment.now_ms));
-    for (from, to) in [
-        (began_ms, record.headed_ms),
-        (record.headed_ms, record.placed_ms),
-        (record.placed_ms, record.connected_ms),
-        (record.connected_ms, record.answered_ms),
-    ] {
-        write!(out, "{}/", between(from, to))?;
-    }
-    write!(out, "{} {} {} - - ", between(began_ms, now_ms), record.status, record.bytes)?;
-
-    let (cause, phase) = record.fault.map_or(('-', '-'), |fault| (fault.letter(), record.phase.letter()));
-    write!(out, "{cause}{phase}{}{} ", record.client_cookie, record.server_cookie)?;
-    let moved = if record.redispatched { "+" } else { "" };
-    write!(out, "{}/{}/", moment.connections, moment.listener_connections)?;
-    write!(out, "{}/{}/{moved}{} ", moment.pool_exchanges, moment.serving, record.retries)?;
-    write!(out, "{}/{} \"", record.backend_queue, record.pool_queue)?;
-    if record.pool.is_none() || line.is_empty() {
-        out.write_str("<BADREQ>")?;
-    } else {
-        write_escaped(out, line)?;
-    }
-    out.write_str("\"")
+fn write_began(out: &mut dyn Write, date: &Date) -> fmt::Result {
+    let Date { year, month, day, hour, minute, second, .. } = *date;
+    write!(out, " [{day:02}/{}/{year}:{hour:02}:{minute:02}:{second:02}.", MONTHS[month])
 }
 
-/// Bytes that could break the line leave as `#` and two digits, as HAProxy's do.
-fn write_escaped(out: &mut impl Write, line: &[u8]) -> fmt::Result {
-    for &byte in line {
-        match byte {
-            b'"' | b'#' | 0..=0x1f | 0x7f.. => write!(out, "#{byte:02X}")?,
-            byte => out.write_char(char::from(byte))?,
+/// `%ci:%cp`
+fn write_address(out: &mut Text<'_>, address: SocketAddr) {
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            for (at, octet) in ip.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.byte(b'.');
+                }
+                out.number(octet.into());
+            }
+        }
+        IpAddr::V6(ip) => {
+            let _ = write!(out, "{ip}");
         }
     }
-    Ok(())
+    out.byte(b':');
+    out.number(address.port().into());
+}
+
+/// `] %ft %b/%s `
+fn write_places(out: &mut Text<'_>, config: &Config, record: &Record) {
+    let listener = &config.listeners[record.listener.index()].name;
+    let pool = record.pool.map_or(listener, |id| &config.pools[id.index()].name);
+    let backend = record.backend.map_or("<NOSRV>", |id| &config.backends[id.index()].name);
+    for part in ["] ", listener, " ", pool, "/", backend, " "] {
+        out.bytes(part.as_bytes());
+    }
+}
+
+/// `%TR/%Tw/%Tc/%Tr/%Ta `
+fn write_times(out: &mut Text<'_>, moment: &Moment, record: &Record) {
+    let Record { headed_ms, placed_ms, connected_ms, answered_ms, .. } = *record;
+    let began_ms = Some(record.began_ms);
+    for (from, to, end) in [
+        (began_ms, headed_ms, b'/'),
+        (headed_ms, placed_ms, b'/'),
+        (placed_ms, connected_ms, b'/'),
+        (connected_ms, answered_ms, b'/'),
+        (began_ms, Some(moment.now_ms), b' '),
+    ] {
+        match (from, to) {
+            (Some(from), Some(to)) => out.long(to.saturating_sub(from)),
+            _ => out.bytes(b"-1"),
+        }
+        out.byte(end);
+    }
+}
+
+/// `%ST %B %CC %CS %tsc `
+fn write_end(out: &mut Text<'_>, record: &Record) {
+    out.number(record.status.into());
+    out.byte(b' ');
+    out.long(record.bytes);
+    let (cause, phase) = record.fault.map_or(('-', '-'), |fault| (fault.letter(), record.phase.letter()));
+    let [cause, phase, client, server] =
+        [cause, phase, record.client_cookie, record.server_cookie].map(|letter| u8::try_from(letter).unwrap_or(b'?'));
+    out.bytes(&[b' ', b'-', b' ', b'-', b' ', cause, phase, client, server, b' ']);
+}
+
+/// `%ac/%fc/%bc/%sc/%rc %sq/%bq "`
+fn write_counts(out: &mut Text<'_>, moment: &Moment, record: &Record) {
+    for count in [moment.connections, moment.listener_connections, moment.pool_exchanges] {
+        out.long(count as u64);
+        out.byte(b'/');
+    }
+    out.number(moment.serving);
+    out.bytes(if record.redispatched { b"/+" } else { b"/" });
+    out.number(record.retries);
+    out.byte(b' ');
+    out.number(record.backend_queue);
+    out.byte(b'/');
+    out.number(record.pool_queue);
+    out.bytes(b" \"");
 }
 
 #[cfg(test)]
@@ -130,7 +184,6 @@ mod tests {
     use crate::limits::{BackendId, ListenerId, Machine, PoolId};
     use proptest::option;
     use proptest::prelude::*;
-    use std::net::SocketAddr;
 
     const CONFIG: &[u8] = b"listen.web = 127.0.0.1:0\nlisten.w = 127.0.0.1:0\nbackend.s1 = 127.0.0.1:1\n\
         backend.second-one = 127.0.0.1:2\nbackend.third = 127.0.0.1:3\nbackend.third.pool = api\n";

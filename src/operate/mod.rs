@@ -10,5 +10,6 @@ mod messages;
 mod probe;
 mod run;
 mod signals;
+pub mod text;
 
 pub use run::{Failure, Running, check, run, start};
