@@ -2,21 +2,19 @@
 //!
 //! Whatever beelance says while it serves goes through here, the access log and the messages about servers alike: two
 //! writers on one pipe would cut each other's lines. Lines wait in one fixed buffer, written once a turn and only as far
-//! as the descriptor takes them without blocking. What does not fit is dropped and counted, and the count is told as
-//! soon as there is room. The descriptor's flags are left alone: a shell or another process may share it.
+//! as the [`Sink`] takes them without blocking. What does not fit is dropped and counted, and the count is told as
+//! soon as there is room.
 
+use super::sink::Sink;
 use super::text::Text;
 use crate::limits::{LOG_BUFFER, LOG_LINE};
 use crate::runtime::{NEVER, Reactor, Seat};
 use async_io::Async;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fmt::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a writable pipe takes at once without blocking (POSIX `PIPE_BUF` on Linux).
-const PIPE_BUF: usize = 4096;
 /// Writes in one turn at most.
 const WRITES_PER_TURN: usize = 4;
 /// The longest line: its fixed parts and a request line in which every byte is escaped. A longer one is cut.
@@ -26,7 +24,7 @@ const RESERVED: usize = ROOM;
 
 /// Lines on their way to a descriptor. Behind a lock only because a logger must be shareable: one thread writes.
 pub struct Lines {
-    sink: OwnedFd,
+    sink: Sink,
     waiting: Mutex<Waiting>,
     /// The seat of [`keep`] while it rests: who wakes it takes it.
     keeper: Mutex<Option<u16>>,
@@ -42,7 +40,7 @@ impl Lines {
     #[must_use]
     pub fn new(sink: OwnedFd) -> Self {
         let waiting = Waiting { bytes: Vec::with_capacity(LOG_BUFFER), dropped: 0 };
-        Self { sink, waiting: Mutex::new(waiting), keeper: Mutex::new(None) }
+        Self { sink: Sink::new(sink), waiting: Mutex::new(waiting), keeper: Mutex::new(None) }
     }
 
     /// Adds what `write` writes as a line, or counts it as dropped. The line's end is added.
@@ -100,11 +98,10 @@ impl Lines {
         let mut written = 0;
         for _ in 0..WRITES_PER_TURN {
             let rest = &waiting.bytes[written..];
-            let mut ready = [PollFd::new(self.sink.as_fd(), PollFlags::POLLOUT)];
-            if rest.is_empty() || !matches!(poll(&mut ready, PollTimeout::ZERO), Ok(count) if count > 0) {
+            if rest.is_empty() {
                 break;
             }
-            match nix::unistd::write(&self.sink, &rest[..rest.len().min(PIPE_BUF)]) {
+            match self.sink.write(rest) {
                 Ok(count) => written += count,
                 // Nobody reads any more, or the terminal is gone: the lines are lost whatever we do.
                 Err(Errno::EPIPE | Errno::EIO) => written = waiting.bytes.len(),
