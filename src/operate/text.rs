@@ -44,7 +44,9 @@ impl<'a> Text<'a> {
 
     /// Appends a byte.
     pub fn byte(&mut self, byte: u8) {
-        self.bytes(&[byte]);
+        if self.bytes.len() < self.end {
+            self.bytes.push(byte);
+        }
     }
 
     #[cold]
@@ -66,13 +68,13 @@ impl<'a> Text<'a> {
             rest /= 100;
         }
         let [ten, one] = PAIRS[rest as usize];
-        at -= 1;
-        digits[at] = one;
         if rest >= 10 {
-            at -= 1;
-            digits[at] = ten;
+            self.byte(ten);
         }
-        self.bytes(&digits[at..]);
+        self.byte(one);
+        if at < digits.len() {
+            self.bytes(&digits[at..]);
+        }
     }
 
     /// The same for one that is seldom as long as it may be.
