@@ -2,117 +2,327 @@
 //!
 //! Owns the form of a line; [`Lines`] takes it to standard error.
 
-use super::lines::{Line, Lines};
+use super::lines::Lines;
+use super::text::Text;
+use crate::config::Config;
 use crate::fault::Phase;
-use crate::http::date::{Date, MONTHS};
+use crate::http::date::{Date, MONTHS, Second};
 use crate::proxy::{Journal, Proxy, Record};
+use std::cell::RefCell;
 use std::fmt::{self, Write};
+use std::net::{IpAddr, SocketAddr};
 
 /// The access log of one process.
 pub struct AccessLog {
     lines: &'static Lines,
-    /// `HOST beelance[PID]: `
+    /// ` HOST beelance[PID]: `
     tag: String,
+    /// `Mon dd hh:mm:ss`, as RFC 3164 has it.
+    stamp: RefCell<Second>,
+    /// ` [dd/Mon/yyyy:hh:mm:ss.`
+    began: RefCell<Second>,
 }
 
 impl AccessLog {
     /// A log of the process `pid` on `host`.
     #[must_use]
     pub fn new(host: &str, pid: u32, lines: &'static Lines) -> Self {
-        Self { lines, tag: format!("{host} beelance[{pid}]: ") }
+        let tag = format!(" {host} beelance[{pid}]: ");
+        Self { lines, tag, stamp: RefCell::default(), began: RefCell::default() }
+    }
+
+    /// `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %{+Q}r`, behind the
+    /// prefix.
+    fn write_line(&self, config: &Config, moment: &Moment, record: &Record, line: &[u8]) {
+        self.lines.push(|out| {
+            out.bytes(self.stamp.borrow_mut().at(moment.now_wall_ms, write_stamp).0.as_bytes());
+            out.bytes(self.tag.as_bytes());
+            write_address(out, record.client);
+            let mut began = self.began.borrow_mut();
+            let (began, milli) = began.at(moment.began_wall_ms, write_began);
+            out.bytes(began.as_bytes());
+            out.three(milli);
+            write_places(out, config, record);
+            write_times(out, moment, record);
+            write_end(out, record);
+            write_counts(out, moment, record);
+            if record.pool.is_none() || line.is_empty() {
+                out.bytes(b"<BADREQ>");
+            } else {
+                out.escaped(line);
+            }
+            out.byte(b'"');
+        });
     }
 }
 
 impl Journal for AccessLog {
     fn write(&self, proxy: &Proxy, record: &Record, line: &[u8]) {
-        let clock = proxy.reactor.clock();
-        let now = Date::of(clock.wall_ms(proxy.reactor.now_ms()));
-        self.lines.push(|out| {
-            write_prefix(out, &now, &self.tag)?;
-            write_line(out, proxy, record, line)
-        });
+        self.write_line(proxy.config, &Moment::of(proxy, record), record, line);
     }
 }
 
-/// `Mon dd hh:mm:ss HOST beelance[PID]: `, as RFC 3164 has it.
-fn write_prefix(out: &mut impl Write, now: &Date, tag: &str) -> fmt::Result {
-    let Date { month, day, hour, minute, second, .. } = *now;
-    write!(out, "{} {day:2} {hour:02}:{minute:02}:{second:02} {tag}", MONTHS[month])
+/// What the line tells beside the record: how things are when it is written.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    now_ms: u64,
+    now_wall_ms: u64,
+    began_wall_ms: u64,
+    connections: usize,
+    listener_connections: usize,
+    pool_exchanges: usize,
+    serving: u32,
 }
 
-/// `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %{+Q}r`
-fn write_line(out: &mut Line<'_>, proxy: &Proxy, record: &Record, line: &[u8]) -> fmt::Result {
-    let config = proxy.config;
-    let began = Date::of(proxy.reactor.clock().wall_ms(record.began_ms));
-    let Date { year, month, day, hour, minute, second, milli, .. } = began;
-    let listener = &config.listeners[record.listener.index()].name;
-    write!(out, "{}:{} ", record.client.ip(), record.client.port())?;
-    write!(out, "[{day:02}/{}/{year}:{hour:02}:{minute:02}:{second:02}.{milli:03}] {listener} ", MONTHS[month])?;
-    let pool = record.pool.map_or(listener, |id| &config.pools[id.index()].name);
-    let backend = record.backend.map_or("<NOSRV>", |id| &config.backends[id.index()].name);
-    write!(out, "{pool}/{backend} ")?;
-
-    let between = |from: Option<u64>, to: Option<u64>| match (from, to) {
-        (Some(from), Some(to)) => i64::try_from(to.saturating_sub(from)).unwrap_or(i64::MAX),
-        _ => -1,
-    };
-    let (began_ms, now_ms) = (Some(record.began_ms), Some(proxy.reactor.now_ms()));
-    for (from, to) in [
-        (began_ms, record.headed_ms),
-        (record.headed_ms, record.placed_ms),
-        (record.placed_ms, record.connected_ms),
-        (record.connected_ms, record.answered_ms),
-    ] {
-        write!(out, "{}/", between(from, to))?;
-    }
-    write!(out, "{} {} {} - - ", between(began_ms, now_ms), record.status, record.bytes)?;
-
-    let (cause, phase) = record.fault.map_or(('-', '-'), |fault| (fault.letter(), record.phase.letter()));
-    write!(out, "{cause}{phase}{}{} ", record.client_cookie, record.server_cookie)?;
-    // HAProxy counts the exchange that is being logged; here its guards are gone already.
-    let in_pool = record.pool.map_or(0, |id| proxy.pool_exchanges(id) + 1);
-    let held = u32::from(record.phase > Phase::Queue);
-    let at_backend = record.backend.map_or(0, |id| proxy.balancer.borrow().status(id).serving + held);
-    let moved = if record.redispatched { "+" } else { "" };
-    write!(out, "{}/{}/", proxy.connections(), proxy.listener_connections(record.listener))?;
-    write!(out, "{in_pool}/{at_backend}/{moved}{} ", record.retries)?;
-    write!(out, "{}/{} \"", record.backend_queue, record.pool_queue)?;
-    if record.pool.is_none() || line.is_empty() {
-        out.write_str("<BADREQ>")?;
-    } else {
-        write_escaped(out, line)?;
-    }
-    out.write_str("\"")
-}
-
-/// Bytes that could break the line leave as `#` and two digits, as HAProxy's do.
-fn write_escaped(out: &mut impl Write, line: &[u8]) -> fmt::Result {
-    for &byte in line {
-        match byte {
-            b'"' | b'#' | 0..=0x1f | 0x7f.. => write!(out, "#{byte:02X}")?,
-            byte => out.write_char(char::from(byte))?,
+impl Moment {
+    fn of(proxy: &Proxy, record: &Record) -> Self {
+        let (now_ms, clock) = (proxy.reactor.now_ms(), proxy.reactor.clock());
+        // HAProxy counts the exchange that is being logged; here its guards are gone already.
+        let held = u32::from(record.phase > Phase::Queue);
+        Self {
+            now_ms,
+            now_wall_ms: clock.wall_ms(now_ms),
+            began_wall_ms: clock.wall_ms(record.began_ms),
+            connections: proxy.connections(),
+            listener_connections: proxy.listener_connections(record.listener),
+            pool_exchanges: record.pool.map_or(0, |id| proxy.pool_exchanges(id) + 1),
+            serving: record.backend.map_or(0, |id| proxy.balancer.borrow().status(id).serving + held),
         }
     }
-    Ok(())
+}
+
+fn write_stamp(out: &mut dyn Write, date: &Date) -> fmt::Result {
+    let Date { month, day, hour, minute, second, .. } = *date;
+    write!(out, "{} {day:2} {hour:02}:{minute:02}:{second:02}", MONTHS[month])
+}
+
+fn write_began(out: &mut dyn Write, date: &Date) -> fmt::Result {
+    let Date { year, month, day, hour, minute, second, .. } = *date;
+    write!(out, " [{day:02}/{}/{year}:{hour:02}:{minute:02}:{second:02}.", MONTHS[month])
+}
+
+/// `%ci:%cp`
+fn write_address(out: &mut Text<'_>, address: SocketAddr) {
+    match address.ip() {
+        IpAddr::V4(ip) => {
+            for (at, octet) in ip.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.byte(b'.');
+                }
+                out.number(octet.into());
+            }
+        }
+        IpAddr::V6(ip) => {
+            let _ = write!(out, "{ip}");
+        }
+    }
+    out.byte(b':');
+    out.number(address.port().into());
+}
+
+/// `] %ft %b/%s `
+fn write_places(out: &mut Text<'_>, config: &Config, record: &Record) {
+    let listener = &config.listeners[record.listener.index()].name;
+    let pool = record.pool.map_or(listener, |id| &config.pools[id.index()].name);
+    let backend = record.backend.map_or("<NOSRV>", |id| &config.backends[id.index()].name);
+    for part in ["] ", listener, " ", pool, "/", backend, " "] {
+        out.bytes(part.as_bytes());
+    }
+}
+
+/// `%TR/%Tw/%Tc/%Tr/%Ta `
+fn write_times(out: &mut Text<'_>, moment: &Moment, record: &Record) {
+    let Record { headed_ms, placed_ms, connected_ms, answered_ms, .. } = *record;
+    let began_ms = Some(record.began_ms);
+    for (from, to, end) in [
+        (began_ms, headed_ms, b'/'),
+        (headed_ms, placed_ms, b'/'),
+        (placed_ms, connected_ms, b'/'),
+        (connected_ms, answered_ms, b'/'),
+        (began_ms, Some(moment.now_ms), b' '),
+    ] {
+        match (from, to) {
+            (Some(from), Some(to)) => out.long(to.saturating_sub(from)),
+            _ => out.bytes(b"-1"),
+        }
+        out.byte(end);
+    }
+}
+
+/// `%ST %B %CC %CS %tsc `
+fn write_end(out: &mut Text<'_>, record: &Record) {
+    out.number(record.status.into());
+    out.byte(b' ');
+    out.long(record.bytes);
+    let (cause, phase) = record.fault.map_or(('-', '-'), |fault| (fault.letter(), record.phase.letter()));
+    let [cause, phase, client, server] =
+        [cause, phase, record.client_cookie, record.server_cookie].map(|letter| u8::try_from(letter).unwrap_or(b'?'));
+    out.bytes(&[b' ', b'-', b' ', b'-', b' ', cause, phase, client, server, b' ']);
+}
+
+/// `%ac/%fc/%bc/%sc/%rc %sq/%bq "`
+fn write_counts(out: &mut Text<'_>, moment: &Moment, record: &Record) {
+    for count in [moment.connections, moment.listener_connections, moment.pool_exchanges] {
+        out.long(count as u64);
+        out.byte(b'/');
+    }
+    out.number(moment.serving);
+    out.bytes(if record.redispatched { b"/+" } else { b"/" });
+    out.number(record.retries);
+    out.byte(b' ');
+    out.number(record.backend_queue);
+    out.byte(b'/');
+    out.number(record.pool_queue);
+    out.bytes(b" \"");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
+    use crate::fault::Fault;
+    use crate::limits::{BackendId, ListenerId, Machine, PoolId};
+    use proptest::option;
+    use proptest::prelude::*;
 
-    fn written(format: impl FnOnce(&mut String) -> fmt::Result) -> String {
-        let mut text = String::new();
-        format(&mut text).unwrap();
-        text
+    const CONFIG: &[u8] = b"listen.web = 127.0.0.1:0\nlisten.w = 127.0.0.1:0\nbackend.s1 = 127.0.0.1:1\n\
+        backend.second-one = 127.0.0.1:2\nbackend.third = 127.0.0.1:3\nbackend.third.pool = api\n";
+
+    /// The line as `format!` has it, the plain way.
+    fn expected(tag: &str, config: &Config, moment: &Moment, record: &Record, line: &[u8]) -> String {
+        let (now, began) = (Date::of(moment.now_wall_ms), Date::of(moment.began_wall_ms));
+        let listener = &config.listeners[record.listener.index()].name;
+        let between = |from: Option<u64>, to: Option<u64>| match (from, to) {
+            (Some(from), Some(to)) => to.saturating_sub(from).to_string(),
+            _ => "-1".into(),
+        };
+        let escaped = line.iter().map(|&byte| match byte {
+            b'"' | b'#' | 0..=0x1f | 0x7f.. => format!("#{byte:02X}"),
+            byte => char::from(byte).to_string(),
+        });
+        let (cause, phase) = record.fault.map_or(('-', '-'), |fault| (fault.letter(), record.phase.letter()));
+        format!(
+            "{} {:2} {:02}:{:02}:{:02} {tag}{}:{} [{:02}/{}/{}:{:02}:{:02}:{:02}.{:03}] {listener} {}/{} \
+             {}/{}/{}/{}/{} {} {} - - {cause}{phase}{}{} {}/{}/{}/{}/{}{} {}/{} \"{}\"\n",
+            MONTHS[now.month],
+            now.day,
+            now.hour,
+            now.minute,
+            now.second,
+            record.client.ip(),
+            record.client.port(),
+            began.day,
+            MONTHS[began.month],
+            began.year,
+            began.hour,
+            began.minute,
+            began.second,
+            began.milli,
+            record.pool.map_or(listener, |id| &config.pools[id.index()].name),
+            record.backend.map_or("<NOSRV>", |id| &config.backends[id.index()].name),
+            between(Some(record.began_ms), record.headed_ms),
+            between(record.headed_ms, record.placed_ms),
+            between(record.placed_ms, record.connected_ms),
+            between(record.connected_ms, record.answered_ms),
+            between(Some(record.began_ms), Some(moment.now_ms)),
+            record.status,
+            record.bytes,
+            record.client_cookie,
+            record.server_cookie,
+            moment.connections,
+            moment.listener_connections,
+            moment.pool_exchanges,
+            moment.serving,
+            if record.redispatched { "+" } else { "" },
+            record.retries,
+            record.backend_queue,
+            record.pool_queue,
+            if record.pool.is_none() || line.is_empty() { "<BADREQ>".into() } else { escaped.collect::<String>() },
+        )
     }
 
-    #[test]
-    fn prefix_and_escapes() {
-        let date = Date::of(1_233_922_454_655);
-        assert_eq!(
-            written(|out| write_prefix(out, &date, "board beelance[7]: ")),
-            "Feb  6 12:14:14 board beelance[7]: "
-        );
-        assert_eq!(written(|out| write_escaped(out, b"GET /\"#\x80 x")), "GET /#22#23#80 x");
+    /// Numbers of every length.
+    fn number(bits: u32) -> impl Strategy<Value = u64> {
+        (any::<u64>(), 64 - bits..64).prop_map(|(number, shift)| number >> shift)
+    }
+
+    fn small() -> impl Strategy<Value = u32> {
+        number(32).prop_map(|number| u32::try_from(number).unwrap())
+    }
+
+    /// A date until the year 9999; often of one second.
+    fn wall_ms() -> impl Strategy<Value = u64> {
+        prop_oneof![0..253_402_300_800_000u64, 1_795_527_876_900..1_795_527_878_100u64, 0..1_100u64]
+    }
+
+    fn records() -> impl Strategy<Value = Record> {
+        let client = prop_oneof![
+            any::<([u8; 4], u16)>().prop_map(SocketAddr::from),
+            any::<([u16; 8], u16)>().prop_map(SocketAddr::from)
+        ];
+        let times = (number(48), [(); 4].map(|()| option::of(number(48))));
+        let faults = [
+            None,
+            Some((Fault::ClientGone, Phase::Data)),
+            Some((Fault::BackendSilent, Phase::Headers)),
+            Some((Fault::QueueTimeout, Phase::Queue)),
+            Some((Fault::Answered(302), Phase::Request)),
+            Some((Fault::ConnectFailed, Phase::Connect)),
+        ];
+        let end = (any::<u16>(), number(64), proptest::sample::select(faults.to_vec()), "[NVDIE-]", "[NIUPDR-]");
+        let counts = (small(), any::<bool>(), small(), small());
+        let places = (0..2usize, option::of(0..2usize), option::of(0..3usize));
+        (client, places, times, end, counts).prop_map(|(client, places, times, end, counts)| {
+            let letter = |text: &str| text.chars().next().unwrap();
+            let mut record = Record::new(client, ListenerId::new(places.0).unwrap(), times.0);
+            record.pool = places.1.and_then(PoolId::new);
+            record.backend = places.2.and_then(BackendId::new);
+            [record.headed_ms, record.placed_ms, record.connected_ms, record.answered_ms] = times.1;
+            (record.status, record.bytes) = (end.0, end.1);
+            (record.fault, record.phase) = end.2.map_or((None, Phase::Data), |(fault, phase)| (Some(fault), phase));
+            (record.client_cookie, record.server_cookie) = (letter(&end.3), letter(&end.4));
+            (record.retries, record.redispatched, record.backend_queue, record.pool_queue) = counts;
+            record
+        })
+    }
+
+    fn moments() -> impl Strategy<Value = Moment> {
+        let count = || small().prop_map(|count| usize::try_from(count).unwrap());
+        let counts = (count(), count(), count(), small());
+        (number(48), wall_ms(), wall_ms(), counts).prop_map(|(now_ms, now_wall_ms, began_wall_ms, counts)| Moment {
+            now_ms,
+            now_wall_ms,
+            began_wall_ms,
+            connections: counts.0,
+            listener_connections: counts.1,
+            pool_exchanges: counts.2,
+            serving: counts.3,
+        })
+    }
+
+    /// Request lines: mostly letters, some bytes that need an escape, or any bytes.
+    fn request_lines() -> impl Strategy<Value = Vec<u8>> {
+        let line = "GET /[a-z\"#]{0,40}( |\\PC)[ -~]{0,20}".prop_map(String::into_bytes);
+        prop_oneof![line, proptest::collection::vec(any::<u8>(), 0..crate::limits::LOG_LINE)]
+    }
+
+    proptest! {
+        /// One log writes them all: what it keeps from one line to the next must not show.
+        #[test]
+        fn lines_are_what_format_writes(all in proptest::collection::vec((moments(), records(), request_lines()), 1..8)) {
+            let config = config::parse("f", CONFIG, &Machine::default()).unwrap();
+            let (reader, writer) = nix::unistd::pipe().unwrap();
+            let lines: &'static Lines = Box::leak(Box::new(Lines::new(writer)));
+            let log = AccessLog::new("board", 7, lines);
+            let reactor = crate::runtime::Reactor::new(1, 1).unwrap();
+            for (moment, record, line) in all {
+                log.write_line(&config, &moment, &record, &line);
+                lines.flush(&reactor);
+                let mut written = vec![0; 65536];
+                let length = nix::unistd::read(&reader, &mut written).unwrap();
+                let expected = expected("board beelance[7]: ", &config, &moment, &record, &line);
+                prop_assert_eq!(String::from_utf8_lossy(&written[..length]), expected);
+            }
+        }
     }
 }

@@ -2,20 +2,19 @@
 //!
 //! Whatever beelance says while it serves goes through here, the access log and the messages about servers alike: two
 //! writers on one pipe would cut each other's lines. Lines wait in one fixed buffer, written once a turn and only as far
-//! as the descriptor takes them without blocking. What does not fit is dropped and counted, and the count is told as
-//! soon as there is room. The descriptor's flags are left alone: a shell or another process may share it.
+//! as the [`Sink`] takes them without blocking. What does not fit is dropped and counted, and the count is told as
+//! soon as there is room.
 
+use super::sink::Sink;
+use super::text::Text;
 use crate::limits::{LOG_BUFFER, LOG_LINE};
 use crate::runtime::{NEVER, Reactor, Seat};
 use async_io::Async;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fmt::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a writable pipe takes at once without blocking (POSIX `PIPE_BUF` on Linux).
-const PIPE_BUF: usize = 4096;
 /// Writes in one turn at most.
 const WRITES_PER_TURN: usize = 4;
 /// The longest line: its fixed parts and a request line in which every byte is escaped. A longer one is cut.
@@ -25,7 +24,7 @@ const RESERVED: usize = ROOM;
 
 /// Lines on their way to a descriptor. Behind a lock only because a logger must be shareable: one thread writes.
 pub struct Lines {
-    sink: OwnedFd,
+    sink: Sink,
     waiting: Mutex<Waiting>,
     /// The seat of [`keep`] while it rests: who wakes it takes it.
     keeper: Mutex<Option<u16>>,
@@ -41,27 +40,27 @@ impl Lines {
     #[must_use]
     pub fn new(sink: OwnedFd) -> Self {
         let waiting = Waiting { bytes: Vec::with_capacity(LOG_BUFFER), dropped: 0 };
-        Self { sink, waiting: Mutex::new(waiting), keeper: Mutex::new(None) }
+        Self { sink: Sink::new(sink), waiting: Mutex::new(waiting), keeper: Mutex::new(None) }
     }
 
-    /// Adds the line that `format` writes, or counts it as dropped. The line's end is added.
-    pub fn push(&self, format: impl FnOnce(&mut Line<'_>) -> fmt::Result) {
-        self.enter(RESERVED, format);
+    /// Adds what `write` writes as a line, or counts it as dropped. The line's end is added.
+    pub fn push(&self, write: impl FnOnce(&mut Text<'_>)) {
+        self.enter(RESERVED, write);
     }
 
     /// The same for a line that matters more, such as a server's going down: some room is kept for those.
-    pub fn push_urgent(&self, format: impl FnOnce(&mut Line<'_>) -> fmt::Result) {
-        self.enter(0, format);
+    pub fn push_urgent(&self, line: fmt::Arguments<'_>) {
+        self.enter(0, |out| formatted(out, line));
     }
 
-    fn enter(&self, reserved: usize, format: impl FnOnce(&mut Line<'_>) -> fmt::Result) {
+    fn enter(&self, reserved: usize, write: impl FnOnce(&mut Text<'_>)) {
         let mut waiting = self.waiting();
         if !waiting.has_room(reserved) {
             self.write(&mut waiting);
             waiting.tell();
         }
         if waiting.has_room(reserved) {
-            waiting.add(format);
+            waiting.add(write);
         } else {
             waiting.dropped += 1;
         }
@@ -99,11 +98,10 @@ impl Lines {
         let mut written = 0;
         for _ in 0..WRITES_PER_TURN {
             let rest = &waiting.bytes[written..];
-            let mut ready = [PollFd::new(self.sink.as_fd(), PollFlags::POLLOUT)];
-            if rest.is_empty() || !matches!(poll(&mut ready, PollTimeout::ZERO), Ok(count) if count > 0) {
+            if rest.is_empty() {
                 break;
             }
-            match nix::unistd::write(&self.sink, &rest[..rest.len().min(PIPE_BUF)]) {
+            match self.sink.write(rest) {
                 Ok(count) => written += count,
                 // Nobody reads any more, or the terminal is gone: the lines are lost whatever we do.
                 Err(Errno::EPIPE | Errno::EIO) => written = waiting.bytes.len(),
@@ -119,10 +117,8 @@ impl Waiting {
         self.bytes.len() + ROOM + reserved <= LOG_BUFFER
     }
 
-    fn add(&mut self, format: impl FnOnce(&mut Line<'_>) -> fmt::Result) {
-        let end = self.bytes.len() + ROOM - 1;
-        // What does not fit is cut.
-        let _ = format(&mut Line { bytes: &mut self.bytes, end });
+    fn add(&mut self, write: impl FnOnce(&mut Text<'_>)) {
+        write(&mut Text::new(&mut self.bytes, ROOM - 1));
         self.bytes.push(b'\n');
     }
 
@@ -131,25 +127,17 @@ impl Waiting {
         if self.dropped > 0 && self.has_room(RESERVED) {
             let dropped = std::mem::take(&mut self.dropped);
             self.add(|out| {
-                write!(out, "WARN  [beelance::log] {dropped} lines were dropped: standard error takes them too slowly")
+                out.bytes(b"WARN  [beelance::log] ");
+                out.long(dropped);
+                out.bytes(b" lines were dropped: standard error takes them too slowly");
             });
         }
     }
 }
 
-/// A line on its way into the buffer, which never grows.
-pub struct Line<'a> {
-    bytes: &'a mut Vec<u8>,
-    end: usize,
-}
-
-impl Write for Line<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = self.end.saturating_sub(self.bytes.len());
-        let cut = (0..=room.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        self.bytes.extend_from_slice(&text.as_bytes()[..cut]);
-        if cut < text.len() { Err(fmt::Error) } else { Ok(()) }
-    }
+fn formatted(out: &mut Text<'_>, line: fmt::Arguments<'_>) {
+    // It never fails: what does not fit is cut.
+    let _ = out.write_fmt(line);
 }
 
 /// The task that writes what a slow reader left, as soon as the descriptor takes it. Ends where nothing blocks: a file.
@@ -180,7 +168,7 @@ mod tests {
         let lines = Lines::new(writer);
         // The pipe holds 64 kB, then nobody reads.
         for _ in 0..200 {
-            lines.push(|out| out.write_str(&"x".repeat(999)));
+            lines.push(|out| out.bytes(&[b'x'; 999]));
         }
         let dropped = lines.waiting().dropped;
         assert!(lines.waiting().bytes.len() <= LOG_BUFFER);
@@ -206,7 +194,7 @@ mod tests {
         let nix::pty::OpenptyResult { master, slave } = nix::pty::openpty(None, None).unwrap();
         let lines = Lines::new(slave);
         drop(master);
-        lines.push(|out| out.write_str("nobody reads this"));
+        lines.push(|out| out.bytes(b"nobody reads this"));
         lines.flush(&Reactor::new(1, 1).unwrap());
         // Otherwise it would be tried again without end: such a descriptor is always ready.
         assert!(lines.is_empty());
@@ -217,10 +205,10 @@ mod tests {
         let (_reader, writer) = nix::unistd::pipe().unwrap();
         let lines = Lines::new(writer);
         for _ in 0..200 {
-            lines.push(|out| out.write_str(&"x".repeat(999)));
+            lines.push(|out| out.bytes(&[b'x'; 999]));
         }
         let dropped = lines.waiting().dropped;
-        lines.push_urgent(|out| out.write_str("Server pool/s1 is DOWN"));
+        lines.push_urgent(format_args!("Server pool/s1 is DOWN"));
         let waiting = lines.waiting();
         assert!(dropped > 0 && waiting.dropped == dropped && waiting.bytes.ends_with(b"s1 is DOWN\n"));
         assert!(waiting.bytes.len() <= LOG_BUFFER);
@@ -230,7 +218,7 @@ mod tests {
     fn a_line_that_is_too_long_is_cut_and_ends() {
         let (_reader, writer) = nix::unistd::pipe().unwrap();
         let lines = Lines::new(writer);
-        lines.push(|out| out.write_str(&"\u{e4}".repeat(ROOM)));
+        lines.push(|out| out.bytes("\u{e4}".repeat(ROOM).as_bytes()));
         let waiting = lines.waiting();
         assert!(waiting.bytes.len() <= ROOM && waiting.bytes.ends_with(b"\xa4\n"), "{}", waiting.bytes.len());
     }

@@ -6,7 +6,6 @@
 use super::lines::Lines;
 use log::{LevelFilter, Log, Metadata, Record};
 use simple_logger::SimpleLogger;
-use std::fmt::Write;
 
 struct Messages {
     logger: SimpleLogger,
@@ -47,7 +46,7 @@ impl Log for Messages {
         if !self.serving.load(std::sync::atomic::Ordering::Relaxed) {
             self.logger.log(record);
         } else if self.enabled(record.metadata()) {
-            self.lines.push_urgent(|out| write!(out, "{:<5} [{}] {}", record.level(), record.target(), record.args()));
+            self.lines.push_urgent(format_args!("{:<5} [{}] {}", record.level(), record.target(), record.args()));
         }
     }
 

@@ -10,5 +10,7 @@ mod messages;
 mod probe;
 mod run;
 mod signals;
+mod sink;
+pub mod text;
 
 pub use run::{Failure, Running, check, run, start};
