@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fmt::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a writable pipe takes at once without blocking (POSIX `PIPE_BUF` on Linux).
@@ -27,6 +28,8 @@ const RESERVED: usize = ROOM;
 pub struct Lines {
     sink: OwnedFd,
     waiting: Mutex<Waiting>,
+    /// Whether there are any: asked each turn, which the lock would be too dear for.
+    any: AtomicBool,
     /// The seat of [`keep`] while it rests: who wakes it takes it.
     keeper: Mutex<Option<u16>>,
 }
@@ -41,7 +44,7 @@ impl Lines {
     #[must_use]
     pub fn new(sink: OwnedFd) -> Self {
         let waiting = Waiting { bytes: Vec::with_capacity(LOG_BUFFER), dropped: 0 };
-        Self { sink, waiting: Mutex::new(waiting), keeper: Mutex::new(None) }
+        Self { sink, waiting: Mutex::new(waiting), any: AtomicBool::new(false), keeper: Mutex::new(None) }
     }
 
     /// Adds the line that `format` writes, or counts it as dropped. The line's end is added.
@@ -62,6 +65,7 @@ impl Lines {
         }
         if waiting.has_room(reserved) {
             waiting.add(format);
+            self.any.store(true, Ordering::Relaxed);
         } else {
             waiting.dropped += 1;
         }
@@ -69,21 +73,21 @@ impl Lines {
 
     /// Writes what can be written without blocking; what is left, and what was dropped, is for [`keep`].
     pub fn flush(&self, reactor: &Reactor) {
-        let mut waiting = self.waiting();
-        if waiting.bytes.is_empty() {
+        if self.is_empty() {
             return;
         }
+        let mut waiting = self.waiting();
         self.write(&mut waiting);
         waiting.tell();
-        if !waiting.bytes.is_empty()
-            && let Some(keeper) = self.keeper().take()
-        {
+        let any = !waiting.bytes.is_empty();
+        self.any.store(any, Ordering::Relaxed);
+        if any && let Some(keeper) = self.keeper().take() {
             reactor.wake(keeper);
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.waiting().bytes.is_empty()
+        !self.any.load(Ordering::Relaxed)
     }
 
     fn keeper(&self) -> MutexGuard<'_, Option<u16>> {

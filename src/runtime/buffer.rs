@@ -33,7 +33,6 @@ struct Shelf {
     free: RefCell<Vec<Box<[u8]>>>,
     /// Buffers that may still be made.
     unmade: Cell<usize>,
-    in_use: Cell<usize>,
     /// Seats of tasks that wait for one.
     line: RefCell<VecDeque<u16>>,
     reactor: &'static Reactor,
@@ -43,25 +42,26 @@ impl Shelf {
     fn new(size: usize, count: usize, reactor: &'static Reactor) -> Self {
         let free = RefCell::new(Vec::with_capacity(count));
         let line = RefCell::new(VecDeque::new());
-        Self { size, count, free, unmade: Cell::new(count), in_use: Cell::new(0), line, reactor }
+        Self { size, count, free, unmade: Cell::new(count), line, reactor }
     }
 
     fn left(&self) -> usize {
-        self.count - self.in_use.get()
+        self.unmade.get() + self.free.borrow().len()
+    }
+
+    fn in_use(&self) -> usize {
+        self.count - self.left()
     }
 
     fn take(&self) -> Option<Box<[u8]>> {
-        let bytes = self.free.borrow_mut().pop().or_else(|| {
+        self.free.borrow_mut().pop().or_else(|| {
             let unmade = self.unmade.get().checked_sub(1)?;
             self.unmade.set(unmade);
             Some(vec![0; self.size].into_boxed_slice())
-        })?;
-        self.in_use.set(self.in_use.get() + 1);
-        Some(bytes)
+        })
     }
 
     fn put(&self, bytes: Box<[u8]>) {
-        self.in_use.set(self.in_use.get() - 1);
         self.free.borrow_mut().push(bytes);
         self.wake_first();
     }
@@ -143,7 +143,7 @@ impl Buffers {
     /// Buffers in use, small and large.
     #[must_use]
     pub fn in_use(&self) -> (usize, usize) {
-        (self.small.in_use.get(), self.large.in_use.get())
+        (self.small.in_use(), self.large.in_use())
     }
 }
 
