@@ -30,7 +30,7 @@ pub(super) struct Backend {
     pub(super) serving: u32,
     pub(super) waiting: List,
     /// Smooth round robin: how far its turn has come.
-    pub(super) turn: i64,
+    pub(super) turn: i32,
     total: u64,
 }
 

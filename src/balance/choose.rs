@@ -64,7 +64,7 @@ impl Balancer {
     /// the weights of all. Who has no slot free is passed over and keeps his place.
     fn round_robin(&mut self, pool: PoolId, avoid: Option<BackendId>) -> Option<BackendId> {
         let Pool { members, tier, .. } = &self.pools[pool.index()];
-        let mut nearest: Option<(i64, BackendId)> = None;
+        let mut nearest: Option<(i32, BackendId)> = None;
         let mut all = 0;
         for &id in members {
             let backend = &mut self.backends[id.index()];
@@ -72,7 +72,7 @@ impl Balancer {
                 continue;
             }
             // At most 256 times 16.
-            let weight = i64::try_from(backend.pace.weight()).unwrap_or(0);
+            let weight = i32::try_from(backend.pace.weight()).unwrap_or(0);
             backend.turn += weight;
             all += weight;
             if nearest.is_none_or(|(turn, _)| backend.turn > turn) {

@@ -6,9 +6,9 @@
 use super::knee::Knee;
 
 /// The scale of [`Pace::weight`]: a weight of 1 on its way up is a part of this (HAProxy `BE_WEIGHT_SCALE`).
-const WEIGHT_SCALE: u64 = 16;
+const WEIGHT_SCALE: u32 = 16;
 /// All of it.
-const FULL: u64 = 256;
+const FULL: u32 = 256;
 /// Steps in which a slow start is made.
 const STEPS: u64 = 20;
 /// The shortest of them, in milliseconds.
@@ -21,7 +21,7 @@ pub(super) struct Pace {
     maxconn: u32,
     knee: Option<Box<Knee>>,
     /// The part it has, out of [`FULL`].
-    share: u64,
+    share: u32,
     /// Since when, and for how long, it is on its way up.
     start: Option<(u64, u64)>,
 }
@@ -35,8 +35,8 @@ impl Pace {
 
     /// Its weight, 16 for each unit; 0 only when it takes no new users.
     pub(super) fn weight(&self) -> u64 {
-        let weight = u64::from(self.weight) * WEIGHT_SCALE;
-        if self.share == FULL || weight == 0 { weight } else { (weight * self.share / FULL).max(1) }
+        let weight = u32::from(self.weight) * WEIGHT_SCALE;
+        u64::from(if self.share == FULL || weight == 0 { weight } else { (weight * self.share / FULL).max(1) })
     }
 
     /// Whether it takes new users.
@@ -57,7 +57,7 @@ impl Pace {
             return most;
         }
         // No more than `most`, which is 32 bits wide.
-        u32::try_from((u64::from(most) * self.share).div_ceil(FULL)).unwrap_or(most)
+        u32::try_from((u64::from(most) * u64::from(self.share)).div_ceil(u64::from(FULL))).unwrap_or(most)
     }
 
     /// Changes the weight, 0..=256.
@@ -91,7 +91,9 @@ impl Pace {
             (self.start, self.share) = (None, FULL);
             return None;
         }
-        self.share = (passed_ms.saturating_mul(FULL) / slowstart_ms).max(1);
+        let share = passed_ms.saturating_mul(u64::from(FULL)) / slowstart_ms;
+        // Below all of it, as time is left.
+        self.share = u32::try_from(share).unwrap_or(FULL).max(1);
         Some(now_ms + (slowstart_ms / STEPS).max(LEAST_STEP_MS))
     }
 }

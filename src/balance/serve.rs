@@ -10,10 +10,12 @@ impl Balancer {
     pub(super) fn serve_more(&mut self, id: BackendId, wake: &mut impl FnMut(u16)) {
         let pool = self.backend(id).spec.pool;
         let of_pool = &self.pools[pool.index()];
-        if of_pool.spec.maxconn == 0 {
-            self.serve_next(id, wake);
-        } else if of_pool.queued > 0 {
-            self.share_room(pool, wake);
+        if of_pool.queued == 0 {
+            return;
+        }
+        match of_pool.spec.maxconn {
+            0 => self.serve_next(id, wake),
+            _ => self.share_room(pool, wake),
         }
     }
 

@@ -310,7 +310,7 @@ pub(super) fn cut_known(
 /// Whether every line of the head ends in CRLF, its empty line too: a parser that is content with LF found the lines.
 pub(super) fn ends_lines(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
     // No CR is inside a line, so before an LF it is part of the line's end.
-    let ends = |at: usize| at >= 2 && head[at - 2] == b'\r';
+    let ends = |at: usize| head.get(at.wrapping_sub(2)) == Some(&b'\r');
     head.len() >= 4
         && fields.iter().all(|field| ends(offset(head, field.name.as_bytes())))
         && ends(head.len() - 2)

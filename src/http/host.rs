@@ -81,11 +81,11 @@ fn escapes_are_whole(name: &[u8]) -> bool {
 
 /// Digits up to 65535; none is the scheme's own port.
 fn port(digits: &[u8]) -> Result<(), &'static str> {
-    let number = digits.iter().try_fold(0u32, |number, digit| {
-        digit.is_ascii_digit().then(|| number.saturating_mul(10).saturating_add(u32::from(digit - b'0')))
-    });
+    let add = |number: u32, digit: &u8| digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'));
+    // Of no more than five digits, the number fits its type.
+    let number = if digits.len() <= 5 { digits.iter().try_fold(0, add) } else { None };
     match number {
-        Some(0..=65535) if digits.len() <= 5 => Ok(()),
+        Some(0..=65535) => Ok(()),
         _ => Err("bad port in Host"),
     }
 }

@@ -130,6 +130,8 @@ pub struct RequestHead<'b, 'f> {
 ///
 /// # Errors
 /// [`Refusal`] with 400, 431, 501 or 505.
+// Inlined, it and its caller would run out of registers.
+#[inline(never)]
 pub fn parse<'b, 'f>(
     bytes: &'b [u8],
     fields: &'f mut [MaybeUninit<Header<'b>>],

@@ -103,7 +103,8 @@ pub fn parse<'b>(
     };
     let bytes = &bytes[..length];
     // httparse skips empty lines before the status line, and takes one that ends behind the digits (RFC 9112 section 4).
-    if !bytes.starts_with(STATUS_LINE) || bytes.get(STATUS_END) != Some(&b' ') {
+    // What stands behind the first byte it has seen to.
+    if bytes.first() != STATUS_LINE.first() || bytes.get(STATUS_END) != Some(&b' ') {
         return Err(Malformed("bad status line"));
     }
     // It takes LF for a line's end, too.

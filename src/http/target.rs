@@ -33,14 +33,10 @@ impl<'b> Target<'b> {
     /// # Errors
     /// [`Refusal`] with 400, or 501 for CONNECT.
     pub(super) fn read(method: &str, target: &'b [u8]) -> Result<Self, Refusal> {
-        let mut path_end = target.len();
-        for (at, &byte) in target.iter().enumerate() {
-            if !matches!(byte, b'!'..=b'~') || byte == b'#' {
-                return Err(bad("bad byte in the target"));
-            }
-            if byte == b'?' && at < path_end {
-                path_end = at;
-            }
+        let is_good = |&byte: &u8| matches!(byte, b'!'..=b'~') && byte != b'#';
+        let path_end = target.iter().position(|byte| !is_good(byte) || *byte == b'?').unwrap_or(target.len());
+        if !target[path_end..].iter().all(is_good) {
+            return Err(bad("bad byte in the target"));
         }
         if target.first() == Some(&b'/') && !method.starts_with('C') {
             let (path, query) = target.split_at(path_end);

@@ -13,6 +13,7 @@ use async_io::Async;
 use nix::errno::Errno;
 use std::fmt::{self, Write};
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Writes in one turn at most.
@@ -26,6 +27,8 @@ const RESERVED: usize = ROOM;
 pub struct Lines {
     sink: Sink,
     waiting: Mutex<Waiting>,
+    /// Whether there are any: asked each turn, which the lock would be too dear for.
+    any: AtomicBool,
     /// The seat of [`keep`] while it rests: who wakes it takes it.
     keeper: Mutex<Option<u16>>,
 }
@@ -40,7 +43,12 @@ impl Lines {
     #[must_use]
     pub fn new(sink: OwnedFd) -> Self {
         let waiting = Waiting { bytes: Vec::with_capacity(LOG_BUFFER), dropped: 0 };
-        Self { sink: Sink::new(sink), waiting: Mutex::new(waiting), keeper: Mutex::new(None) }
+        Self {
+            sink: Sink::new(sink),
+            waiting: Mutex::new(waiting),
+            any: AtomicBool::new(false),
+            keeper: Mutex::new(None),
+        }
     }
 
     /// Adds what `write` writes as a line, or counts it as dropped. The line's end is added.
@@ -61,6 +69,7 @@ impl Lines {
         }
         if waiting.has_room(reserved) {
             waiting.add(write);
+            self.any.store(true, Ordering::Relaxed);
         } else {
             waiting.dropped += 1;
         }
@@ -68,21 +77,21 @@ impl Lines {
 
     /// Writes what can be written without blocking; what is left, and what was dropped, is for [`keep`].
     pub fn flush(&self, reactor: &Reactor) {
-        let mut waiting = self.waiting();
-        if waiting.bytes.is_empty() {
+        if self.is_empty() {
             return;
         }
+        let mut waiting = self.waiting();
         self.write(&mut waiting);
         waiting.tell();
-        if !waiting.bytes.is_empty()
-            && let Some(keeper) = self.keeper().take()
-        {
+        let any = !waiting.bytes.is_empty();
+        self.any.store(any, Ordering::Relaxed);
+        if any && let Some(keeper) = self.keeper().take() {
             reactor.wake(keeper);
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.waiting().bytes.is_empty()
+        !self.any.load(Ordering::Relaxed)
     }
 
     fn keeper(&self) -> MutexGuard<'_, Option<u16>> {

@@ -45,7 +45,7 @@ pub(super) struct Ask {
 /// # Errors
 /// [`Fault::Refused`].
 pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, length: usize) -> Result<Ask, Fault> {
-    let (proxy, listener, client) = (connection.proxy, connection.listener, connection.peer);
+    let (proxy, listener, client) = (connection.proxy, connection.listener, connection.peer.ip());
     let config = proxy.config;
     let flow = &mut exchange.request;
     let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
@@ -55,13 +55,13 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
     let parsed = request::parse(head, &mut table[..config.limits.headers], &mut cuts)?;
     let length = parsed.length;
     let head = &head[..length];
-    let (pool_id, class) = route(proxy, &parsed, listener, client.ip());
+    let (pool_id, class) = route(proxy, &parsed, listener, client);
     let pool = &config.pools[pool_id.index()];
 
     let bond = Bond::of(connection, pool_id, head, &parsed, &mut cuts).map_err(Refusal::from)?;
     let mut says_proto = false;
     if pool.forwardfor && parsed.forwarded {
-        let trusted = config.listeners[listener.index()].trust.iter().any(|block| block.contains(client.ip()));
+        let trusted = config.listeners[listener.index()].trust.iter().any(|block| block.contains(client));
         for (index, field) in parsed.fields.iter().enumerate() {
             let known = Known::of(field.name);
             if matches!(known, Some(Known::Forwarded | Known::ForwardedProto)) {
@@ -77,12 +77,13 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
         return Err(TOO_LONG);
     }
 
-    let host: heapless::String<MAX_HOST> = new_host(&parsed, || connection.here());
+    let mut host = heapless::String::new();
+    find_new_host(&parsed, || connection.here(), &mut host);
     let answer = (parsed.max_forwards == Some(0)).then_some(if parsed.method == "TRACE" { 405 } else { 200 });
     let ask = Ask {
         pool: pool_id,
         bond,
-        key: key(pool, &parsed, client.ip()),
+        key: key(pool, &parsed, client),
         class,
         method: parsed.kind,
         version: parsed.version,
@@ -102,7 +103,7 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
             write!(out, "Host: {host}\r\n")?;
         }
         if pool.forwardfor {
-            write_forwarded(out, client.ip())?;
+            write_forwarded(out, client)?;
             if !says_proto {
                 out.write_str("X-Forwarded-Proto: http\r\n")?;
             }
@@ -125,16 +126,14 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
 }
 
 /// The Host to write anew: the authority of an absolute target, or for a client of HTTP/1.0 that named none, the
-/// address it came to (RFC 9110 section 7.2, RFC 9112 section 3.3). Empty when Host stays as it is.
-fn new_host(head: &RequestHead<'_, '_>, here: impl FnOnce() -> SocketAddr) -> heapless::String<MAX_HOST> {
-    let mut host = heapless::String::new();
+/// address it came to (RFC 9110 section 7.2, RFC 9112 section 3.3). `host` stays empty when Host stays as it is.
+fn find_new_host(head: &RequestHead<'_, '_>, here: impl FnOnce() -> SocketAddr, host: &mut heapless::String<MAX_HOST>) {
     // Both fit: the parser bounds an authority, an address is shorter.
     let _ = match head.host {
         Some(authority) if head.rewrites_host => host.push_str(std::str::from_utf8(authority).unwrap_or_default()),
         Some(_) => Ok(()),
         None => write!(host, "{}", here()).map_err(|_| Default::default()),
     };
-    host
 }
 
 /// The whole request's fault when its body's first bytes are no body.
@@ -153,10 +152,14 @@ const TOO_LONG: Fault = Fault::Refused(Refusal { status: 413, reason: "the body 
 /// The pool and the class of the first route whose conditions hold, else the listener's pool.
 fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source: IpAddr) -> (PoolId, i8) {
     let config = proxy.config;
+    let otherwise = (config.listeners[listener.index()].pool, 0);
+    if config.routes.is_empty() {
+        return otherwise;
+    }
     let facts =
         Facts { method: head.method.as_bytes(), host: head.host, path: head.path, headers: head.fields, source };
     let matching = config.routes.iter().find(|routed| routed.route.matches(&facts));
-    matching.map_or((config.listeners[listener.index()].pool, 0), |routed| (routed.pool, routed.priority))
+    matching.map_or(otherwise, |routed| (routed.pool, routed.priority))
 }
 
 /// The number of what the pool hashes requests by.
@@ -173,11 +176,10 @@ fn key(pool: &Pool, head: &RequestHead<'_, '_>, source: IpAddr) -> Option<u32> {
 
 /// X-Forwarded-For, a line of its own behind any that are there.
 fn write_forwarded<const N: usize>(out: &mut heapless::Vec<u8, N>, client: IpAddr) -> std::fmt::Result {
-    out.write_str("X-Forwarded-For: ")?;
     match client {
         // A tenth of the instructions that the standard formatting takes.
         IpAddr::V4(address) => {
-            let (mut text, mut length) = ([b'.'; 16], 0);
+            let (mut text, mut length) = (*b"X-Forwarded-For: ...................", "X-Forwarded-For: ".len());
             for octet in address.octets() {
                 if octet >= 100 {
                     text[length] = b'0' + octet / 100;
@@ -191,11 +193,11 @@ fn write_forwarded<const N: usize>(out: &mut heapless::Vec<u8, N>, client: IpAdd
                 // The dot is there.
                 length += 2;
             }
-            out.extend_from_slice(&text[..length - 1]).map_err(|_| std::fmt::Error)?;
+            text[length - 1..=length].copy_from_slice(b"\r\n");
+            out.extend_from_slice(&text[..=length]).map_err(|_| std::fmt::Error)
         }
-        IpAddr::V6(address) => write!(out, "{address}")?,
+        IpAddr::V6(address) => write!(out, "X-Forwarded-For: {address}\r\n"),
     }
-    out.write_str("\r\n")
 }
 
 #[cfg(test)]

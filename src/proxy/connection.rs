@@ -282,7 +282,7 @@ impl Connection {
         let Some(length) = head? else { return Ok(()) };
         exchange.record.headed_ms = Some(proxy.reactor.now_ms());
         proxy.requests.set(proxy.requests.get() + 1);
-        let ask = *asked.insert(ask::understand(self, exchange, length)?);
+        let ask = &*asked.insert(ask::understand(self, exchange, length)?);
         exchange.record.pool = Some(ask.pool);
         exchange.record.client_cookie = ask.bond.affinity.letter();
         if proxy.config.pools[ask.pool.index()].cookie.is_some() {
@@ -293,11 +293,11 @@ impl Connection {
         }
         let _counted = Counted::new(&proxy.pool_exchanges[ask.pool.index()]);
         proxy.budgets[ask.pool.index()].borrow_mut().count(proxy.reactor.now_ms());
-        let mut held = Some(self.obtain(exchange, &ask, Attempt::First).await?);
+        let mut held = Some(self.obtain(exchange, ask, Attempt::First).await?);
         loop {
-            let Err(fault) = self.transfer(exchange, &ask, &mut held).await else { return Ok(()) };
-            let attempt = self.after_fault(exchange, &ask, &mut held, fault).ok_or(fault)?;
-            held = Some(self.obtain(exchange, &ask, attempt).await?);
+            let Err(fault) = self.transfer(exchange, ask, &mut held).await else { return Ok(()) };
+            let attempt = self.after_fault(exchange, ask, &mut held, fault).ok_or(fault)?;
+            held = Some(self.obtain(exchange, ask, attempt).await?);
         }
     }
 

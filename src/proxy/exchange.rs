@@ -181,7 +181,8 @@ impl Connection {
             if !answering && exchange.request.is_complete() {
                 exchange.record.phase = Phase::Headers;
             }
-            if self.client.broken() || (!answering && self.client_left(exchange)) {
+            let left = if answering { self.client.broken() } else { self.client_left(exchange) };
+            if left {
                 return Err(Fault::ClientGone);
             }
             // While the client is still sending, the backend owes nothing yet.
@@ -324,6 +325,10 @@ impl Connection {
 
     /// Understands a head in the first `length` bytes, and makes the response's first batch; nothing when its end is not
     /// among them.
+    ///
+    /// Inlined, it would cost its caller's loop more than the call: the places of all that it touches, computed before
+    /// each turn and kept on the stack.
+    #[inline(never)]
     fn answer(&self, exchange: &mut Exchange, ask: &Ask, length: usize, held: &Held) -> Result<(), Fault> {
         let proxy = self.proxy;
         let pool = &proxy.config.pools[ask.pool.index()];

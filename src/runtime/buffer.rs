@@ -8,7 +8,7 @@
 use super::reactor::Reactor;
 use super::splice::{Pipe, Pipes};
 use crate::limits::{LARGE_BUFFER, SMALL_BUFFER};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 
 /// All buffers of the process.
@@ -31,9 +31,8 @@ pub enum Need {
 
 struct Shelf {
     count: usize,
-    /// The last used on top.
+    /// Those that are free, the last used on top.
     free: RefCell<Vec<&'static mut [u8]>>,
-    in_use: Cell<usize>,
     /// Seats of tasks that wait for one.
     line: RefCell<VecDeque<u16>>,
     reactor: &'static Reactor,
@@ -45,21 +44,22 @@ impl Shelf {
         let block: &'static mut [u8] = Box::leak(vec![0; size * count].into_boxed_slice());
         let free = RefCell::new(block.chunks_exact_mut(size).rev().collect());
         let line = RefCell::new(VecDeque::new());
-        Self { count, free, in_use: Cell::new(0), line, reactor }
+        Self { count, free, line, reactor }
     }
 
     fn left(&self) -> usize {
-        self.count - self.in_use.get()
+        self.free.borrow().len()
+    }
+
+    fn in_use(&self) -> usize {
+        self.count - self.left()
     }
 
     fn take(&self) -> Option<&'static mut [u8]> {
-        let bytes = self.free.borrow_mut().pop()?;
-        self.in_use.set(self.in_use.get() + 1);
-        Some(bytes)
+        self.free.borrow_mut().pop()
     }
 
     fn put(&self, bytes: &'static mut [u8]) {
-        self.in_use.set(self.in_use.get() - 1);
         self.free.borrow_mut().push(bytes);
         self.wake_first();
     }
@@ -156,7 +156,7 @@ impl Buffers {
     /// Buffers in use, small and large.
     #[must_use]
     pub fn in_use(&self) -> (usize, usize) {
-        (self.small.in_use.get(), self.large.in_use.get())
+        (self.small.in_use(), self.large.in_use())
     }
 }
 

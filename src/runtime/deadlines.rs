@@ -31,6 +31,8 @@ pub struct Deadlines {
     used: [u64; WORDS],
     /// The last tick that was served.
     served: u64,
+    /// The first tick behind it whose slot holds an entry; [`NEVER`] while none does.
+    next: u64,
 }
 
 impl Deadlines {
@@ -43,6 +45,7 @@ impl Deadlines {
             heads: vec![NONE; SLOTS].into_boxed_slice(),
             used: [0; WORDS],
             served: 0,
+            next: NEVER,
         }
     }
 
@@ -82,15 +85,16 @@ impl Deadlines {
     pub fn advance(&mut self, now_ms: u64, mut fire: impl FnMut(u16)) {
         let now_tick = now_ms / SLOT_MS;
         // After a long sleep every slot is served once, whatever its tick.
-        self.served = self.served.max(now_tick.saturating_sub(SLOTS as u64));
-        while self.served < now_tick {
-            let Some(tick) = self.next_used(self.served + 1).filter(|&tick| tick <= now_tick) else {
-                self.served = now_tick;
-                break;
-            };
+        if now_tick > self.served + SLOTS as u64 {
+            self.served = now_tick - SLOTS as u64;
+            self.find_next();
+        }
+        while self.next <= now_tick {
+            let tick = self.next;
             self.served = tick;
             let mut id = std::mem::replace(&mut self.heads[slot(tick)], NONE);
             self.used[slot(tick) / 64] &= !(1 << (slot(tick) % 64));
+            self.find_next();
             while id != NONE {
                 let entry = &mut self.entries[usize::from(id)];
                 let (next, at_ms) = (entry.next, entry.at_ms);
@@ -103,16 +107,22 @@ impl Deadlines {
                 id = next;
             }
         }
+        self.served = self.served.max(now_tick);
     }
 
     /// Milliseconds from `now_ms` to the next slot worth a turn of the loop; `None` when nothing is armed.
     #[must_use]
     pub fn wait_ms(&self, now_ms: u64) -> Option<u64> {
-        self.next_used(self.served + 1).map(|tick| (tick * SLOT_MS).saturating_sub(now_ms))
+        (self.next != NEVER).then(|| (self.next * SLOT_MS).saturating_sub(now_ms))
     }
 
-    /// The first tick from `tick` on whose slot holds an entry, within one round.
-    fn next_used(&self, tick: u64) -> Option<u64> {
+    fn find_next(&mut self) {
+        self.next = self.next_used().unwrap_or(NEVER);
+    }
+
+    /// The first tick behind the last that was served whose slot holds an entry, within one round.
+    fn next_used(&self) -> Option<u64> {
+        let tick = self.served + 1;
         let first = slot(tick);
         let (mut word, mut bits) = (first / 64, self.used[first / 64] & (u64::MAX << (first % 64)));
         for _ in 0..=WORDS {
@@ -135,6 +145,7 @@ impl Deadlines {
         let entry = &mut self.entries[usize::from(id)];
         (entry.tick, entry.previous, entry.next) = (tick, NONE, head);
         self.used[slot(tick) / 64] |= 1 << (slot(tick) % 64);
+        self.next = self.next.min(tick);
     }
 
     fn unlink(&mut self, id: u16) {
@@ -148,6 +159,9 @@ impl Deadlines {
             self.heads[slot(tick)] = next;
             if next == NONE {
                 self.used[slot(tick) / 64] &= !(1 << (slot(tick) % 64));
+                if tick == self.next {
+                    self.find_next();
+                }
             }
         } else {
             self.entries[usize::from(previous)].next = next;

@@ -178,9 +178,11 @@ impl Reactor {
         for event in &events[..count] {
             self.dispatch(event.data(), event.events());
         }
-        for seat in self.again.borrow_mut().drain(..) {
-            self.wake(seat);
+        let mut again = self.again.borrow_mut();
+        if !again.is_empty() {
+            again.drain(..).for_each(|seat| self.wake(seat));
         }
+        drop(again);
         let now_ms = self.now_ms();
         self.deadlines.borrow_mut().advance(now_ms, |seat| self.wake(seat));
         Ok(())
@@ -351,7 +353,8 @@ pub(super) struct LoopWaker {
 impl LoopWaker {
     /// Whether somebody woke the loop since this was last asked.
     pub(super) fn take_woken(&self) -> bool {
-        self.state.swap(AWAKE, Ordering::AcqRel) == WOKEN
+        // Mostly nobody did, and a look is cheaper than an exchange.
+        self.state.load(Ordering::Acquire) == WOKEN && self.state.swap(AWAKE, Ordering::AcqRel) == WOKEN
     }
 
     /// Announces that the loop goes to sleep; `false` when it must not, because it was woken meanwhile.

@@ -98,20 +98,32 @@ impl Seat {
     /// # Errors
     /// [`Elapsed`] when it is not until `deadline_ms`.
     pub async fn pause(&self, deadline_ms: u64) -> Result<(), Elapsed> {
-        let mut asked = false;
-        self.until(deadline_ms, || std::mem::replace(&mut asked, true).then_some(())).await
+        if deadline_ms <= self.reactor.now_ms() {
+            return Err(Elapsed);
+        }
+        if deadline_ms != NEVER {
+            self.arm(deadline_ms);
+        }
+        self.polled_again().await;
+        self.disarm();
+        Ok(())
     }
 
     /// Gives way to everybody else: goes on in the next turn, when events were looked at and the clock was read. (The
     /// executor alone would run this task again before that, two hundred times.)
     pub async fn next_turn(&self) {
+        self.reactor.again(self.index);
+        self.polled_again().await;
+    }
+
+    /// Until the task is run again.
+    async fn polled_again(&self) {
         let mut asked = false;
         poll_fn(|cx| {
             if std::mem::replace(&mut asked, true) {
                 return Poll::Ready(());
             }
             self.note(cx);
-            self.reactor.again(self.index);
             Poll::Pending
         })
         .await;
