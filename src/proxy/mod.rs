@@ -8,6 +8,7 @@ mod ask;
 mod connection;
 mod exchange;
 mod flow;
+mod head;
 #[cfg(test)]
 mod footprint;
 mod idle;

@@ -9,6 +9,7 @@ pub mod agent;
 pub mod backend;
 pub mod beside;
 pub mod client;
+pub mod counts;
 pub mod crowd;
 pub mod fixture;
 pub mod haproxy;
