@@ -27,7 +27,7 @@ pub const MAX_CONNECTIONS: usize = 16_000;
 pub const SMALL_BUFFER: usize = 2 * 1024;
 /// A buffer while a body streams or a head outgrows the small one, in bytes: 16 kB and the head in front of them.
 pub const LARGE_BUFFER: usize = 18 * 1024;
-/// Bytes of a request's head at most; `limits.header-size` asks for fewer.
+/// Bytes of a head at most; `limits.header-size` asks for fewer in a request's.
 pub const MAX_HEADER_SIZE: usize = 16 * 1024;
 /// One large buffer is counted for so many connections; when none is left, bodies stream through small ones.
 pub const CONNECTIONS_PER_LARGE_BUFFER: usize = 8;

@@ -24,7 +24,7 @@ use crate::http::request::Version;
 use crate::http::response::{self, Asked, ResponseHead};
 use crate::http::scan::{HeadScan, Scanned};
 use crate::http::upgrade::MAX_OFFER;
-use crate::limits::{BackendId, LARGE_BUFFER, LOG_LINE, MAX_ADDED, MAX_HEADERS, STEPS_PER_TURN};
+use crate::limits::{BackendId, LARGE_BUFFER, LOG_LINE, MAX_ADDED, MAX_HEADER_SIZE, MAX_HEADERS, STEPS_PER_TURN};
 use crate::runtime::{Need, Received, Stream};
 use std::fmt::Write;
 use std::mem::MaybeUninit;
@@ -346,6 +346,9 @@ impl Connection {
         let head = head.map_err(|Malformed(reason)| Fault::BackendMalformed(reason))?;
         let Some(head) = head else { return Ok(()) };
         let ResponseHead { length, status, framing, new_length, dated, .. } = head;
+        if length > MAX_HEADER_SIZE {
+            return Err(Fault::BackendMalformed("the head is too long"));
+        }
         let backend = held.slot.backend;
         let switches = head.switches();
         if switches && !exchange.request.is_done() {
