@@ -115,11 +115,11 @@ pub const PROGRAM_BYTES: u64 = 1024 * 1024;
 /// What the process holds beside everything that is counted: stacks, executor, control plane, the log's buffer.
 pub const FIXED_BYTES: u64 = 384 * 1024;
 /// An idle client connection, and the entries of a connection in all tables.
-pub const CONNECTION_BYTES: u64 = if WIDE { 512 } else { 384 };
+pub const CONNECTION_BYTES: u64 = if WIDE { 512 } else { 352 };
 /// An entry of the table of clients that wait, of which there is a power of two.
 pub const WAITER_BYTES: u64 = 24;
 /// A worker with its exchange: what a connection has while it is busy.
-pub const WORKER_BYTES: u64 = if WIDE { 4032 } else { 3584 };
+pub const WORKER_BYTES: u64 = if WIDE { 4032 } else { 4112 };
 /// A listener, backend, pool or route: its state, its entries in tables, its part of the configuration.
 pub const OBJECT_BYTES: u64 = 512;
 /// A probe, or a question to an agent, under way.

@@ -280,6 +280,18 @@ const SCENES: &[Scene] = &[
     },
 ];
 
+/// TR + Tw + Tc + Tr + Td = Ta: what is left for Td, which the line leaves to the reader; a phase not reached counts as 0,
+/// and none behind it was reached.
+#[track_caller]
+fn data_ms(line: &Line) -> i64 {
+    let [phases @ .., all] = line.timers;
+    let reached = phases.iter().take_while(|&&ms| ms >= 0).count();
+    assert!(phases[reached..].iter().all(|&ms| ms == -1), "{line:?}");
+    let data_ms = all - phases[..reached].iter().sum::<i64>();
+    assert!(data_ms >= -1, "{line:?}");
+    data_ms
+}
+
 #[test]
 fn termination_states() {
     for scene in SCENES {
@@ -297,6 +309,15 @@ fn termination_states() {
             assert_eq!(server, "<NOSRV>", "{}", scene.name);
         } else {
             assert_eq!(server, "s1", "{}", scene.name);
+        }
+        // Their end is a timeout of 200 ms in the phase that the state names.
+        let (data_ms, [request_ms, ..]) = (data_ms(&line), line.timers);
+        match line.state.get(..2) {
+            Some("sD") => assert!(data_ms >= 199, "{}: {line:?}", scene.name),
+            Some("cR" | "sQ" | "sC" | "sH") => {
+                assert!(line.timers[4] - request_ms.max(0) >= 199, "{}: {line:?}", scene.name)
+            }
+            _ => {}
         }
         if line.status == 504 || line.status == 502 {
             assert_eq!(line.timers[3], -1, "{}: no head came", scene.name);
