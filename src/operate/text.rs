@@ -1,8 +1,8 @@
 //! One line on its way into a buffer that never grows: bytes and numbers, appended as they are.
 //!
-//! Beside `core::fmt`, which took most of a logged request: with it one took 24,170 user instructions on the board, with
-//! this 13,780 (`scripts/board-bench`, row cookie-log). Numbers that fit into 32 bits are divided as such, and by
-//! constants: the board has no instruction for any other division.
+//! Beside `core::fmt`, which took most of a logged request: with it one took 24,170 user instructions on the board, without
+//! 13,450 (`scripts/board-bench`, row cookie-log). Numbers that fit into 32 bits are divided as such, and by constants: any
+//! other division is a function on the board, not an instruction.
 
 use std::fmt;
 
