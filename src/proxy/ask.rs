@@ -40,11 +40,17 @@ pub(super) struct Ask {
     pub answer: Option<u16>,
 }
 
-/// Understands the head in the first `length` bytes of the request's buffer, and makes the request's first batch.
+/// Understands the head in the first `length` bytes of the request's buffer, and makes the request's first batch. What
+/// is asked is left in `asked`.
 ///
 /// # Errors
 /// [`Fault::Refused`].
-pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, length: usize) -> Result<Ask, Fault> {
+pub(super) fn understand<'a>(
+    connection: &Connection,
+    exchange: &mut Exchange,
+    length: usize,
+    asked: &'a mut Option<Ask>,
+) -> Result<&'a Ask, Fault> {
     let (proxy, listener, client) = (connection.proxy, connection.listener, connection.peer.ip());
     let config = proxy.config;
     let flow = &mut exchange.request;
@@ -124,7 +130,7 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
         }
     });
     started.map_err(refused)?;
-    Ok(ask)
+    Ok(asked.insert(ask))
 }
 
 /// The Host to write anew: the authority of an absolute target, or for a client of HTTP/1.0 that named none, the
