@@ -20,6 +20,8 @@ pub const MAX_HEADERS: usize = 128;
 pub const NODES_PER_WEIGHT: u16 = 16;
 /// The weights of all backends on HAProxy's rings together: half a megabyte of nodes.
 pub const MAX_RING_WEIGHT: u32 = 4_096;
+/// Client connections at most where neither `limits.connections` nor `limits.memory` is given.
+pub const DEFAULT_CONNECTIONS: usize = 1_000;
 /// Connections; `limits.connections` and the budget ask for fewer.
 pub const MAX_CONNECTIONS: usize = 16_000;
 

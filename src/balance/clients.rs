@@ -25,10 +25,27 @@ struct Slot {
 
 const FREE: Slot = Slot { client: 0, line: Line { pool: 0, class: 0 }, waiting: 0, round: 0 };
 
+/// A slot in memory. All zeroes is a free one, so the system gives the pages of the table when they are first used.
+type Packed = [u64; 3];
+
+impl Slot {
+    fn pack(self) -> Packed {
+        let [class] = self.line.class.to_ne_bytes();
+        let [low, high] = self.waiting.to_ne_bytes();
+        [self.client, u64::from_ne_bytes([self.line.pool, class, low, high, 0, 0, 0, 0]), self.round]
+    }
+
+    fn unpack([client, rest, round]: Packed) -> Self {
+        let [pool, class, low, high, ..] = rest.to_ne_bytes();
+        let line = Line { pool, class: i8::from_ne_bytes([class]) };
+        Self { client, line, waiting: u16::from_ne_bytes([low, high]), round }
+    }
+}
+
 /// All clients that wait.
 pub(super) struct Clients {
     /// A power of two, at most half full.
-    slots: Box<[Slot]>,
+    slots: Box<[Packed]>,
     /// Clients there are.
     count: usize,
     /// Keyed at random: who chooses his address does not choose his slot.
@@ -38,25 +55,27 @@ pub(super) struct Clients {
 impl Clients {
     /// For so many waiting requests at once.
     pub(super) fn new(requests: usize) -> Self {
-        let slots = vec![FREE; (requests * 2).next_power_of_two()].into_boxed_slice();
+        let slots = vec![[0; 3]; (requests * 2).next_power_of_two()].into_boxed_slice();
         Self { slots, count: 0, hasher: RandomState::new() }
     }
 
     /// One more request of `client` waits, while `now` is the round being served; the round it belongs to.
     pub(super) fn join(&mut self, line: Line, client: u64, now: u64) -> u64 {
-        let slot = &mut self.slots[self.find(line, client)];
+        let at = self.find(line, client);
+        let slot = self.slot(at);
         self.count += usize::from(slot.waiting == 0);
         let round = if slot.waiting == 0 { now } else { now.max(slot.round + 1) };
-        *slot = Slot { client, line, waiting: slot.waiting + 1, round };
+        self.slots[at] = Slot { client, line, waiting: slot.waiting + 1, round }.pack();
         round
     }
 
     /// One request fewer waits.
     pub(super) fn leave(&mut self, line: Line, client: u64) {
         let at = self.find(line, client);
-        let slot = &mut self.slots[at];
+        let mut slot = self.slot(at);
         debug_assert!(slot.waiting > 0, "a request that never waited");
         slot.waiting = slot.waiting.saturating_sub(1);
+        self.slots[at] = slot.pack();
         if slot.waiting == 0 {
             self.count = self.count.saturating_sub(1);
             self.close_gap(at);
@@ -73,10 +92,17 @@ impl Clients {
     fn find(&self, line: Line, client: u64) -> usize {
         let mut at = self.home(line, client);
         // Half of the slots are free, so it ends.
-        while self.slots[at].waiting > 0 && (self.slots[at].client, self.slots[at].line) != (client, line) {
+        loop {
+            let slot = self.slot(at);
+            if slot.waiting == 0 || (slot.client, slot.line) == (client, line) {
+                return at;
+            }
             at = self.behind(at);
         }
-        at
+    }
+
+    fn slot(&self, at: usize) -> Slot {
+        Slot::unpack(self.slots[at])
     }
 
     fn home(&self, line: Line, client: u64) -> usize {
@@ -92,8 +118,12 @@ impl Clients {
     fn close_gap(&mut self, mut gap: usize) {
         let mask = self.slots.len() - 1;
         let mut at = self.behind(gap);
-        while self.slots[at].waiting > 0 {
-            let home = self.home(self.slots[at].line, self.slots[at].client);
+        loop {
+            let slot = self.slot(at);
+            if slot.waiting == 0 {
+                break;
+            }
+            let home = self.home(slot.line, slot.client);
             // Whether the gap lies between where he belongs and where he is.
             if (at.wrapping_sub(home) & mask) >= (at.wrapping_sub(gap) & mask) {
                 self.slots[gap] = self.slots[at];
@@ -101,7 +131,7 @@ impl Clients {
             }
             at = self.behind(at);
         }
-        self.slots[gap] = FREE;
+        self.slots[gap] = FREE.pack();
     }
 }
 
@@ -159,7 +189,7 @@ mod tests {
                     (false, None) => {}
                 }
                 prop_assert_eq!(clients.len(), model.len());
-                prop_assert_eq!(clients.slots.iter().filter(|slot| slot.waiting > 0).count(), model.len());
+                prop_assert_eq!(clients.slots.iter().filter(|slot| Slot::unpack(**slot).waiting > 0).count(), model.len());
             }
         }
     }

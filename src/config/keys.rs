@@ -234,7 +234,7 @@ pub static KEYS: [Key; 81] = {
         "Behind an upgrade, such as to WebSocket: nobody sends or takes a byte."),
 
     key(Id::Connections, Process, "limits.connections", Number(1, MAX_CONNECTIONS as u64),
-        Unset("as many as `limits.memory` and the descriptors allow"),
+        Unset("as many as `limits.memory` and the descriptors allow; at most 1000 when that is not given either"),
         "Client connections at once; beyond it those without a complete request make room, then more wait in the kernel."),
     key(Id::Memory, Process, "limits.memory", Size(1 << 20, 1 << 30),
         Unset("half of the least of MemTotal, cgroup limit and rlimit, at most 48m"),

@@ -11,8 +11,8 @@ use super::{AccessLog, Backend, Config, Limits, Pool, Timeouts};
 use crate::balance::{Algorithm, Hash};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::{
-    Beside, Budget, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, Machine, NODES_PER_WEIGHT, PoolId, SESSIONS,
-    Sockets,
+    Beside, Budget, DEFAULT_CONNECTIONS, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, Machine, NODES_PER_WEIGHT,
+    PoolId, SESSIONS, Sockets,
 };
 
 /// The configuration the settings make; what is wrong with it goes to `errors`.
@@ -205,7 +205,12 @@ impl<'a> Resolver<'_, 'a> {
         let memory = settings.number(Id::Memory, "").unwrap_or_else(|| machine.default_memory());
         let connections = settings.small(Id::Connections, "").map(|count| count as usize);
         let given = [Id::Connections, Id::Memory].map(|id| settings.find(id, "").map(|setting| &setting.value));
-        let budget = Budget::plan(memory, connections, beside, machine).unwrap_or_else(|excess| {
+        let mut plan = Budget::plan(memory, connections, beside, machine);
+        // Tables take memory from the start, so without a word about either there are no more than a board can use.
+        if given == [None, None] && plan.is_ok_and(|budget| budget.connections > DEFAULT_CONNECTIONS) {
+            plan = Budget::plan(memory, Some(DEFAULT_CONNECTIONS), beside, machine);
+        }
+        let budget = plan.unwrap_or_else(|excess| {
             let id = if settings.is_set(Id::Connections, "") { Id::Connections } else { Id::Memory };
             // A bad value is reported already, and nobody knows what it was to be.
             if !given.contains(&Some(&Value::Bad)) {

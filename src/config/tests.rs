@@ -1,7 +1,7 @@
 //! Whole files: what they give and every message they earn.
 
 use super::*;
-use crate::limits::{Beside, ListenerId, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES};
+use crate::limits::{Beside, DEFAULT_CONNECTIONS, ListenerId, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES};
 
 pub(super) const BOARD: Machine = Machine {
     memory_total: Some(58_404 * 1024),
@@ -55,7 +55,10 @@ fn the_whole_file_of_the_design() {
     assert_eq!((config.limits.header_size, config.limits.headers, config.limits.body), (8192, 64, None));
     let objects = config.listeners.len() + config.backends.len() + config.pools.len();
     let beside = Beside { probes: 2, listeners: 1, objects, splice: true, ..Beside::default() };
-    assert_eq!(config.limits.budget, Budget::plan(BOARD.default_memory(), None, beside, &BOARD).unwrap());
+    assert_eq!(
+        config.limits.budget,
+        Budget::plan(BOARD.default_memory(), Some(DEFAULT_CONNECTIONS), beside, &BOARD).unwrap()
+    );
 }
 
 #[test]

@@ -40,11 +40,17 @@ pub(super) struct Ask {
     pub answer: Option<u16>,
 }
 
-/// Understands the head in the first `length` bytes of the request's buffer, and makes the request's first batch.
+/// Understands the head in the first `length` bytes of the request's buffer, and makes the request's first batch. What
+/// is asked is left in `asked`.
 ///
 /// # Errors
 /// [`Fault::Refused`].
-pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, length: usize) -> Result<Ask, Fault> {
+pub(super) fn understand<'a>(
+    connection: &Connection,
+    exchange: &mut Exchange,
+    length: usize,
+    asked: &'a mut Option<Ask>,
+) -> Result<&'a Ask, Fault> {
     let (proxy, listener, client) = (connection.proxy, connection.listener, connection.peer.ip());
     let config = proxy.config;
     let flow = &mut exchange.request;
@@ -52,13 +58,15 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
     let head = &buffer.filled()[..length];
     let mut table = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut cuts = Cuts::default();
-    let parsed = request::parse(head, &mut table[..config.limits.headers], &mut cuts)?;
+    let parsed = request::parse(head, &mut table[..config.limits.headers], &mut cuts);
+    // Used where it lies: it is long to copy.
+    let parsed = parsed.as_ref().map_err(|&refusal| refusal)?;
     let length = parsed.length;
     let head = &head[..length];
-    let (pool_id, class) = route(proxy, &parsed, listener, client);
+    let (pool_id, class) = route(proxy, parsed, listener, client);
     let pool = &config.pools[pool_id.index()];
 
-    let bond = Bond::of(connection, pool_id, head, &parsed, &mut cuts).map_err(Refusal::from)?;
+    let bond = Bond::of(connection, pool_id, head, parsed, &mut cuts).map_err(Refusal::from)?;
     let mut says_proto = false;
     if pool.forwardfor && parsed.forwarded {
         let trusted = config.listeners[listener.index()].trust.iter().any(|block| block.contains(client));
@@ -78,12 +86,12 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
     }
 
     let mut host = heapless::String::new();
-    find_new_host(&parsed, || connection.here(), &mut host);
+    find_new_host(parsed, || connection.here(), &mut host);
     let answer = (parsed.max_forwards == Some(0)).then_some(if parsed.method == "TRACE" { 405 } else { 200 });
     let ask = Ask {
         pool: pool_id,
         bond,
-        key: key(pool, &parsed, client),
+        key: key(pool, parsed, client),
         class,
         method: parsed.kind,
         version: parsed.version,
@@ -122,7 +130,7 @@ pub(super) fn understand(connection: &Connection, exchange: &mut Exchange, lengt
         }
     });
     started.map_err(refused)?;
-    Ok(ask)
+    Ok(asked.insert(ask))
 }
 
 /// The Host to write anew: the authority of an absolute target, or for a client of HTTP/1.0 that named none, the

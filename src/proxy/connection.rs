@@ -282,7 +282,7 @@ impl Connection {
         let Some(length) = head? else { return Ok(()) };
         exchange.record.headed_ms = Some(proxy.reactor.now_ms());
         proxy.requests.set(proxy.requests.get() + 1);
-        let ask = &*asked.insert(ask::understand(self, exchange, length)?);
+        let ask = ask::understand(self, exchange, length, asked)?;
         exchange.record.pool = Some(ask.pool);
         exchange.record.client_cookie = ask.bond.affinity.letter();
         if proxy.config.pools[ask.pool.index()].cookie.is_some() {

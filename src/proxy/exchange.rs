@@ -343,9 +343,10 @@ impl Connection {
             affinity: affinity::own_cookie(pool),
         };
         let head = response::parse(&buffer.filled()[..length], &mut table, asked, &mut cuts);
-        let head = head.map_err(|Malformed(reason)| Fault::BackendMalformed(reason))?;
+        // Used where it lies: it is long to copy.
+        let head = head.as_ref().map_err(|&Malformed(reason)| Fault::BackendMalformed(reason))?;
         let Some(head) = head else { return Ok(()) };
-        let ResponseHead { length, status, framing, new_length, dated, .. } = head;
+        let &ResponseHead { length, status, framing, new_length, dated, .. } = head;
         if length > MAX_HEADER_SIZE {
             return Err(Fault::BackendMalformed("the head is too long"));
         }
@@ -385,7 +386,7 @@ impl Connection {
             }
         };
         let record = &mut exchange.record;
-        let set_cookie = affinity::set_cookie(proxy, record, ask, exchange.home.unwrap_or(backend), &head);
+        let set_cookie = affinity::set_cookie(proxy, record, ask, exchange.home.unwrap_or(backend), head);
         let delimited = !matches!(framing, Framing::Chunked | Framing::UntilClose);
         let rechunk = !delimited && ask.version == Version::Http11;
         let ends_by_close = !delimited && !rechunk;
