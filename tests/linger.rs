@@ -19,6 +19,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 /// More than a narrow client takes unread, less than what any other socket does.
+/// The kernel takes the whole response, though nobody reads it.
+const ROOM: &str = "limits.notsent-lowat = 1m\n";
 const BODY: usize = 48_000;
 /// What the client sends in vain: more than is read at once, less than what is read and thrown away in the end.
 const UNREAD: usize = 100_000;
@@ -39,7 +41,7 @@ fn a_backend_that_answers_and_leaves_in_the_middle_of_a_body() {
         for reset in [false, true] {
             let port = Port::take();
             let listener = port.listener();
-            let config = listener_and(&[]) + &format!("backend.s1 = {}\n", port.address);
+            let config = listener_and(&[]) + &format!("backend.s1 = {}\n{ROOM}", port.address);
             let beelance = Beelance::start(&config);
             let mut client = Client::connect_narrow(beelance.web());
             client.ask("POST", "/", framing);
@@ -93,7 +95,7 @@ fn a_reset_that_a_send_found_first_does_not_make_a_response_look_whole() {
 fn bytes_behind_the_last_request_do_not_cut_its_response() {
     for behind in [&b"\r\n"[..], b"GET /late HTTP/1.1\r\nHost: a\r\n\r\n", &pattern(UNREAD)] {
         let backend = Backend::start(|_| ok(&pattern(BODY)));
-        let beelance = Beelance::before(&[&backend], "");
+        let beelance = Beelance::before(&[&backend], ROOM);
         let mut client = Client::connect_narrow(beelance.web());
         let last = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         client.send([last, behind].concat());
@@ -108,7 +110,7 @@ fn bytes_behind_the_last_request_do_not_cut_its_response() {
 #[test]
 fn an_end_with_more_behind_the_last_request_does_not_cut_its_response() {
     let backend = Backend::start(|_| ok(&pattern(BODY)));
-    let beelance = Beelance::before(&[&backend], "");
+    let beelance = Beelance::before(&[&backend], ROOM);
     let mut client = Client::connect_narrow(beelance.web());
     client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\nmore");
     // From now on what comes is thrown away.

@@ -145,7 +145,7 @@ fn the_map_is_in_the_budget_where_a_pool_has_one() {
         line.map(|line| line.split_whitespace().filter_map(|word| word.parse::<u64>().ok()).collect::<Vec<_>>())
     };
     assert_eq!(budget(""), None);
-    assert_eq!(budget("pool.default.stick = src\n"), Some(vec![16_384, 262_144]));
+    assert_eq!(budget("pool.default.stick = src\n"), Some(vec![16_384, 16, 262_144]));
 }
 
 #[test]

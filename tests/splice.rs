@@ -365,7 +365,8 @@ fn bytes_that_wait_for_a_slow_client_do_not_hold_the_backend() {
         "/large" => ok(&pattern(300_000)),
         _ => send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext"),
     });
-    let beelance = Beelance::before(&[&backend], "backend.s1.maxconn = 1\ntimeout.queue = 5m\n");
+    let beelance =
+        Beelance::before(&[&backend], "backend.s1.maxconn = 1\ntimeout.queue = 5m\nlimits.notsent-lowat = 1m\n");
     let mut slow: Vec<Client> = (0..3).map(|_| beelance.connect()).collect();
     for client in &mut slow {
         client.ask("GET", "/large", "");
