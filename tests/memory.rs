@@ -210,7 +210,10 @@ fn clients_that_never_read_do_not_fill_the_kernel() {
             .collect();
         asked += count;
         backend.wait_requests(asked);
-        let held = settled(|| unsent(beelance.web().port()));
+        // It moves a little for as long as the kernel asks closed windows whether they are open.
+        eventually("something waits", || (unsent(beelance.web().port()) > 0).then_some(()));
+        let looks = std::iter::repeat_with(|| unsent(beelance.web().port())).take(30);
+        let held = looks.max().unwrap();
         eprintln!("memory: {bounds:?}: {} bytes for each of {count} clients that never read", held / count as u64);
         assert!(held <= each * count as u64, "{held} bytes wait for {count} clients");
         assert!(held > 0, "nothing waits for them");
