@@ -2,6 +2,7 @@
 //!
 //! Also prints what the picture of docs/balancing.md shows: `scripts/plot-balancing`.
 
+use super::cases;
 use super::random::Random;
 use super::*;
 use crate::limits::{BackendId, PoolId};
@@ -11,17 +12,7 @@ const POOL: PoolId = PoolId(0);
 
 fn spec(name: &str, weight: u16, maxconn: u32) -> BackendSpec {
     let seed = Hash::Beelance.of(&[name.as_bytes()]);
-    BackendSpec {
-        pool: POOL,
-        weight,
-        maxconn,
-        auto: None,
-        maxqueue: 0,
-        backup: false,
-        cookie: name.into(),
-        seed,
-        up: true,
-    }
+    BackendSpec { cookie: name.into(), seed, ..cases::spec(weight, maxconn) }
 }
 
 fn balancer(algorithm: Algorithm, backends: Vec<BackendSpec>) -> Balancer {

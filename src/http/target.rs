@@ -38,12 +38,12 @@ impl<'b> Target<'b> {
         if !target[path_end..].iter().all(is_good) {
             return Err(bad("bad byte in the target"));
         }
-        if target.first() == Some(&b'/') && !method.starts_with('C') {
-            let (path, query) = target.split_at(path_end);
-            return Ok(Self { path, query, absolute: None });
-        }
         if method == "CONNECT" {
             return Err(Refusal { status: 501, reason: "CONNECT" });
+        }
+        if target.first() == Some(&b'/') || (target == b"*" && method == "OPTIONS") {
+            let (path, query) = target.split_at(path_end);
+            return Ok(Self { path, query, absolute: None });
         }
         if let Some(scheme) = scheme(target) {
             let authority = &target[scheme..];
@@ -59,10 +59,6 @@ impl<'b> Target<'b> {
             let cut = 0..scheme + end - usize::from(byte.is_some());
             return Ok(Self { path, query, absolute: Some(Absolute { authority, cut, path: byte }) });
         }
-        if target.first() == Some(&b'/') || (target == b"*" && method == "OPTIONS") {
-            let (path, query) = split(target);
-            return Ok(Self { path, query, absolute: None });
-        }
         Err(bad("bad target"))
     }
 }
@@ -73,10 +69,6 @@ const fn bad(reason: &'static str) -> Refusal {
 
 /// The length of `http://` or `https://` at the start of an absolute form.
 fn scheme(target: &[u8]) -> Option<usize> {
-    // Nearly every target begins with a slash.
-    if target.first() == Some(&b'/') {
-        return None;
-    }
     let begins =
         |scheme: &&str| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme.as_bytes()));
     ["http://", "https://"].iter().find(|scheme| begins(scheme)).map(|scheme| scheme.len())

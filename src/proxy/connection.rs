@@ -32,7 +32,7 @@ pub(super) struct Connection {
     rest: Option<Buffer>,
     /// No request was read yet.
     fresh: bool,
-    /// The PROXY header was read.
+    /// The PROXY header was read, or none is to come.
     introduced: bool,
     /// Bytes of empty lines since the last request.
     pub empty: usize,
@@ -99,7 +99,7 @@ impl Connection {
             listener,
             rest: None,
             fresh: true,
-            introduced: false,
+            introduced: !proxy.config.listeners[listener.index()].accept_proxy,
             empty: 0,
             own: RefCell::new(None),
             awaiting,
@@ -138,8 +138,7 @@ impl Connection {
     /// or broke a rule.
     pub(super) async fn serve(&mut self, exchange: &mut Exchange) -> bool {
         self.seat.disarm();
-        let accept_proxy = self.proxy.config.listeners[self.listener.index()].accept_proxy;
-        if self.fresh && accept_proxy && !self.introduced {
+        if !self.introduced {
             if !self.read_proxy_header().await {
                 return false;
             }

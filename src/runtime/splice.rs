@@ -16,10 +16,10 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 /// All pipes of the process.
 pub(super) struct Pipes {
+    count: usize,
     free: RefCell<Vec<Ends>>,
     /// Pipes that may still be made.
     unmade: Cell<usize>,
-    in_use: Cell<usize>,
     /// The system does not splice.
     refused: Cell<bool>,
 }
@@ -33,9 +33,9 @@ impl Pipes {
     /// So many pipes, none of them made yet.
     pub(super) fn new(count: usize) -> Self {
         Self {
+            count,
             free: RefCell::new(Vec::with_capacity(count)),
             unmade: Cell::new(count),
-            in_use: Cell::new(0),
             refused: Cell::new(false),
         }
     }
@@ -51,12 +51,11 @@ impl Pipes {
             self.unmade.set(unmade);
             Some(Ends { inlet, outlet })
         })?;
-        self.in_use.set(self.in_use.get() + 1);
         Some(Pipe { ends: Some(ends), filled: 0, home: self })
     }
 
     pub(super) fn in_use(&self) -> usize {
-        self.in_use.get()
+        self.count - self.unmade.get() - self.free.borrow().len()
     }
 }
 
@@ -70,7 +69,6 @@ pub struct Pipe {
 impl Drop for Pipe {
     fn drop(&mut self) {
         let home = self.home;
-        home.in_use.set(home.in_use.get() - 1);
         match self.ends.take() {
             Some(ends) if self.filled == 0 => home.free.borrow_mut().push(ends),
             _ => home.unmade.set(home.unmade.get() + 1),
