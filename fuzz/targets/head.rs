@@ -7,6 +7,8 @@ use super::passed_on::{COOKIE, MAX_FIELDS, Passed, Question, request, response};
 use super::pieces;
 use super::reader::{Field, is_token, list, read, trim, values};
 use beelance::http::body::Framing;
+use beelance::http::fields::Fields;
+use beelance::http::plain;
 use beelance::http::request::Method;
 use beelance::http::scan::{HeadScan, Scanned, leading_empty_lines};
 
@@ -22,6 +24,7 @@ pub fn check(bytes: &[u8]) {
     let bytes = &bytes[leading_empty_lines(bytes)..];
     let Some(length) = find_end(bytes) else { return };
     let head = &bytes[..length];
+    compare(head);
     if head.starts_with(b"HTTP/") {
         for method in [Method::Idempotent, Method::Head, Method::Other] {
             for (upgrade, touched) in [(false, false), (true, false), (true, true)] {
@@ -37,6 +40,36 @@ pub fn check(bytes: &[u8]) {
                 check_request(head, touched, &passed);
             }
         }
+    }
+}
+
+/// What is taken apart the quick way is taken apart as httparse does.
+fn compare(head: &[u8]) {
+    let mut table = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut fields = Fields::new();
+    let (length, found): (_, &[httparse::Header<'_>]) = if head.starts_with(b"HTTP/") {
+        let mut parsed = httparse::Response::new(&mut table);
+        let result = parsed.parse(head);
+        let Some(line) = plain::response(head, &mut fields) else { return };
+        assert_eq!((parsed.code, parsed.version), (Some(line.status), Some(line.minor)));
+        assert_eq!(result, Ok(httparse::Status::Complete(line.length)));
+        (line.length, parsed.headers)
+    } else {
+        let mut parsed = httparse::Request::new(&mut table);
+        let result = parsed.parse(head);
+        let Some(line) = plain::request(head, MAX_FIELDS, &mut fields) else { return };
+        assert_eq!(parsed.method.map(str::as_bytes), Some(line.method));
+        assert_eq!(parsed.path.map(str::as_bytes), Some(line.target));
+        assert_eq!(parsed.version, Some(line.minor));
+        assert_eq!(result, Ok(httparse::Status::Complete(line.length)));
+        (line.length, parsed.headers)
+    };
+    assert_eq!(length, head.len());
+    let place = |part: &[u8]| part.as_ptr_range();
+    assert!(fields.len() == found.len());
+    for (field, found) in fields.iter().zip(found) {
+        assert_eq!(place(field.name), place(found.name.as_bytes()));
+        assert_eq!(place(field.value), place(found.value));
     }
 }
 

@@ -3,10 +3,9 @@
 
 use beelance::http::body::{Framing, Malformed};
 use beelance::http::cookie;
-use beelance::http::fields::{Cuts, Known};
+use beelance::http::fields::{Cuts, Field, Fields, Known};
 use beelance::http::request::{self, Method, Refusal};
 use beelance::http::response::{self, Asked, Own};
-use std::mem::MaybeUninit;
 
 /// Fields a head may have.
 pub(super) const MAX_FIELDS: usize = beelance::limits::MAX_HEADERS;
@@ -27,9 +26,8 @@ pub(super) struct Passed {
 
 /// A request's head; `touched`: its affinity cookie and the X-Forwarded fields, which nobody trusts, taken out.
 pub(super) fn request(bytes: &[u8], touched: bool) -> Result<Passed, Refusal> {
-    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-    let mut cuts = Cuts::default();
-    let parsed = request::parse(bytes, &mut fields, &mut cuts)?;
+    let (mut fields, mut cuts) = (Fields::new(), Cuts::default());
+    let parsed = request::parse(bytes, MAX_FIELDS, &mut fields, &mut cuts)?;
     assert_eq!(parsed.length, bytes.len());
     if touched {
         cookie::take(bytes, parsed.fields, COOKIE, &mut cuts)?;
@@ -65,8 +63,8 @@ pub(super) fn request(bytes: &[u8], touched: bool) -> Result<Passed, Refusal> {
 }
 
 /// The `index`th field's line, its CRLF included.
-fn line(head: &[u8], fields: &[httparse::Header<'_>], index: usize) -> std::ops::Range<usize> {
-    let start = |name: &str| name.as_ptr() as usize - head.as_ptr() as usize;
+fn line(head: &[u8], fields: &[Field<'_>], index: usize) -> std::ops::Range<usize> {
+    let start = |name: &[u8]| name.as_ptr() as usize - head.as_ptr() as usize;
     start(fields[index].name)..fields.get(index + 1).map_or(head.len() - 2, |next| start(next.name))
 }
 
@@ -83,14 +81,13 @@ pub(super) struct Question {
 
 /// A response's head on its way to an HTTP/1.1 client.
 pub(super) fn response(bytes: &[u8], question: Question) -> Result<Passed, Malformed> {
-    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut cuts = Cuts::default();
     let asked = Asked {
         method: question.method,
         offer: question.upgrade.then_some(b"websocket"),
         affinity: question.touched.then_some((COOKIE, Own::Cut)),
     };
-    let parsed = response::parse(bytes, &mut fields, asked, &mut cuts)?.expect("the scan found its end");
+    let parsed = response::parse(bytes, asked, &mut cuts)?.expect("the scan found its end");
     assert_eq!(parsed.length, bytes.len());
     let mut head = bytes.to_vec();
     let length = response::rewrite(&mut head, &mut cuts);

@@ -3,12 +3,32 @@
 //! A head is rewritten in place: what must not be passed on is cut out, what is added goes behind the last line. Every
 //! other byte stays as it came, in its order.
 
+use crate::limits::MAX_HEADERS;
 use std::ops::Range;
 
 /// Cuts one head may need: every line, and cookies inside lines.
-pub const MAX_CUTS: usize = crate::limits::MAX_HEADERS + 32;
+pub const MAX_CUTS: usize = MAX_HEADERS + 32;
 /// Options of all Connection fields of a head together; more is nobody's honest head.
 const MAX_OPTIONS: usize = 32;
+
+/// One field of a head, borrowed from its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'b> {
+    /// The name, a token.
+    pub name: &'b [u8],
+    /// The value, without the blanks around it.
+    pub value: &'b [u8],
+}
+
+/// The fields of one head, in their order.
+pub type Fields<'b> = heapless::Vec<Field<'b>, MAX_HEADERS>;
+
+/// Takes over the fields that httparse found, of which there are no more than there is room for.
+pub(super) fn collect<'b>(fields: &mut Fields<'b>, found: &[httparse::Header<'b>]) {
+    fields.clear();
+    fields
+        .extend(found.iter().map(|field| Field { name: field.name.as_bytes(), value: field.value }).take(MAX_HEADERS));
+}
 
 /// A field whose meaning matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +67,10 @@ pub enum Known {
 impl Known {
     /// What `name`, a token, means, if it means anything here.
     #[must_use]
-    pub fn of(name: &str) -> Option<Self> {
-        let is = |known: &str| folds_to(name.as_bytes(), known.as_bytes());
+    pub fn of(name: &[u8]) -> Option<Self> {
+        let is = |known: &str| folds_to(name, known.as_bytes());
         // Most fields have a name of another length, or of the same one with another first letter.
-        let (known, meaning) = match (name.len(), name.as_bytes().first()?.to_ascii_lowercase()) {
+        let (known, meaning) = match (name.len(), name.first()?.to_ascii_lowercase()) {
             (2, b't') => ("te", Self::HopByHop),
             (4, b'd') => ("date", Self::Date),
             (4, b'h') => ("host", Self::Host),
@@ -62,19 +82,18 @@ impl Known {
             (10, b'k') => ("keep-alive", Self::HopByHop),
             (10, b's') => ("set-cookie", Self::SetCookie),
             (12, b'm') => ("max-forwards", Self::MaxForwards),
-            (14, b'c') if name.as_bytes()[7] == b'_' && name.eq_ignore_ascii_case("content_length") => {
+            (14, b'c') if name[7] == b'_' && name.eq_ignore_ascii_case(b"content_length") => {
                 return Some(Self::Lookalike);
             }
             (14, b'c') => ("content-length", Self::ContentLength),
             (16, b'p') => ("proxy-connection", Self::HopByHop),
-            (17, b't') if name.as_bytes()[8] == b'_' && name.eq_ignore_ascii_case("transfer_encoding") => {
+            (17, b't') if name[8] == b'_' && name.eq_ignore_ascii_case(b"transfer_encoding") => {
                 return Some(Self::Lookalike);
             }
             (17, b't') => ("transfer-encoding", Self::TransferEncoding),
             (13.., b'x') => {
-                let bytes = name.as_bytes();
-                let joint = |at: usize| matches!(bytes.get(at), Some(b'-' | b'_'));
-                let word = bytes.get(2..11).is_some_and(|word| word.eq_ignore_ascii_case(b"forwarded"));
+                let joint = |at: usize| matches!(name.get(at), Some(b'-' | b'_'));
+                let word = name.get(2..11).is_some_and(|word| word.eq_ignore_ascii_case(b"forwarded"));
                 let meaning = if is("x-forwarded-proto") { Self::ForwardedProto } else { Self::Forwarded };
                 return (word && joint(1) && joint(11)).then_some(meaning);
             }
@@ -175,8 +194,8 @@ impl<'b> ConnectionOptions<'b> {
     }
 
     /// Whether a field of this name is of this hop only.
-    fn nominate(&self, name: &str) -> bool {
-        self.named.iter().flatten().any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+    fn nominate(&self, name: &[u8]) -> bool {
+        self.named.iter().flatten().any(|option| option.eq_ignore_ascii_case(name))
     }
 
     /// Cuts the lines of the fields that are named, and with `length` those of Content-Length.
@@ -186,7 +205,7 @@ impl<'b> ConnectionOptions<'b> {
     pub(super) fn cut(
         &self,
         head: &[u8],
-        fields: &[httparse::Header<'_>],
+        fields: &[Field<'_>],
         length: bool,
         cuts: &mut Cuts,
     ) -> Result<(), TooManyCuts> {
@@ -210,8 +229,8 @@ pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Whether nothing but one blank at most stands around a field's value, up to its CRLF.
-pub(super) fn is_bare(head: &[u8], field: &httparse::Header<'_>) -> bool {
-    let (start, name_end) = (offset(head, field.value), offset(head, field.name.as_bytes()) + field.name.len());
+pub(super) fn is_bare(head: &[u8], field: &Field<'_>) -> bool {
+    let (start, name_end) = (offset(head, field.value), offset(head, field.name) + field.name.len());
     let before = head.get(name_end..start);
     matches!(before, Some(b":" | b": "))
         && head.get(start + field.value.len()..).is_some_and(|rest| rest.starts_with(b"\r\n"))
@@ -293,12 +312,7 @@ impl Cuts {
 ///
 /// # Errors
 /// [`TooManyCuts`].
-pub(super) fn cut_known(
-    head: &[u8],
-    fields: &[httparse::Header<'_>],
-    known: Known,
-    cuts: &mut Cuts,
-) -> Result<(), TooManyCuts> {
+pub(super) fn cut_known(head: &[u8], fields: &[Field<'_>], known: Known, cuts: &mut Cuts) -> Result<(), TooManyCuts> {
     for (index, field) in fields.iter().enumerate() {
         if Known::of(field.name) == Some(known) {
             cuts.add(line(head, fields, index))?;
@@ -308,11 +322,11 @@ pub(super) fn cut_known(
 }
 
 /// Whether every line of the head ends in CRLF, its empty line too: a parser that is content with LF found the lines.
-pub(super) fn ends_lines(head: &[u8], fields: &[httparse::Header<'_>]) -> bool {
+pub(super) fn ends_lines(head: &[u8], fields: &[Field<'_>]) -> bool {
     // No CR is inside a line, so before an LF it is part of the line's end.
     let ends = |at: usize| head.get(at.wrapping_sub(2)) == Some(&b'\r');
     head.len() >= 4
-        && fields.iter().all(|field| ends(offset(head, field.name.as_bytes())))
+        && fields.iter().all(|field| ends(offset(head, field.name)))
         && ends(head.len() - 2)
         && ends(head.len())
 }
@@ -325,9 +339,9 @@ pub(crate) fn offset(whole: &[u8], part: &[u8]) -> usize {
 }
 
 /// The line of the `index`th field, its CRLF included: up to the next field's name, or to the head's empty line.
-pub(crate) fn line(head: &[u8], fields: &[httparse::Header<'_>], index: usize) -> Range<usize> {
-    let start = offset(head, fields[index].name.as_bytes());
-    let end = fields.get(index + 1).map_or(head.len() - 2, |next| offset(head, next.name.as_bytes()));
+pub(crate) fn line(head: &[u8], fields: &[Field<'_>], index: usize) -> Range<usize> {
+    let start = offset(head, fields[index].name);
+    let end = fields.get(index + 1).map_or(head.len() - 2, |next| offset(head, next.name));
     start..end
 }
 
@@ -356,7 +370,7 @@ mod tests {
             ("", None),
             ("Max-Forwards", Some(Known::MaxForwards)),
         ] {
-            assert_eq!(Known::of(name), known, "{name}");
+            assert_eq!(Known::of(name.as_bytes()), known, "{name}");
         }
     }
 
@@ -378,7 +392,7 @@ mod tests {
     fn options() {
         let mut options = ConnectionOptions::default();
         options.add(b" Close , X-Private,, keep-alive").unwrap();
-        assert!(options.close && options.keep_alive && options.nominate("x-private") && !options.nominate("close"));
+        assert!(options.close && options.keep_alive && options.nominate(b"x-private") && !options.nominate(b"close"));
         assert!(options.add(b"a,".repeat(40).leak()).is_err());
     }
 

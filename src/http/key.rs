@@ -3,8 +3,8 @@
 //! Owns where a key begins and ends. Refuses to know what becomes of it.
 
 use super::cookie;
+use super::fields::Field;
 use super::request::RequestHead;
-use httparse::Header;
 
 /// What of a request is the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +59,8 @@ fn cut<'b>(path: &'b [u8], query: &'b [u8], depth: u32) -> [&'b [u8]; 2] {
 }
 
 /// The first element of the first field of that name.
-fn header<'b>(fields: &[Header<'b>], name: &str) -> Option<&'b [u8]> {
-    let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
+fn header<'b>(fields: &[Field<'b>], name: &str) -> Option<&'b [u8]> {
+    let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name.as_bytes()))?;
     let mut quoted = false;
     let mut escaped = false;
     let is_end = |&byte: &u8| {
@@ -81,16 +81,15 @@ fn parameter<'b>(query: &'b [u8], name: &str) -> Option<&'b [u8]> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fields::Cuts;
+    use super::super::fields::{Cuts, Fields};
     use super::super::request;
     use super::*;
-    use std::mem::MaybeUninit;
 
     #[track_caller]
     fn check(key: &Key, target: &str, lines: &str, expected: Option<&str>) {
         let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{lines}\r\n").into_bytes();
-        let (mut table, mut cuts) = ([const { MaybeUninit::uninit() }; 8], Cuts::default());
-        let head = request::parse(&head, &mut table, &mut cuts).unwrap();
+        let (mut table, mut cuts) = (Fields::new(), Cuts::default());
+        let head = request::parse(&head, 8, &mut table, &mut cuts).unwrap();
         let found = key.of(&head).map(|pieces| pieces.concat());
         assert_eq!(found.as_deref().map(String::from_utf8_lossy).as_deref(), expected, "{key:?} {target} {lines:?}");
     }

@@ -11,6 +11,7 @@ pub mod fields;
 mod framing;
 mod host;
 pub mod key;
+pub mod plain;
 pub mod proxy_protocol;
 pub mod reply;
 pub mod request;

@@ -4,12 +4,14 @@
 
 use super::body::Framing;
 use super::fields::{
-    ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, cut_known, ends_lines, is_bare, line, offset,
+    ConnectionOptions, Cuts, Field, Fields, Known, TooManyCuts, TooManyOptions, collect, cut_known, ends_lines,
+    is_bare, line, offset,
 };
 use super::framing::{Delimiters, Undelimited};
+use super::plain::{self, RequestLine};
 use super::target::Target;
 use super::{host, upgrade};
-use httparse::Header;
+use crate::limits::MAX_HEADERS;
 use std::mem::MaybeUninit;
 
 /// The version of HTTP a peer speaks; beelance itself always speaks 1.1.
@@ -67,8 +69,8 @@ pub enum Method {
 }
 
 impl Method {
-    fn of(method: &str) -> Self {
-        match method.as_bytes() {
+    fn of(method: &[u8]) -> Self {
+        match method {
             // The most frequent one without a call to compare.
             [b'G', b'E', b'T'] | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE" => Self::Idempotent,
             b"HEAD" => Self::Head,
@@ -90,7 +92,7 @@ impl Method {
 #[derive(Debug)]
 pub struct RequestHead<'b, 'f> {
     /// The method, a token.
-    pub method: &'b str,
+    pub method: &'b [u8],
     /// What it means here.
     pub kind: Method,
     /// The target's path, without the query; `*` for OPTIONS of the server.
@@ -110,7 +112,7 @@ pub struct RequestHead<'b, 'f> {
     /// Whether the client wants the connection kept.
     pub keep_alive: bool,
     /// All fields, as they came.
-    pub fields: &'f [Header<'b>],
+    pub fields: &'f [Field<'b>],
     /// Bytes of the head, its empty line included.
     pub length: usize,
     /// Bytes of the request line, without its CRLF.
@@ -125,8 +127,8 @@ pub struct RequestHead<'b, 'f> {
     path_byte: Option<(usize, u8)>,
 }
 
-/// Parses the head at the front of `bytes`, which is there up to and including its empty line. What is not passed on
-/// goes into `cuts`.
+/// Parses the head at the front of `bytes`, which is there up to and including its empty line, with `most` fields at most.
+/// They go into `fields`, which are empty, and what is not passed on goes into `cuts`.
 ///
 /// # Errors
 /// [`Refusal`] with 400, 431, 501 or 505.
@@ -134,29 +136,17 @@ pub struct RequestHead<'b, 'f> {
 #[inline(never)]
 pub fn parse<'b, 'f>(
     bytes: &'b [u8],
-    fields: &'f mut [MaybeUninit<Header<'b>>],
+    most: usize,
+    fields: &'f mut Fields<'b>,
     cuts: &mut Cuts,
 ) -> Result<RequestHead<'b, 'f>, Refusal> {
-    let mut parsed = httparse::Request::new(&mut []);
-    let length = match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, bytes, fields) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Err(bad("the head is not complete")),
-        Err(httparse::Error::TooManyHeaders) => {
-            return Err(Refusal { status: 431, reason: "too many header fields" });
-        }
-        Err(httparse::Error::Version) if names_other_version(bytes) => {
-            return Err(Refusal { status: 505, reason: "not HTTP/1" });
-        }
-        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(bad("bad header field")),
-        Err(_) => return Err(bad("bad request line")),
+    let line = match plain::request(bytes, most, fields) {
+        Some(line) => line,
+        None => judge(bytes, most, fields)?,
     };
+    let RequestLine { method, target, minor, length } = line;
     let bytes = &bytes[..length];
-    let (Some(method), Some(target)) = (parsed.method, parsed.path) else { return Err(bad("bad request line")) };
-    // httparse skips empty lines before the request line, and takes LF for a line's end (RFC 9112 section 2.2).
-    if offset(bytes, method.as_bytes()) != 0 || !ends_lines(bytes, parsed.headers) {
-        return Err(bad("a line ends without CR"));
-    }
-    let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
     let mut head = RequestHead {
         method,
         kind: Method::of(method),
@@ -168,17 +158,47 @@ pub fn parse<'b, 'f>(
         framing: Framing::None,
         rewrites_length: false,
         keep_alive: false,
-        fields: parsed.headers,
+        fields,
         length,
-        line: offset(bytes, target.as_bytes()) + target.len() + " HTTP/1.1".len(),
+        line: offset(bytes, target) + target.len() + " HTTP/1.1".len(),
         forwarded: false,
         upgrade: None,
         max_forwards: None,
         path_byte: None,
     };
     head.read_fields(bytes, cuts)?;
-    head.read_target(bytes, target.as_bytes(), cuts)?;
+    head.read_target(bytes, target, cuts)?;
     Ok(head)
+}
+
+/// Takes a head apart that is written in an unusual way, or finds out what is wrong with it.
+#[cold]
+#[inline(never)]
+fn judge<'b>(bytes: &'b [u8], most: usize, fields: &mut Fields<'b>) -> Result<RequestLine<'b>, Refusal> {
+    let mut table = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let most = most.min(table.len());
+    let mut parsed = httparse::Request::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let length = match config.parse_request_with_uninit_headers(&mut parsed, bytes, &mut table[..most]) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Err(bad("the head is not complete")),
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Refusal { status: 431, reason: "too many header fields" });
+        }
+        Err(httparse::Error::Version) if names_other_version(bytes) => {
+            return Err(Refusal { status: 505, reason: "not HTTP/1" });
+        }
+        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(bad("bad header field")),
+        Err(_) => return Err(bad("bad request line")),
+    };
+    let (Some(method), Some(target)) = (parsed.method, parsed.path) else { return Err(bad("bad request line")) };
+    collect(fields, parsed.headers);
+    // httparse skips empty lines before the request line, and takes LF for a line's end (RFC 9112 section 2.2).
+    if offset(bytes, method.as_bytes()) != 0 || !ends_lines(&bytes[..length], fields) {
+        return Err(bad("a line ends without CR"));
+    }
+    let minor = parsed.version.unwrap_or(1);
+    Ok(RequestLine { method: method.as_bytes(), target: target.as_bytes(), minor, length })
 }
 
 impl<'b> RequestHead<'b, '_> {
@@ -208,7 +228,7 @@ impl<'b> RequestHead<'b, '_> {
                     upgrades += 1;
                     self.upgrade = Some(field.value);
                 }
-                Some(Known::MaxForwards) if matches!(self.method, "TRACE" | "OPTIONS") => {
+                Some(Known::MaxForwards) if matches!(self.method, b"TRACE" | b"OPTIONS") => {
                     if self.max_forwards.is_some() {
                         return Err(bad("two Max-Forwards fields"));
                     }
@@ -311,15 +331,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn with<T>(bytes: &[u8], look: impl FnOnce(Result<RequestHead<'_, '_>, Refusal>) -> T) -> T {
-        let mut fields = [const { MaybeUninit::uninit() }; 16];
-        look(parse(bytes, &mut fields, &mut Cuts::default()))
+        look(parse(bytes, 16, &mut Fields::new(), &mut Cuts::default()))
     }
 
     /// The head as it goes to a backend, without the fields that are added.
     fn rewritten(head: &str) -> String {
         let (mut bytes, mut cuts) = (head.as_bytes().to_vec(), Cuts::default());
-        let mut fields = [const { MaybeUninit::uninit() }; 16];
-        let rewrite = parse(head.as_bytes(), &mut fields, &mut cuts).expect(head).rewrite();
+        let rewrite = parse(head.as_bytes(), 16, &mut Fields::new(), &mut cuts).expect(head).rewrite();
         let length = rewrite.apply(&mut bytes, &mut cuts);
         String::from_utf8(bytes[..length].to_vec()).unwrap()
     }
@@ -497,8 +515,8 @@ mod tests {
         ) {
             let head = format!("POST / HTTP/1.{}\r\nHost: a\r\n{}\r\n\r\n", u8::from(!v10), lines.join("\r\n"));
             let (mut bytes, mut cuts) = (head.as_bytes().to_vec(), Cuts::default());
-            let mut fields = [const { MaybeUninit::uninit() }; 16];
-            let parsed = parse(head.as_bytes(), &mut fields, &mut cuts);
+            let mut fields = Fields::new();
+            let parsed = parse(head.as_bytes(), 16, &mut fields, &mut cuts);
             if let Ok((framing, rewrites_length, rewrite)) = parsed.map(|head| {
                 bytes.truncate(head.length);
                 (head.framing, head.rewrites_length, head.rewrite())

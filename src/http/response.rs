@@ -2,13 +2,14 @@
 
 use super::body::{Framing, Malformed};
 use super::fields::{
-    ConnectionOptions, Cuts, Known, TooManyCuts, TooManyOptions, cut_known, ends_lines, is_bare, line, offset,
+    ConnectionOptions, Cuts, Field, Fields, Known, TooManyCuts, TooManyOptions, collect, cut_known, ends_lines,
+    is_bare, line, offset,
 };
 use super::framing::{Delimiters, Undelimited};
+use super::plain::{self, StatusLine};
 use super::request::{Method, Version};
 use super::{cookie, upgrade};
-use crate::limits::MAX_PREFIXES;
-use httparse::Header;
+use crate::limits::{MAX_HEADERS, MAX_PREFIXES};
 use std::mem::MaybeUninit;
 
 impl From<TooManyCuts> for Malformed {
@@ -86,33 +87,21 @@ const STATUS_END: usize = "HTTP/1.1 200".len();
 ///
 /// # Errors
 /// [`Malformed`]: the backend cannot be understood, or could be understood in two ways, or does what nobody asked for.
-pub fn parse<'b>(
-    bytes: &'b [u8],
-    fields: &mut [MaybeUninit<Header<'b>>],
-    asked: Asked<'_>,
-    cuts: &mut Cuts,
-) -> Result<Option<ResponseHead>, Malformed> {
-    let mut parsed = httparse::Response::new(&mut []);
-    let length = match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, fields)
-    {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err(Malformed("too many header fields")),
-        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(Malformed("bad header field")),
-        Err(_) => return Err(Malformed("bad status line")),
+pub fn parse(bytes: &[u8], asked: Asked<'_>, cuts: &mut Cuts) -> Result<Option<ResponseHead>, Malformed> {
+    let mut fields = Fields::new();
+    let line = match plain::response(bytes, &mut fields) {
+        Some(line) => line,
+        None => match judge(bytes, &mut fields)? {
+            Some(line) => line,
+            None => return Ok(None),
+        },
     };
+    let StatusLine { status, minor, length } = line;
     let bytes = &bytes[..length];
-    // httparse skips empty lines before the status line, and takes one that ends behind the digits (RFC 9112 section 4).
-    // What stands behind the first byte it has seen to.
-    if bytes.first() != STATUS_LINE.first() || bytes.get(STATUS_END) != Some(&b' ') {
-        return Err(Malformed("bad status line"));
+    if status < 100 {
+        return Err(Malformed("bad status"));
     }
-    // It takes LF for a line's end, too.
-    if !ends_lines(bytes, parsed.headers) {
-        return Err(Malformed("a line ends without CR"));
-    }
-    let status = parsed.code.filter(|status| *status >= 100).ok_or(Malformed("bad status"))?;
-    let version = if parsed.version == Some(0) { Version::Http10 } else { Version::Http11 };
+    let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
     let mut head = ResponseHead {
         length,
         status,
@@ -123,15 +112,43 @@ pub fn parse<'b>(
         affinity_values: heapless::Vec::new(),
         sets_affinity: false,
     };
-    head.read_fields(bytes, parsed.headers, version, asked, cuts)?;
+    head.read_fields(bytes, &fields, version, asked, cuts)?;
     Ok(Some(head))
+}
+
+/// Takes a head apart that is written in an unusual way, or is not whole, or finds out what is wrong with it.
+#[cold]
+#[inline(never)]
+fn judge<'b>(bytes: &'b [u8], fields: &mut Fields<'b>) -> Result<Option<StatusLine>, Malformed> {
+    let mut table = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let length = match config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut table) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(Malformed("too many header fields")),
+        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(Malformed("bad header field")),
+        Err(_) => return Err(Malformed("bad status line")),
+    };
+    collect(fields, parsed.headers);
+    // httparse skips empty lines before the status line, and takes one that ends behind the digits (RFC 9112 section 4).
+    // What stands behind the first byte it has seen to.
+    if bytes.first() != STATUS_LINE.first() || bytes.get(STATUS_END) != Some(&b' ') {
+        return Err(Malformed("bad status line"));
+    }
+    // It takes LF for a line's end, too.
+    if !ends_lines(&bytes[..length], fields) {
+        return Err(Malformed("a line ends without CR"));
+    }
+    let status = parsed.code.ok_or(Malformed("bad status"))?;
+    Ok(Some(StatusLine { status, minor: parsed.version.unwrap_or(1), length }))
 }
 
 impl ResponseHead {
     fn read_fields(
         &mut self,
         bytes: &[u8],
-        fields: &[Header<'_>],
+        fields: &[Field<'_>],
         version: Version,
         asked: Asked<'_>,
         cuts: &mut Cuts,
@@ -233,20 +250,17 @@ pub fn rewrite(head: &mut [u8], cuts: &mut Cuts) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::MAX_HEADERS;
     use proptest::prelude::*;
 
     fn parsed(bytes: &[u8], method: Method) -> Result<ResponseHead, Malformed> {
-        let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let asked = Asked { method, offer: Some(b"websocket"), affinity: Some(("SRV", Own::Cut)) };
-        parse(bytes, &mut fields, asked, &mut Cuts::default()).and_then(|head| head.ok_or(Malformed("not whole")))
+        parse(bytes, asked, &mut Cuts::default()).and_then(|head| head.ok_or(Malformed("not whole")))
     }
 
     fn rewritten(head: &[u8]) -> Option<Vec<u8>> {
         let (mut bytes, mut cuts) = (head.to_vec(), Cuts::default());
-        let mut fields = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let asked = Asked { method: Method::Idempotent, offer: None, affinity: Some(("SRV", Own::Cut)) };
-        parse(head, &mut fields, asked, &mut cuts).ok()??;
+        parse(head, asked, &mut cuts).ok()??;
         let length = rewrite(&mut bytes, &mut cuts);
         bytes.truncate(length);
         Some(bytes)

@@ -3,6 +3,7 @@
 //! Owns the patterns, how they are written and how they match. Refuses to know what follows from a match: the
 //! configuration keeps the pool beside the route. Matching allocates nothing.
 
+use super::fields::Field;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
@@ -34,7 +35,7 @@ pub struct Facts<'a> {
     /// The raw path of the target, without the query.
     pub path: &'a [u8],
     /// All header fields of the request.
-    pub headers: &'a [httparse::Header<'a>],
+    pub headers: &'a [Field<'a>],
     /// The client's address.
     pub source: IpAddr,
 }
@@ -199,9 +200,9 @@ impl fmt::Display for PathPattern {
 }
 
 impl HeaderPattern {
-    fn matches(&self, headers: &[httparse::Header<'_>]) -> bool {
+    fn matches(&self, headers: &[Field<'_>]) -> bool {
         headers.iter().any(|header| {
-            header.name.eq_ignore_ascii_case(&self.name) && {
+            header.name.eq_ignore_ascii_case(self.name.as_bytes()) && {
                 let sent = header.value.trim_ascii();
                 self.values.iter().any(|value| value.as_bytes() == sent)
             }
@@ -358,10 +359,7 @@ mod tests {
             headers: vec![HeaderPattern { name: "x-kind".into(), values: vec!["one".into(), "two".into()] }],
             sources: vec!["10.0.0.0/8".parse().unwrap()],
         };
-        let headers = [
-            httparse::Header { name: "X-Kind", value: b"zero" },
-            httparse::Header { name: "X-KIND", value: b" two\t" },
-        ];
+        let headers = [Field { name: b"X-Kind", value: b"zero" }, Field { name: b"X-KIND", value: b" two\t" }];
         let facts = Facts {
             method: b"HEAD",
             host: Some(b"B.example:80"),

@@ -32,16 +32,16 @@ impl<'b> Target<'b> {
     ///
     /// # Errors
     /// [`Refusal`] with 400, or 501 for CONNECT.
-    pub(super) fn read(method: &str, target: &'b [u8]) -> Result<Self, Refusal> {
+    pub(super) fn read(method: &[u8], target: &'b [u8]) -> Result<Self, Refusal> {
         let is_good = |&byte: &u8| matches!(byte, b'!'..=b'~') && byte != b'#';
         let path_end = target.iter().position(|byte| !is_good(byte) || *byte == b'?').unwrap_or(target.len());
         if !target[path_end..].iter().all(is_good) {
             return Err(bad("bad byte in the target"));
         }
-        if method == "CONNECT" {
+        if method == b"CONNECT" {
             return Err(Refusal { status: 501, reason: "CONNECT" });
         }
-        if target.first() == Some(&b'/') || (target == b"*" && method == "OPTIONS") {
+        if target.first() == Some(&b'/') || (target == b"*" && method == b"OPTIONS") {
             let (path, query) = target.split_at(path_end);
             return Ok(Self { path, query, absolute: None });
         }
@@ -53,7 +53,7 @@ impl<'b> Target<'b> {
             let (own, query) = split(rest);
             let (path, byte): (&[u8], _) = match rest.first() {
                 Some(b'/') => (own, None),
-                None if method == "OPTIONS" => (b"*", Some(b'*')),
+                None if method == b"OPTIONS" => (b"*", Some(b'*')),
                 _ => (b"/", Some(b'/')),
             };
             let cut = 0..scheme + end - usize::from(byte.is_some());
@@ -98,7 +98,7 @@ mod tests {
             ("OPTIONS", "http://[::1]:8", "*", Some(("[::1]:8", 13, Some(b'*')))),
         ];
         for (method, target, path, absolute) in cases {
-            let read = Target::read(method, target.as_bytes()).unwrap();
+            let read = Target::read(method.as_bytes(), target.as_bytes()).unwrap();
             assert_eq!(read.path, path.as_bytes(), "{target}");
             assert_eq!(read.query, &target.as_bytes()[target.find('?').unwrap_or(target.len())..], "{target}");
             let expected =
@@ -124,7 +124,11 @@ mod tests {
             ("GET", "/\u{e9}", 400),
             ("CONNECT", "a:80", 501),
         ] {
-            assert_eq!(Target::read(method, target.as_bytes()).unwrap_err().status, status, "{method} {target}");
+            assert_eq!(
+                Target::read(method.as_bytes(), target.as_bytes()).unwrap_err().status,
+                status,
+                "{method} {target}"
+            );
         }
     }
 }

@@ -48,7 +48,7 @@ impl Bond {
         let pool = &proxy.config.pools[pool_id.index()];
         let mut bond = Self::default();
         if let Some(cookie) = &pool.cookie {
-            bond.post = head.method == "POST";
+            bond.post = head.method == b"POST";
             bond.read_cookie(proxy, pool_id, cookie, bytes, head, cuts)?;
         }
         if let Some(stick) = &pool.stick {

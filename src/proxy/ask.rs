@@ -10,13 +10,12 @@ use crate::config::Pool;
 use crate::fault::Fault;
 use crate::http::body::Framing;
 use crate::http::fields;
-use crate::http::fields::{Cuts, Known};
+use crate::http::fields::{Cuts, Fields, Known};
 use crate::http::key::Key;
 use crate::http::request::{self, Method, Refusal, RequestHead, Version};
 use crate::http::route::Facts;
-use crate::limits::{ListenerId, MAX_HEADERS, MAX_HOST, PoolId};
+use crate::limits::{ListenerId, MAX_HOST, PoolId};
 use std::fmt::Write;
-use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
 
 /// What a request asks for, free of its bytes.
@@ -56,9 +55,9 @@ pub(super) fn understand<'a>(
     let flow = &mut exchange.request;
     let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
     let head = &buffer.filled()[..length];
-    let mut table = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut table = Fields::new();
     let mut cuts = Cuts::default();
-    let parsed = request::parse(head, &mut table[..config.limits.headers], &mut cuts);
+    let parsed = request::parse(head, config.limits.headers, &mut table, &mut cuts);
     // Used where it lies: it is long to copy.
     let parsed = parsed.as_ref().map_err(|&refusal| refusal)?;
     let length = parsed.length;
@@ -87,7 +86,7 @@ pub(super) fn understand<'a>(
 
     let mut host = heapless::String::new();
     find_new_host(parsed, || connection.here(), &mut host);
-    let answer = (parsed.max_forwards == Some(0)).then_some(if parsed.method == "TRACE" { 405 } else { 200 });
+    let answer = (parsed.max_forwards == Some(0)).then_some(if parsed.method == b"TRACE" { 405 } else { 200 });
     let ask = Ask {
         pool: pool_id,
         bond,
@@ -104,6 +103,7 @@ pub(super) fn understand<'a>(
     let switches = parsed.upgrade.is_some();
     let (framing, rewrites_length, max_forwards) = (parsed.framing, parsed.rewrites_length, parsed.max_forwards);
     let rewrite = parsed.rewrite();
+    drop(table);
     let rewritten = rewrite.apply(&mut buffer.filled_mut()[..length], &mut cuts);
     flow.allow(limit);
     let started = flow.start(length, rewritten, framing, framing == Framing::Chunked, |out| {
@@ -164,8 +164,7 @@ fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source
     if config.routes.is_empty() {
         return otherwise;
     }
-    let facts =
-        Facts { method: head.method.as_bytes(), host: head.host, path: head.path, headers: head.fields, source };
+    let facts = Facts { method: head.method, host: head.host, path: head.path, headers: head.fields, source };
     let matching = config.routes.iter().find(|routed| routed.route.matches(&facts));
     matching.map_or(otherwise, |routed| (routed.pool, routed.priority))
 }

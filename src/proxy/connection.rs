@@ -3,8 +3,8 @@
 
 use super::ask::{self, Ask};
 use super::exchange::Exchange;
+use super::obtain::Obtained;
 use super::record::Record;
-use super::retry::Attempt;
 use super::shed::{Awaiting, Kind};
 use super::{Counted, Proxy, reply};
 use crate::fault::Fault;
@@ -275,10 +275,35 @@ impl Connection {
 
     /// The way of a request that goes well.
     async fn exchange(&self, exchange: &mut Exchange, asked: &mut Option<Ask>) -> Result<(), Fault> {
-        let proxy = self.proxy;
-        let head = self.read_head(exchange).await;
+        let length = match self.whole_head(exchange) {
+            Some(length) => Ok(Some(length)),
+            None => self.read_head(exchange).await,
+        };
         self.awaiting.end();
-        let Some(length) = head? else { return Ok(()) };
+        let Some(length) = length? else { return Ok(()) };
+        let (ask, _counted, obtained) = self.take_up(exchange, length, asked)?;
+        let mut held = match obtained {
+            Obtained::Held(held) => Some(held),
+            Obtained::Next(attempt) => Some(self.obtain(exchange, ask, attempt).await?),
+        };
+        loop {
+            let Err(fault) = self.transfer(exchange, ask, &mut held).await else { return Ok(()) };
+            let attempt = self.after_fault(exchange, ask, &mut held, fault).ok_or(fault)?;
+            held = Some(self.obtain(exchange, ask, attempt).await?);
+        }
+    }
+
+    /// All that is done about a complete head without waiting.
+    ///
+    /// A function of its own, as [`Connection::step`] is.
+    #[inline(never)]
+    fn take_up<'a>(
+        &self,
+        exchange: &mut Exchange,
+        length: usize,
+        asked: &'a mut Option<Ask>,
+    ) -> Result<(&'a Ask, Counted<'static>, Obtained), Fault> {
+        let proxy = self.proxy;
         exchange.record.headed_ms = Some(proxy.reactor.now_ms());
         proxy.requests.set(proxy.requests.get() + 1);
         let ask = ask::understand(self, exchange, length, asked)?;
@@ -290,14 +315,10 @@ impl Connection {
         if let Some(status) = ask.answer {
             return Err(Fault::Answered(status));
         }
-        let _counted = Counted::new(&proxy.pool_exchanges[ask.pool.index()]);
+        let counted = Counted::new(&proxy.pool_exchanges[ask.pool.index()]);
         proxy.budgets[ask.pool.index()].borrow_mut().count(proxy.reactor.now_ms());
-        let mut held = Some(self.obtain(exchange, ask, Attempt::First).await?);
-        loop {
-            let Err(fault) = self.transfer(exchange, ask, &mut held).await else { return Ok(()) };
-            let attempt = self.after_fault(exchange, ask, &mut held, fault).ok_or(fault)?;
-            held = Some(self.obtain(exchange, ask, attempt).await?);
-        }
+        let obtained = self.obtain_at_once(exchange, ask)?;
+        Ok((ask, counted, obtained))
     }
 
     /// The address the client came to.

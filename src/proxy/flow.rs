@@ -64,8 +64,8 @@ pub(super) struct Flow {
     added: heapless::Vec<u8, MAX_ADDED>,
     payload: Range<usize>,
     tail: &'static [u8],
-    /// Bytes of the batch that are out.
-    sent: usize,
+    /// Bytes of the batch that are not out yet, its last ones.
+    left: usize,
     /// Received and not decoded.
     raw: Range<usize>,
     decoder: BodyDecoder,
@@ -95,7 +95,7 @@ impl Flow {
             added: heapless::Vec::new(),
             payload: 0..0,
             tail: b"",
-            sent: 0,
+            left: 0,
             raw: 0..0,
             decoder: BodyDecoder::Length(0),
             rechunk: false,
@@ -108,14 +108,12 @@ impl Flow {
         }
     }
 
-    /// Forgets all, for the next exchange.
+    /// Forgets all, for the next exchange: what [`Flow::start`] does not set anew.
     pub(super) fn reset(&mut self) {
-        self.clear_batch();
         (self.buffer, self.pipe) = (None, None);
         self.raw = 0..0;
-        self.decoder = BodyDecoder::Length(0);
-        self.streams = false;
-        (self.rechunk, self.dubious, self.first, self.complete) = (false, false, false, false);
+        self.left = 0;
+        (self.dubious, self.first, self.complete) = (false, false, false);
         self.allowance = u64::MAX;
         (self.total, self.moved) = (0, 0);
     }
@@ -136,14 +134,15 @@ impl Flow {
         let filled = self.buffer.as_ref().map_or(0, Buffer::len);
         self.head = head;
         self.raw = received.min(filled)..filled;
-        (self.payload, self.tail, self.sent) = (0..0, b"", 0);
+        (self.payload, self.tail) = (0..0, b"");
         self.decoder = BodyDecoder::new(framing);
         self.rechunk = rechunk;
-        (self.first, self.complete) = (true, false);
+        (self.first, self.complete) = (true, framing == Framing::None);
         self.streams = matches!(framing, Framing::Length(_));
         self.added.clear();
         let added = add(&mut self.added).and_then(|()| self.added.write_str("\r\n"));
         added.map_err(|_| Broken::Malformed("no room for what is added"))?;
+        self.left = self.batch();
         self.decode()
     }
 
@@ -188,13 +187,13 @@ impl Flow {
 
     /// Whether the message is complete and sent.
     pub(super) fn is_done(&self) -> bool {
-        self.complete && self.unsent() == 0
+        self.complete && self.is_out()
     }
 
     /// Makes the message, which is whole, unsent again.
     pub(super) fn rewind(&mut self) {
         debug_assert!(self.is_whole());
-        self.sent = 0;
+        self.left = self.batch();
     }
 
     /// Gives up the buffer, left with only what was received behind the message.
@@ -207,7 +206,7 @@ impl Flow {
 
     /// Lets the buffer go if no byte in it is needed: all is sent and will not be sent again.
     pub(super) fn shrink(&mut self) {
-        if self.unsent() == 0 && self.raw.is_empty() {
+        if self.is_out() && self.raw.is_empty() {
             self.clear_batch();
             (self.buffer, self.pipe) = (None, None);
         }
@@ -245,7 +244,7 @@ impl Flow {
 
     /// Sends the batch and what follows it; whether all of it is out.
     pub(super) fn send(&mut self, sink: &Stream) -> Result<bool, Broken> {
-        if self.unsent_batch() > 0 && !self.send_batch(sink)? {
+        if self.left > 0 && !self.send_batch(sink)? {
             return Ok(false);
         }
         // A splice that takes a part of it does not mean that no more is taken.
@@ -261,7 +260,7 @@ impl Flow {
         let filled = self.buffer.as_ref().map_or(&[][..], Buffer::filled);
         let parts = [&filled[..self.head], &self.added, &filled[self.payload.clone()], self.tail];
         let mut slices = [IoSlice::new(&[]); 4];
-        let (mut count, mut skip) = (0, self.sent);
+        let (mut count, mut skip) = (0, self.batch() - self.left);
         for part in parts {
             let skipped = skip.min(part.len());
             skip -= skipped;
@@ -271,10 +270,10 @@ impl Flow {
             }
         }
         let Some(sent) = sink.send(&slices[..count]).map_err(|_| Broken::Sink)? else { return Ok(false) };
-        self.sent += sent;
+        self.left -= sent;
         self.total += sent as u64;
         self.moved += sent as u64;
-        Ok(self.unsent_batch() == 0)
+        Ok(self.left == 0)
     }
 
     /// Moves what comes into a pipe, where the message has many bytes more that pass unchanged and they come steadily.
@@ -333,6 +332,7 @@ impl Flow {
             Ok(Received::End) if self.decoder.ends_with_connection() && !self.dubious && !source.failed() => {
                 self.complete = true;
                 self.tail = if self.rechunk { b"0\r\n\r\n" } else { b"" };
+                self.left = self.tail.len();
                 // The batch is the tail alone, which is in no buffer; the caller's loop sends it.
                 self.buffer = None;
                 self.decoder = BodyDecoder::Length(0);
@@ -371,6 +371,7 @@ impl Flow {
                 (false, false) => b"",
             };
         }
+        self.left = self.batch();
         Ok(())
     }
 
@@ -380,14 +381,16 @@ impl Flow {
         self.added.clear();
         self.payload = 0..0;
         self.tail = b"";
-        self.sent = 0;
+        self.left = 0;
     }
 
-    fn unsent(&self) -> usize {
-        self.unsent_batch() + self.pipe.as_ref().map_or(0, Pipe::len)
+    /// Whether all that was made ready to be sent is out.
+    fn is_out(&self) -> bool {
+        self.left == 0 && self.pipe.as_ref().is_none_or(Pipe::is_empty)
     }
 
-    fn unsent_batch(&self) -> usize {
-        self.head + self.added.len() + self.payload.len() + self.tail.len() - self.sent
+    /// Bytes of the batch.
+    fn batch(&self) -> usize {
+        self.head + self.added.len() + self.payload.len() + self.tail.len()
     }
 }

@@ -8,6 +8,22 @@ use crate::http::scan::{HeadScan, Scanned, leading_empty_lines};
 use crate::runtime::{Buffer, Received};
 
 impl Connection {
+    /// The length of the request's head, or more, if what is there ends as a head does: in an empty line. Then a whole head
+    /// is in front of that, mostly with nothing behind it, and the parser finds its end.
+    pub(super) fn whole_head(&self, exchange: &mut Exchange) -> Option<usize> {
+        let buffer = exchange.request.buffer.as_mut()?;
+        let length = buffer.len();
+        let fits = length <= self.proxy.config.limits.header_size && self.empty <= MAX_EMPTY;
+        if !fits || !buffer.filled().ends_with(b"\r\n\r\n") {
+            return None;
+        }
+        buffer.compact();
+        if self.proxy.journal.is_some() {
+            note_line(&mut exchange.line, buffer.filled());
+        }
+        Some(length)
+    }
+
     /// Receives until the request's head is complete; how many bytes it has at most, or `None` when nothing but an empty
     /// line ever came.
     pub(super) async fn read_head(&self, exchange: &mut Exchange) -> Result<Option<usize>, Fault> {
@@ -30,10 +46,6 @@ impl Connection {
                 begun = buffer.len() >= 2;
             }
             let scanned = match begun {
-                // What ends in an empty line has a whole head in front, mostly nothing else: the parser finds its end.
-                true if buffer.len() <= limits.header_size && buffer.filled().ends_with(b"\r\n\r\n") => {
-                    Scanned::Complete(buffer.len())
-                }
                 true => scan.scan(buffer.filled()),
                 false => Scanned::Incomplete,
             };

@@ -4,6 +4,7 @@
 
 mod accept;
 mod affinity;
+mod answer;
 mod ask;
 mod connection;
 mod exchange;

@@ -21,29 +21,66 @@ pub(super) struct Held {
     pub reused: bool,
 }
 
+/// Where the balancer puts a request.
+pub(super) enum Placed {
+    /// At a backend.
+    At(Slot),
+    /// In a queue; for the backend it is bound to it waits so long at most.
+    Waits { place: Waiting, wait_ms: Option<u64> },
+}
+
+/// What is to be had without waiting.
+pub(super) enum Obtained {
+    /// All of it.
+    Held(Held),
+    /// Not more than the beginning of the first attempt.
+    Next(Attempt),
+}
+
 impl Connection {
+    /// Asks the balancer for a backend, and takes an idle connection to it: all that there is to do for most requests,
+    /// and nothing of it waits. What is left otherwise is [`Connection::obtain`]'s.
+    ///
+    /// # Errors
+    /// [`Fault::QueueFull`], [`Fault::NoBackend`].
+    pub(super) fn obtain_at_once(&self, exchange: &mut Exchange, ask: &Ask) -> Result<Obtained, Fault> {
+        let slot = match self.place(exchange, ask, ask.bond.backend(), None)? {
+            Placed::At(slot) => slot,
+            waits @ Placed::Waits { .. } => return Ok(Obtained::Next(Attempt::First(waits))),
+        };
+        let stream = if self.shares(exchange, ask) { self.reusable(slot.backend) } else { None };
+        Ok(match stream {
+            Some(stream) => {
+                exchange.record.connected_ms = Some(self.proxy.reactor.now_ms());
+                Obtained::Held(Held { slot, stream, reused: true })
+            }
+            None => Obtained::Next(Attempt::First(Placed::At(slot))),
+        })
+    }
+
     /// Gets the request a connection to a backend, with as many attempts to connect as it takes.
     ///
     /// # Errors
     /// [`Fault`] of the queue, of connecting, or the client left.
     pub(super) async fn obtain(&self, exchange: &mut Exchange, ask: &Ask, mut attempt: Attempt) -> Result<Held, Fault> {
         let proxy = self.proxy;
-        let pool = &proxy.config.pools[ask.pool.index()];
-        let shares = !matches!(attempt, Attempt::Fresh(_))
-            && match pool.reuse {
-                Reuse::Never => false,
-                Reuse::Safe => exchange.is_replayable(ask),
-                Reuse::Always => true,
-            };
+        let shares = !matches!(attempt, Attempt::Fresh(_)) && self.shares(exchange, ask);
         loop {
-            let (slot, failed) = match attempt {
-                Attempt::First => (self.slot(exchange, ask, ask.bond.backend(), None).await?, None),
-                Attempt::Fresh(slot) => (slot, None),
+            let (placed, failed) = match attempt {
+                Attempt::First(placed) => (placed, None),
+                Attempt::Fresh(slot) => (Placed::At(slot), None),
                 Attempt::Same(slot) => {
                     let id = slot.backend;
-                    (slot, Some(id))
+                    (Placed::At(slot), Some(id))
                 }
-                Attempt::Elsewhere(id) => (self.slot(exchange, ask, None, Some(id)).await?, Some(id)),
+                Attempt::Elsewhere(id) => (self.place(exchange, ask, None, Some(id))?, Some(id)),
+            };
+            let slot = match placed {
+                Placed::At(slot) => slot,
+                Placed::Waits { place, wait_ms } => {
+                    let id = self.queue(exchange, place, wait_ms).await?;
+                    self.placed(exchange, ask, id)
+                }
             };
             let id = slot.backend;
             exchange.record.redispatched |= failed.is_some_and(|failed| failed != id);
@@ -68,6 +105,15 @@ impl Connection {
                 return Err(fault);
             }
             attempt = self.next_attempt(exchange, ask, Failed::Connection, slot);
+        }
+    }
+
+    /// Whether the request may go on a connection that served another one.
+    fn shares(&self, exchange: &Exchange, ask: &Ask) -> bool {
+        match self.proxy.config.pools[ask.pool.index()].reuse {
+            Reuse::Never => false,
+            Reuse::Safe => exchange.is_replayable(ask),
+            Reuse::Always => true,
         }
     }
 
@@ -105,15 +151,16 @@ impl Connection {
         }
     }
 
-    /// Takes a slot, or waits for one.
-    async fn slot(
+    /// Takes a slot, or a place in a queue for one.
+    fn place(
         &self,
         exchange: &mut Exchange,
         ask: &Ask,
         sticky: Option<BackendId>,
         avoid: Option<BackendId>,
-    ) -> Result<Slot, Fault> {
+    ) -> Result<Placed, Fault> {
         let proxy = self.proxy;
+        let pool = &proxy.config.pools[ask.pool.index()];
         let waiter = self.seat.index();
         let placement = proxy.balancer.borrow_mut().place(Wish {
             waiter,
@@ -121,13 +168,13 @@ impl Connection {
             key: ask.key,
             sticky,
             avoid,
-            may_move: proxy.config.pools[ask.pool.index()].redispatch,
+            may_move: pool.redispatch,
             client: client_of(self.peer.ip()),
             class: ask.class,
         });
         exchange.record.phase = Phase::Queue;
-        let backend = match placement {
-            Placement::Go(id) => id,
+        let wait_ms = match placement {
+            Placement::Go(id) => return Ok(Placed::At(self.placed(exchange, ask, id))),
             Placement::Refused(Refused::QueueFull) => {
                 exchange.record.backend = sticky;
                 return Err(Fault::QueueFull);
@@ -136,22 +183,22 @@ impl Connection {
                 exchange.record.phase = Phase::Connect;
                 return Err(Fault::NoBackend);
             }
-            Placement::WaitForBackend(..) | Placement::WaitForPool(_) => {
-                match placement {
-                    Placement::WaitForBackend(id, ahead) => {
-                        exchange.record.backend = Some(id);
-                        exchange.record.backend_queue = ahead;
-                    }
-                    Placement::WaitForPool(ahead) => exchange.record.pool_queue = ahead,
-                    Placement::Go(_) | Placement::Refused(_) => {}
-                }
-                let wait_ms = match placement {
-                    Placement::WaitForBackend(..) => proxy.config.pools[ask.pool.index()].stick_wait_ms,
-                    Placement::WaitForPool(_) | Placement::Go(_) | Placement::Refused(_) => None,
-                };
-                self.queue(exchange, waiter, wait_ms).await?
+            Placement::WaitForBackend(id, ahead) => {
+                exchange.record.backend = Some(id);
+                exchange.record.backend_queue = ahead;
+                pool.stick_wait_ms
+            }
+            Placement::WaitForPool(ahead) => {
+                exchange.record.pool_queue = ahead;
+                None
             }
         };
+        Ok(Placed::Waits { place: Waiting::held(proxy, waiter), wait_ms })
+    }
+
+    /// Takes charge of a slot of `backend`, and notes that the request has it.
+    fn placed(&self, exchange: &mut Exchange, ask: &Ask, backend: BackendId) -> Slot {
+        let proxy = self.proxy;
         exchange.record.phase = Phase::Connect;
         exchange.record.redispatched |= exchange.home.is_some_and(|home| home != backend);
         exchange.record.backend = Some(backend);
@@ -159,13 +206,12 @@ impl Connection {
             ask.bond.remember(proxy, backend);
         }
         exchange.record.placed_ms.get_or_insert(proxy.reactor.now_ms());
-        Ok(Slot::held(proxy, backend))
+        Slot::held(proxy, backend)
     }
 
-    /// Waits for the balancer's answer; for the backend it is bound to `wait_ms` at most, when that is given.
-    async fn queue(&self, exchange: &mut Exchange, waiter: u16, wait_ms: Option<u64>) -> Result<BackendId, Fault> {
-        let proxy = self.proxy;
-        let waiting = Waiting::held(proxy, waiter);
+    /// Waits in `place` for the balancer's answer; for the backend it is bound to `wait_ms` at most, when that is given.
+    async fn queue(&self, exchange: &mut Exchange, place: Waiting, wait_ms: Option<u64>) -> Result<BackendId, Fault> {
+        let (proxy, waiter) = (self.proxy, self.seat.index());
         let last_ms = proxy.reactor.now_ms() + proxy.config.timeouts.queue_ms;
         let mut bound_ms = wait_ms;
         let result = loop {
@@ -190,7 +236,7 @@ impl Connection {
             }
         };
         // Answered or not, the place is given up; a slot granted in the very last moment goes on to the next.
-        drop(waiting);
+        drop(place);
         exchange.record.placed_ms.get_or_insert(proxy.reactor.now_ms());
         if result == Err(Fault::NoBackend) {
             exchange.record.phase = Phase::Connect;

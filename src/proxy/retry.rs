@@ -6,7 +6,7 @@
 use super::ask::Ask;
 use super::connection::Connection;
 use super::exchange::Exchange;
-use super::obtain::Held;
+use super::obtain::{Held, Placed};
 use super::slot::Slot;
 use crate::balance::{Failed, Seen};
 use crate::fault::Fault;
@@ -14,8 +14,8 @@ use crate::limits::BackendId;
 
 /// Which attempt it is to be.
 pub(super) enum Attempt {
-    /// The first.
-    First,
+    /// The first, as far as it goes without waiting.
+    First(Placed),
     /// A reused connection gave nothing back: a fresh one to the same backend, with the slot.
     Fresh(Slot),
     /// The same backend once more.
