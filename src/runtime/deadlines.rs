@@ -84,6 +84,11 @@ impl Deadlines {
     /// Calls `fire` for every deadline that has passed at `now_ms`. It stays passed until it is armed or disarmed.
     pub fn advance(&mut self, now_ms: u64, mut fire: impl FnMut(u16)) {
         let now_tick = now_ms / SLOT_MS;
+        // Of most turns: nothing is due.
+        if now_tick < self.next {
+            self.served = now_tick;
+            return;
+        }
         // After a long sleep every slot is served once, whatever its tick.
         if now_tick > self.served + SLOTS as u64 {
             self.served = now_tick - SLOTS as u64;
@@ -110,10 +115,10 @@ impl Deadlines {
         self.served = self.served.max(now_tick);
     }
 
-    /// Milliseconds from `now_ms` to the next slot worth a turn of the loop; `None` when nothing is armed.
+    /// When the next slot worth a turn of the loop comes, in milliseconds; [`NEVER`] when nothing is armed.
     #[must_use]
-    pub fn wait_ms(&self, now_ms: u64) -> Option<u64> {
-        (self.next != NEVER).then(|| (self.next * SLOT_MS).saturating_sub(now_ms))
+    pub fn due_ms(&self) -> u64 {
+        self.next.saturating_mul(SLOT_MS)
     }
 
     fn find_next(&mut self) {
@@ -181,6 +186,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn wait_ms(table: &Deadlines, now_ms: u64) -> Option<u64> {
+        (table.due_ms() != NEVER).then(|| table.due_ms().saturating_sub(now_ms))
+    }
+
     fn fired(table: &mut Deadlines, now_ms: u64) -> Vec<u16> {
         let mut ids = Vec::new();
         table.advance(now_ms, |id| ids.push(id));
@@ -196,7 +205,7 @@ mod tests {
         assert_eq!(fired(&mut table, 100 + SLOT_MS), [1]);
         assert!(table.passed(1, 100 + SLOT_MS));
         assert_eq!(fired(&mut table, 1000), []);
-        assert_eq!(table.wait_ms(1000), None);
+        assert_eq!(wait_ms(&table, 1000), None);
     }
 
     #[test]
@@ -210,7 +219,7 @@ mod tests {
         table.arm(0, 3_000);
         table.disarm(0);
         assert_eq!(fired(&mut table, 9_000), []);
-        assert_eq!(table.wait_ms(9_000), None);
+        assert_eq!(wait_ms(&table, 9_000), None);
     }
 
     #[test]
@@ -218,7 +227,7 @@ mod tests {
         let mut table = Deadlines::new(2);
         table.arm(0, 3_600_000);
         let mut now_ms = 0;
-        while let Some(wait_ms) = table.wait_ms(now_ms) {
+        while let Some(wait_ms) = wait_ms(&table, now_ms) {
             now_ms += wait_ms;
             if !fired(&mut table, now_ms).is_empty() {
                 break;
@@ -246,7 +255,7 @@ mod tests {
                 }
                 let until = now_ms + pass_ms;
                 while now_ms < until {
-                    now_ms += table.wait_ms(now_ms).unwrap_or(NEVER).clamp(1, until - now_ms);
+                    now_ms += wait_ms(&table, now_ms).unwrap_or(NEVER).clamp(1, until - now_ms);
                     for id in fired(&mut table, now_ms) {
                         let at = std::mem::replace(&mut wanted[usize::from(id)], NEVER);
                         prop_assert!(at <= now_ms, "early: {at} at {now_ms}");

@@ -6,6 +6,7 @@
 //! late sample was at work and not asleep. With the last event the samples end; one more is all that an idle loop wakes
 //! for. Knows no clock: time is an argument. Fixed size.
 
+use super::seat::NEVER;
 use std::fmt;
 
 /// Seconds that are remembered.
@@ -23,14 +24,20 @@ struct Second {
 }
 
 /// The lag of the last ten seconds, and the most there ever was.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lag {
     seconds: [Second; SECONDS],
     /// The last reading of the clock.
     last_ms: u64,
-    /// When the next sample is due.
-    due_ms: Option<u64>,
+    /// When the next sample is due; [`NEVER`] while there is no traffic.
+    due_ms: u64,
     most_ms: u64,
+}
+
+impl Default for Lag {
+    fn default() -> Self {
+        Self { seconds: [Second::default(); SECONDS], last_ms: 0, due_ms: NEVER, most_ms: 0 }
+    }
 }
 
 /// What an operator is told of it.
@@ -45,9 +52,9 @@ pub struct Lags {
 }
 
 impl Lag {
-    /// When the loop has to look at the clock again.
+    /// When the loop has to look at the clock again; [`NEVER`] while it has not to.
     #[must_use]
-    pub fn due_ms(&self) -> Option<u64> {
+    pub fn due_ms(&self) -> u64 {
         self.due_ms
     }
 
@@ -57,12 +64,12 @@ impl Lag {
         if !slept {
             self.note(now_ms, now_ms.saturating_sub(self.last_ms), false);
         }
-        if let Some(due_ms) = self.due_ms.filter(|&due_ms| due_ms <= now_ms) {
-            self.note(now_ms, now_ms - due_ms, true);
-            self.due_ms = None;
+        if self.due_ms <= now_ms {
+            self.note(now_ms, now_ms - self.due_ms, true);
+            self.due_ms = NEVER;
         }
-        if events && self.due_ms.is_none() {
-            self.due_ms = Some(now_ms + SAMPLE_MS);
+        if events && self.due_ms == NEVER {
+            self.due_ms = now_ms + SAMPLE_MS;
         }
         self.last_ms = now_ms;
     }
@@ -119,20 +126,20 @@ mod tests {
         let mut lag = Lag::default();
         // A long sleep, which an event ends.
         lag.turned(5_000, true, true);
-        assert_eq!((lag.at(5_000), lag.due_ms()), (Lags::default(), Some(5_050)));
+        assert_eq!((lag.at(5_000), lag.due_ms()), (Lags::default(), 5_050));
         // A turn of 40 ms without sleep.
         lag.turned(5_040, false, true);
         assert_eq!(lag.at(5_040), Lags { recent_ms: 40, average_us: 0, most_ms: 40 });
         // The sample is due at 5050: it comes in time, and there is another one as there are events.
         lag.turned(5_050, true, true);
-        assert_eq!((lag.at(5_050).average_us, lag.due_ms()), (0, Some(5_100)));
+        assert_eq!((lag.at(5_050).average_us, lag.due_ms()), (0, 5_100));
         // The loop slept in the end, but was at work when the next was due.
         lag.turned(5_107, true, false);
         assert_eq!(lag.at(5_107), Lags { recent_ms: 40, average_us: 3_500, most_ms: 40 });
         // Nothing comes any more: nothing is due.
-        assert_eq!(lag.due_ms(), None);
+        assert_eq!(lag.due_ms(), NEVER);
         lag.turned(7_000, true, false);
-        assert_eq!((lag.at(7_000).most_ms, lag.due_ms()), (40, None));
+        assert_eq!((lag.at(7_000).most_ms, lag.due_ms()), (40, NEVER));
         let told = "40 ms at most and 3.5 ms on average in the last ten seconds, 40 ms at most ever";
         assert_eq!(lag.at(7_000).to_string(), told);
     }

@@ -7,6 +7,7 @@
 use super::clock::Clock;
 use super::deadlines::Deadlines;
 use super::lag::{Lag, Lags};
+use super::seat::NEVER;
 use crate::limits::EVENTS_PER_TURN;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -158,11 +159,13 @@ impl Reactor {
     pub(super) fn turn(&self, sleep: bool) -> io::Result<()> {
         let sleep = sleep && self.is_at_rest() && self.waker.fall_asleep();
         let timeout = if sleep {
-            let now_ms = self.now_ms();
-            let sample_ms = self.lag.borrow().due_ms().map(|due_ms| due_ms.saturating_sub(now_ms));
-            let wait_ms = self.deadlines.borrow().wait_ms(now_ms).into_iter().chain(sample_ms).min();
-            wait_ms
-                .map_or(EpollTimeout::NONE, |ms| EpollTimeout::try_from(ms.min(3_600_000)).unwrap_or(EpollTimeout::MAX))
+            match self.deadlines.borrow().due_ms().min(self.lag.borrow().due_ms()) {
+                NEVER => EpollTimeout::NONE,
+                due_ms => {
+                    let wait_ms = due_ms.saturating_sub(self.now_ms()).min(3_600_000);
+                    EpollTimeout::try_from(wait_ms).unwrap_or(EpollTimeout::MAX)
+                }
+            }
         } else {
             EpollTimeout::ZERO
         };
