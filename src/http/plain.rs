@@ -68,41 +68,48 @@ pub fn response<'b>(bytes: &'b [u8], fields: &mut Fields<'b>) -> Option<StatusLi
 /// Reads field lines up to the empty line; what is left behind that.
 fn read_fields<'b>(bytes: &'b [u8], most: usize, fields: &mut Fields<'b>) -> Option<&'b [u8]> {
     let mut rest = bytes;
-    loop {
-        if let Some(behind) = rest.strip_prefix(b"\r\n") {
+    for _ in 0..=most {
+        if let [b'\r', b'\n', behind @ ..] = rest {
             return Some(behind);
         }
-        let (name, behind) = rest.split_at_checked(token(rest))?;
-        let behind = behind.strip_prefix(b":")?;
-        let behind = behind.strip_prefix(b" ").unwrap_or(behind);
+        let colon = token(rest);
+        let (name, behind) = rest.split_at_checked(colon).filter(|_| colon > 0)?;
+        let ([b':', b' ', behind @ ..] | [b':', behind @ ..]) = behind else { return None };
         let (value, behind) = behind.split_at_checked(text(behind))?;
-        rest = behind.strip_prefix(b"\r\n")?;
-        let trimmed = matches!((value.first()?, value.last()?), (b'!'.., b'!'..));
-        if name.is_empty() || !trimmed || fields.len() >= most {
+        let [b'\r', b'\n', behind @ ..] = behind else { return None };
+        // A blank is the lowest of what stands in it.
+        if *value.first()? == b' ' || *value.last()? == b' ' {
             return None;
         }
         fields.push(Field { name, value }).ok()?;
+        rest = behind;
     }
+    None
 }
 
 /// Bytes of a token at the front: first letters and hyphens four at a time, which is all of most names.
 fn token(bytes: &[u8]) -> usize {
     let letters = while_words(bytes, odd_letters);
-    let rest = bytes.get(letters..).unwrap_or_default();
-    match rest.first() {
+    match bytes.get(letters) {
         Some(b':') => letters,
-        _ => letters + rest.iter().position(|&byte| !TOKEN[usize::from(byte)]).unwrap_or(rest.len()),
+        _ => letters + odd_at(bytes, letters, |byte| !TOKEN[usize::from(byte)]),
     }
 }
 
 /// Visible ASCII characters and blanks at the front, four at a time.
 fn text(bytes: &[u8]) -> usize {
     let whole = while_words(bytes, odd_text);
-    let rest = bytes.get(whole..).unwrap_or_default();
-    match rest.first() {
+    match bytes.get(whole) {
         Some(b'\r') => whole,
-        _ => whole + rest.iter().position(|byte| !matches!(byte, b' '..=b'~')).unwrap_or(rest.len()),
+        _ => whole + odd_at(bytes, whole, |byte| !matches!(byte, b' '..=b'~')),
     }
+}
+
+/// How far behind `from` the first odd byte is, or the end.
+#[inline(never)]
+fn odd_at(bytes: &[u8], from: usize, odd: impl Fn(u8) -> bool) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    rest.iter().position(|&byte| odd(byte)).unwrap_or(rest.len())
 }
 
 /// Bytes at the front before the first that `odd` marks, or before the last few. Of a word's bytes, the first in the lowest

@@ -9,11 +9,12 @@ use crate::balance::{Failed, Seen};
 use crate::config::Reuse;
 use crate::fault::{Fault, Phase};
 use crate::http::body::{Framing, Malformed};
+use crate::http::date;
 use crate::http::fields::Cuts;
 use crate::http::request::Version;
 use crate::http::response::{self, Asked, ResponseHead};
 use crate::http::scan::{HeadScan, Scanned};
-use crate::limits::{LARGE_BUFFER, MAX_ADDED, MAX_HEADER_SIZE};
+use crate::limits::{LARGE_BUFFER, MAX_HEADER_SIZE};
 use crate::runtime::{Need, Received, Stream};
 use std::fmt::Write;
 
@@ -150,7 +151,7 @@ impl Connection {
             self.client.set_reset_on_close(true);
         }
         exchange.ends_by_close = ends_by_close;
-        let started = flow.start(length, rewritten, framing, rechunk, |out: &mut heapless::Vec<u8, MAX_ADDED>| {
+        let started = flow.start(length, rewritten, framing, rechunk, |out| {
             set_cookie.map_or(Ok(()), |set_cookie| set_cookie.write(out))?;
             if rechunk {
                 out.write_str("Transfer-Encoding: chunked\r\n")?;
@@ -158,7 +159,14 @@ impl Connection {
                 write!(out, "Content-Length: {length}\r\n")?;
             }
             if !dated && !switches {
-                proxy.with_date(|date| out.write_str(date))?;
+                proxy.with_date(|date| match <&[u8; date::LENGTH]>::try_from(date.as_bytes()) {
+                    // Its length is known, so it is copied without a call.
+                    Ok(line) => out.fill(|text| {
+                        *text = *line;
+                        line.len()
+                    }),
+                    Err(_) => out.write_str(date),
+                })?;
             }
             match (close, ask.version) {
                 _ if switches => out.write_str("Connection: upgrade\r\n"),

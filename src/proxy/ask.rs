@@ -1,6 +1,7 @@
 //! From a complete head to a decision: parse, route, find the affinity, rewrite in place.
 
 use super::Proxy;
+use super::added::Out;
 use super::affinity::Bond;
 use super::connection::Connection;
 use super::exchange::Exchange;
@@ -16,7 +17,7 @@ use crate::http::request::{self, Method, Refusal, RequestHead, Version};
 use crate::http::route::Facts;
 use crate::limits::{ListenerId, MAX_HOST, PoolId};
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// What a request asks for, free of its bytes.
 #[derive(Clone, Copy, Debug)]
@@ -111,10 +112,7 @@ pub(super) fn understand<'a>(
             write!(out, "Host: {host}\r\n")?;
         }
         if pool.forwardfor {
-            write_forwarded(out, client)?;
-            if !says_proto {
-                out.write_str("X-Forwarded-Proto: http\r\n")?;
-            }
+            write_forwarded(out, client, says_proto)?;
         }
         if let Some(left) = max_forwards {
             write!(out, "Max-Forwards: {}\r\n", left.saturating_sub(1))?;
@@ -181,42 +179,57 @@ fn key(pool: &Pool, head: &RequestHead<'_, '_>, source: IpAddr) -> Option<u32> {
     }
 }
 
-/// X-Forwarded-For, a line of its own behind any that are there.
-fn write_forwarded<const N: usize>(out: &mut heapless::Vec<u8, N>, client: IpAddr) -> std::fmt::Result {
+/// X-Forwarded-For, a line of its own behind any that are there, with X-Forwarded-Proto before it where nobody said that.
+fn write_forwarded(out: &mut Out<'_>, client: IpAddr, says_proto: bool) -> std::fmt::Result {
+    const PROTO: &str = "X-Forwarded-Proto: http\r\n";
+    let from = if says_proto { PROTO.len() } else { 0 };
     match client {
         // A tenth of the instructions that the standard formatting takes.
         IpAddr::V4(address) => {
-            let (mut text, mut length) = (*b"X-Forwarded-For: ...................", "X-Forwarded-For: ".len());
-            for octet in address.octets() {
-                if octet >= 100 {
-                    text[length] = b'0' + octet / 100;
-                    length += 1;
-                }
-                if octet >= 10 {
-                    text[length] = b'0' + octet / 10 % 10;
-                    length += 1;
-                }
-                text[length] = b'0' + octet % 10;
-                // The dot is there.
-                length += 2;
-            }
-            text[length - 1..=length].copy_from_slice(b"\r\n");
-            out.extend_from_slice(&text[..=length]).map_err(|_| std::fmt::Error)
+            let mut text = *b"X-Forwarded-Proto: http\r\nX-Forwarded-For: ...................";
+            let length = write_address(&mut text, address);
+            out.extend_from_slice(&text[from..length])
         }
-        IpAddr::V6(address) => write!(out, "X-Forwarded-For: {address}\r\n"),
+        IpAddr::V6(address) => write!(out, "{}X-Forwarded-For: {address}\r\n", &PROTO[from..]),
     }
+}
+
+/// Writes an address and CRLF over the dots at the end of `text`; how long that is then.
+fn write_address(text: &mut [u8], address: Ipv4Addr) -> usize {
+    const DOTS: usize = "255.255.255.255\r\n".len() + 2;
+    let mut length = text.len() - DOTS;
+    for octet in address.octets() {
+        if octet >= 100 {
+            text[length] = b'0' + octet / 100;
+            length += 1;
+        }
+        if octet >= 10 {
+            text[length] = b'0' + octet / 10 % 10;
+            length += 1;
+        }
+        text[length] = b'0' + octet % 10;
+        // The dot is there.
+        length += 2;
+    }
+    text[length - 1..=length].copy_from_slice(b"\r\n");
+    length + 1
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::added::Added;
     use super::*;
 
     #[test]
     fn forwarded_addresses() {
         for address in ["0.0.0.0", "1.22.103.255", "10.100.9.200", "2001:db8::1"] {
-            let mut out = heapless::Vec::<u8, 64>::new();
-            write_forwarded(&mut out, address.parse().unwrap()).unwrap();
-            assert_eq!(out, format!("X-Forwarded-For: {address}\r\n").as_bytes());
+            let mut added = Added::new();
+            added.write(|out| write_forwarded(out, address.parse().unwrap(), true)).unwrap();
+            let one = format!("X-Forwarded-For: {address}\r\n");
+            assert_eq!(added.filled(), one.as_bytes());
+            added.clear();
+            added.write(|out| write_forwarded(out, address.parse().unwrap(), false)).unwrap();
+            assert_eq!(added.filled(), format!("X-Forwarded-Proto: http\r\n{one}").as_bytes());
         }
     }
 }

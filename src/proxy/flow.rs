@@ -1,7 +1,7 @@
 //! One direction of an exchange: bytes in from one socket, out to the other, through one buffer.
 //!
 //! What goes out next is a batch: the rewritten head (once), what is added behind it, a run of payload, a tail of
-//! framing. It leaves in one `writev`, and stays in the buffer until the next receive, so that a request can be sent
+//! framing. It leaves in one call, and stays in the buffer until the next receive, so that a request can be sent
 //! again. Nothing is received before the batch is out: that is the backpressure.
 //!
 //! ```text
@@ -10,8 +10,9 @@
 //!                               added ----+
 //! ```
 
+use super::added::{Added, Out};
 use crate::http::body::{BodyDecoder, Framing, Malformed};
-use crate::limits::{LARGE_BUFFER, MAX_ADDED, PIPE_BYTES, SPLICE_FROM, STEPS_PER_TURN};
+use crate::limits::{LARGE_BUFFER, PIPE_BYTES, SPLICE_FROM, STEPS_PER_TURN};
 use crate::runtime::{Buffer, Buffers, Need, Pipe, Received, Spliced, Stream};
 use std::fmt::Write;
 use std::io::IoSlice;
@@ -61,7 +62,8 @@ pub(super) struct Flow {
     streams: bool,
     /// The head, rewritten, at the front of the buffer; 0 behind the first batch.
     head: usize,
-    added: heapless::Vec<u8, MAX_ADDED>,
+    /// What is added to the head, or stands before the payload, and is not in the buffer.
+    added: Added,
     payload: Range<usize>,
     tail: &'static [u8],
     /// Bytes of the batch that are not out yet, its last ones.
@@ -92,7 +94,7 @@ impl Flow {
             pipe: None,
             streams: false,
             head: 0,
-            added: heapless::Vec::new(),
+            added: Added::new(),
             payload: 0..0,
             tail: b"",
             left: 0,
@@ -129,7 +131,7 @@ impl Flow {
         head: usize,
         framing: Framing,
         rechunk: bool,
-        add: impl FnOnce(&mut heapless::Vec<u8, MAX_ADDED>) -> std::fmt::Result,
+        add: impl FnOnce(&mut Out<'_>) -> std::fmt::Result,
     ) -> Result<(), Broken> {
         let filled = self.buffer.as_ref().map_or(0, Buffer::len);
         self.head = head;
@@ -140,8 +142,29 @@ impl Flow {
         (self.first, self.complete) = (true, framing == Framing::None);
         self.streams = matches!(framing, Framing::Length(_));
         self.added.clear();
-        let added = add(&mut self.added).and_then(|()| self.added.write_str("\r\n"));
-        added.map_err(|_| Broken::Malformed("no room for what is added"))?;
+        // All of it in one run, if nothing stands behind the head, or a gap that is as long.
+        let behind =
+            self.buffer.as_mut().filter(|_| self.raw.is_empty()).and_then(|buffer| Out::new(buffer.behind(head)));
+        let joined = behind.is_some();
+        let mut out = behind.unwrap_or_else(|| self.added.out());
+        let result = add(&mut out).and_then(|()| out.extend_from_slice(b"\r\n"));
+        result.map_err(|_| Broken::Malformed("no room for what is added"))?;
+        let end = head + out.len();
+        if !joined {
+            self.added.set_len(end - head);
+        }
+        if let Some(buffer) = &mut self.buffer {
+            if joined {
+                buffer.set_len(end);
+                (self.head, self.raw) = (end, end..end);
+            } else if end == self.raw.start
+                && let Some(gap) = buffer.filled_mut().get_mut(head..end)
+            {
+                gap.copy_from_slice(self.added.filled());
+                self.head = end;
+                self.added.clear();
+            }
+        }
         self.left = self.batch();
         self.decode()
     }
@@ -258,7 +281,12 @@ impl Flow {
 
     fn send_batch(&mut self, sink: &Stream) -> Result<bool, Broken> {
         let filled = self.buffer.as_ref().map_or(&[][..], Buffer::filled);
-        let parts = [&filled[..self.head], &self.added, &filled[self.payload.clone()], self.tail];
+        // One run of bytes costs the system less than several, and is what most batches are.
+        if self.is_joined() {
+            let (batch, skip) = (&filled[..self.head + self.payload.len()], self.batch() - self.left);
+            return self.sent(sink.send(&batch[skip..]));
+        }
+        let parts = [&filled[..self.head], self.added.filled(), &filled[self.payload.clone()], self.tail];
         let mut slices = [IoSlice::new(&[]); 4];
         let (mut count, mut skip) = (0, self.batch() - self.left);
         for part in parts {
@@ -269,7 +297,12 @@ impl Flow {
                 count += 1;
             }
         }
-        let Some(sent) = sink.send(&slices[..count]).map_err(|_| Broken::Sink)? else { return Ok(false) };
+        self.sent(sink.send_slices(&slices[..count]))
+    }
+
+    /// Counts what was sent of the batch; whether all of it is out.
+    fn sent(&mut self, sent: std::io::Result<Option<usize>>) -> Result<bool, Broken> {
+        let Some(sent) = sent.map_err(|_| Broken::Sink)? else { return Ok(false) };
         self.left -= sent;
         self.total += sent as u64;
         self.moved += sent as u64;
@@ -361,7 +394,8 @@ impl Flow {
         if self.rechunk {
             if decoded.payload > 0 {
                 // A length of five digits at most; `start` left room for it.
-                write!(self.added, "{:x}\r\n", decoded.payload)
+                self.added
+                    .write(|out| write!(out, "{:x}\r\n", decoded.payload))
                     .map_err(|_| Broken::Malformed("no room for a chunk's size"))?;
             }
             self.tail = match (decoded.payload > 0, self.complete) {
@@ -387,6 +421,12 @@ impl Flow {
     /// Whether all that was made ready to be sent is out.
     fn is_out(&self) -> bool {
         self.left == 0 && self.pipe.as_ref().is_none_or(Pipe::is_empty)
+    }
+
+    /// Whether the batch is one run of bytes at the front of the buffer.
+    fn is_joined(&self) -> bool {
+        let follows = self.payload.is_empty() || self.payload.start == self.head;
+        follows && self.added.is_empty() && self.tail.is_empty()
     }
 
     /// Bytes of the batch.

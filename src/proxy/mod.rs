@@ -3,6 +3,7 @@
 //! Joins `http`, `balance` and `runtime`; owns the one [`Proxy`] that all tasks share. Start reading in `connection`.
 
 mod accept;
+mod added;
 mod affinity;
 mod answer;
 mod ask;

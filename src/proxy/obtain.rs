@@ -10,7 +10,6 @@ use crate::config::Reuse;
 use crate::fault::{Fault, Phase};
 use crate::limits::{BackendId, TURN_AROUND_MS};
 use crate::runtime::{Stream, is_exhaustion};
-use std::io::IoSlice;
 use std::net::IpAddr;
 
 /// A connection to a backend, and the slot that lets a request use it.
@@ -145,7 +144,7 @@ impl Connection {
         let Some(version) = config.backends[id.index()].send_proxy else { return Ok(()) };
         let header = version.header(self.peer, self.here());
         // There is room for it in an empty socket.
-        match stream.send(&[IoSlice::new(&header)]) {
+        match stream.send(&header) {
             Ok(Some(sent)) if sent == header.len() => Ok(()),
             Ok(_) | Err(_) => Err(Fault::ConnectFailed),
         }

@@ -5,7 +5,6 @@ use super::shed::Awaiting;
 use crate::http::reply::Reply;
 use crate::limits::{LINGER_BYTES, LINGER_MS};
 use crate::runtime::{Received, Seat, Stream};
-use std::io::IoSlice;
 
 /// Sends `reply`; how much of it the client took within `timeout.client`.
 pub(super) async fn send(proxy: &Proxy, seat: &Seat, client: &Stream, reply: &Reply) -> usize {
@@ -13,7 +12,7 @@ pub(super) async fn send(proxy: &Proxy, seat: &Seat, client: &Stream, reply: &Re
     let mut sent = 0;
     while sent < reply.bytes().len() {
         let rest = &reply.bytes()[sent..];
-        let step = seat.until(deadline_ms, || client.send(&[IoSlice::new(rest)]).transpose()).await;
+        let step = seat.until(deadline_ms, || client.send(rest).transpose()).await;
         match step {
             Ok(Ok(count)) => sent += count,
             Ok(Err(_)) | Err(_) => break,

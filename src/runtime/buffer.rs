@@ -215,6 +215,17 @@ impl Buffer {
         true
     }
 
+    /// All room behind the first `count` filled bytes; what was filled there is lost when it is written to.
+    pub fn behind(&mut self, count: usize) -> &mut [u8] {
+        let from = (self.start + count).min(self.end);
+        &mut self.bytes[from..]
+    }
+
+    /// Takes the first `count` bytes as filled.
+    pub fn set_len(&mut self, count: usize) {
+        self.end = (self.start + count).min(self.bytes.len());
+    }
+
     /// Drops all bytes.
     pub fn clear(&mut self) {
         (self.start, self.end) = (0, 0);

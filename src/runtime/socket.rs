@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
     AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage, bind,
-    connect, getsockname, getsockopt, listen, recv, setsockopt, shutdown, socket, sockopt,
+    connect, getsockname, getsockopt, listen, recv, send, setsockopt, shutdown, socket, sockopt,
 };
 use nix::sys::uio::writev;
 use std::io::{self, IoSlice};
@@ -154,20 +154,32 @@ impl Stream {
         }
     }
 
-    /// Sends what it can of `slices`, in one call; `None` when nothing can be taken now, and the owner is woken when it
+    /// Sends what it can of `bytes`; `None` when nothing can be taken now, and the owner is woken when it can.
+    ///
+    /// # Errors
+    /// The system's: a reset, a closed connection.
+    pub fn send(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        self.try_send(bytes.len(), || send(self.socket.as_raw_fd(), bytes, MsgFlags::empty()))
+    }
+
+    /// Sends what it can of `slices`, in one call, which takes more of the system than one of [`Stream::send`]; `None` when nothing can be taken now, and the owner is woken when it
     /// can.
     ///
     /// # Errors
     /// The system's: a reset, a closed connection.
-    pub fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+    pub fn send_slices(&self, slices: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+        self.try_send(slices.iter().map(|slice| slice.len()).sum(), || writev(&self.socket, slices))
+    }
+
+    fn try_send(&self, length: usize, call: impl Fn() -> nix::Result<usize>) -> io::Result<Option<usize>> {
         if !self.reactor.ready(self.index, WRITE) {
             self.reactor.wait_for(self.index, WRITE);
             return Ok(None);
         }
         loop {
-            match writev(&self.socket, slices) {
+            match call() {
                 Ok(count) => {
-                    if count < slices.iter().map(|slice| slice.len()).sum() {
+                    if count < length {
                         self.reactor.set_dry(self.index, WRITE);
                         self.reactor.wait_for(self.index, WRITE);
                     }
@@ -363,7 +375,7 @@ mod tests {
                 };
                 assert_eq!(seat.until(soon, || receive(&stream)).await, Ok(Received::Bytes(4)));
                 assert_eq!(seat.until(soon, || receive(&stream)).await, Ok(Received::End));
-                assert_eq!(stream.send(&[IoSlice::new(b"po"), IoSlice::new(b"ng")]).unwrap(), Some(4));
+                assert_eq!(stream.send_slices(&[IoSlice::new(b"po"), IoSlice::new(b"ng")]).unwrap(), Some(4));
                 drop((stream, seat, listener));
                 assert_eq!(reactor.free_sources(), 8);
                 event_loop.end(7);

@@ -5,7 +5,7 @@ use crate::common::lane::Ending;
 use crate::common::recorder::{lines, split_field};
 
 /// The fields that beelance adds for a client it does not trust.
-pub const FORWARDED: &str = "X-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\n";
+pub const FORWARDED: &str = "X-Forwarded-Proto: http\r\nX-Forwarded-For: 127.0.0.1\r\n";
 
 /// The cases of one file.
 pub struct Table {
