@@ -142,7 +142,7 @@ impl Flow {
         (self.first, self.complete) = (true, framing == Framing::None);
         self.streams = matches!(framing, Framing::Length(_));
         self.added.clear();
-        // All of it in one run, if nothing stands behind the head, or a gap that is as long.
+        // All of it in one run, if nothing stands behind the head, or a gap that is as long, or little enough to be copied.
         let behind =
             self.buffer.as_mut().filter(|_| self.raw.is_empty()).and_then(|buffer| Out::new(buffer.behind(head)));
         let joined = behind.is_some();
@@ -162,6 +162,9 @@ impl Flow {
             {
                 gap.copy_from_slice(self.added.filled());
                 self.head = end;
+                self.added.clear();
+            } else if buffer.join(head, self.added.filled(), self.raw.start) {
+                (self.head, self.raw) = (end, end..buffer.len());
                 self.added.clear();
             }
         }

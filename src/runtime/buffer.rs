@@ -11,6 +11,9 @@ use crate::limits::{LARGE_BUFFER, SMALL_BUFFER};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
+/// Bytes that [`Buffer::join`] makes one run of at most: more takes longer to copy than sending two runs.
+pub const MAX_JOINED: usize = 512;
+
 /// All buffers of the process.
 pub struct Buffers {
     small: Shelf,
@@ -226,6 +229,29 @@ impl Buffer {
         self.end = (self.start + count).min(self.bytes.len());
     }
 
+    /// Makes one run of the first `head` filled bytes, of `middle`, and of the filled bytes from `tail` on, which takes the
+    /// place of all that was filled. It is made behind that: only if there is room for it, and it is not long. Whether it
+    /// was made.
+    pub fn join(&mut self, head: usize, middle: &[u8], tail: usize) -> bool {
+        // Where copying from the buffer's front goes word by word.
+        let start = self.end.next_multiple_of(size_of::<u64>());
+        let (Some(first), Some(last)) = (self.filled().get(..head), self.filled().get(tail..)) else { return false };
+        let lengths = [first.len(), middle.len(), last.len()];
+        let length: usize = lengths.iter().sum();
+        if length > MAX_JOINED || self.bytes.len() < start + length {
+            return false;
+        }
+        let (filled, room) = self.bytes.split_at_mut(start);
+        let filled = &filled[self.start..self.end];
+        let (first, room) = room.split_at_mut(head);
+        let (second, room) = room.split_at_mut(middle.len());
+        first.copy_from_slice(&filled[..head]);
+        second.copy_from_slice(middle);
+        room[..filled.len() - tail].copy_from_slice(&filled[tail..]);
+        (self.start, self.end) = (start, start + length);
+        true
+    }
+
     /// Drops all bytes.
     pub fn clear(&mut self) {
         (self.start, self.end) = (0, 0);
@@ -314,6 +340,20 @@ mod tests {
             held.extend(std::iter::from_fn(|| buffers.large(need)));
             assert_eq!(held.len(), most, "{need:?}");
         }
+    }
+
+    #[test]
+    fn joined_behind_what_was_there() {
+        let buffers = shelves(1, 0);
+        let mut buffer = buffers.small().unwrap();
+        buffer.space()[..9].copy_from_slice(b"xheadgapt");
+        buffer.fill(9);
+        buffer.consume(1);
+        assert!(buffer.join(4, b"MIDDLE", 7) && buffer.filled() == b"headMIDDLEt");
+        assert!(buffer.join(0, b"", 10) && buffer.filled() == b"t");
+        assert!(!buffer.join(2, b"", 0) && !buffer.join(0, b"", 2) && !buffer.join(0, &[b'x'; MAX_JOINED], 0));
+        buffer.fill(SMALL_BUFFER - 100);
+        assert!(!buffer.join(1, &[b'x'; 100], buffer.len()) && buffer.filled()[0] == b't');
     }
 
     #[test]
