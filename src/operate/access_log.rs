@@ -1,10 +1,11 @@
-//! The access log, in HAProxy's HTTP format (`option httplog`), each line prefixed as syslog would.
+//! The access log, in HAProxy's HTTP format (`option httplog`), or its TCP format (`option tcplog`) for connections of a
+//! listener without HTTP, each line prefixed as syslog would.
 //!
 //! Owns the form of a line; [`Lines`] takes it to standard error.
 
 use super::lines::Lines;
 use super::text::Text;
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::fault::Phase;
 use crate::http::date::{Date, MONTHS, Second};
 use crate::proxy::{Journal, Proxy, Record};
@@ -31,8 +32,8 @@ impl AccessLog {
         Self { lines, tag, stamp: RefCell::default(), began: RefCell::default() }
     }
 
-    /// `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %{+Q}r`, behind the
-    /// prefix.
+    /// `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %{+Q}r`, or without HTTP
+    /// `%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq`, behind the prefix.
     fn write_line(&self, config: &Config, moment: &Moment, record: &Record, line: &[u8]) {
         self.lines.push(|out| {
             out.bytes(self.stamp.borrow_mut().at(moment.now_wall_ms, write_stamp).0.as_bytes());
@@ -43,9 +44,14 @@ impl AccessLog {
             out.bytes(began.as_bytes());
             out.three(milli);
             write_places(out, config, record);
-            write_times(out, moment, record);
-            write_end(out, record);
+            let mode = config.listeners[record.listener.index()].mode;
+            write_times(out, mode, moment, record);
+            write_end(out, mode, record);
             write_counts(out, moment, record);
+            if mode == Mode::Tcp {
+                return;
+            }
+            out.bytes(b" \"");
             if record.pool.is_none() || line.is_empty() {
                 out.bytes(b"<BADREQ>");
             } else {
@@ -130,17 +136,23 @@ fn write_places(out: &mut Text<'_>, config: &Config, record: &Record) {
     }
 }
 
-/// `%TR/%Tw/%Tc/%Tr/%Ta `
-fn write_times(out: &mut Text<'_>, moment: &Moment, record: &Record) {
+/// `%TR/%Tw/%Tc/%Tr/%Ta `, `%Tw/%Tc/%Tt `
+fn write_times(out: &mut Text<'_>, mode: Mode, moment: &Moment, record: &Record) {
     let Record { headed_ms, placed_ms, connected_ms, answered_ms, .. } = *record;
     let began_ms = Some(record.began_ms);
-    for (from, to, end) in [
+    let all = [
         (began_ms, headed_ms, b'/'),
         (headed_ms, placed_ms, b'/'),
         (placed_ms, connected_ms, b'/'),
         (connected_ms, answered_ms, b'/'),
         (began_ms, Some(moment.now_ms), b' '),
-    ] {
+    ];
+    let without_http = [1, 2, 4].map(|at| all[at]);
+    let times = match mode {
+        Mode::Http => &all[..],
+        Mode::Tcp => &without_http,
+    };
+    for &(from, to, end) in times {
         match (from, to) {
             (Some(from), Some(to)) => out.long(to.saturating_sub(from)),
             _ => out.bytes(b"-1"),
@@ -149,18 +161,23 @@ fn write_times(out: &mut Text<'_>, moment: &Moment, record: &Record) {
     }
 }
 
-/// `%ST %B %CC %CS %tsc `
-fn write_end(out: &mut Text<'_>, record: &Record) {
-    out.number(record.status.into());
-    out.byte(b' ');
+/// `%ST %B %CC %CS %tsc `, `%B %ts `
+fn write_end(out: &mut Text<'_>, mode: Mode, record: &Record) {
+    if mode == Mode::Http {
+        out.number(record.status.into());
+        out.byte(b' ');
+    }
     out.long(record.bytes);
     let (cause, phase) = record.fault.map_or(('-', '-'), |fault| (fault.letter(), record.phase.letter()));
     let [cause, phase, client, server] =
         [cause, phase, record.client_cookie, record.server_cookie].map(|letter| u8::try_from(letter).unwrap_or(b'?'));
-    out.bytes(&[b' ', b'-', b' ', b'-', b' ', cause, phase, client, server, b' ']);
+    match mode {
+        Mode::Http => out.bytes(&[b' ', b'-', b' ', b'-', b' ', cause, phase, client, server, b' ']),
+        Mode::Tcp => out.bytes(&[b' ', cause, phase, b' ']),
+    }
 }
 
-/// `%ac/%fc/%bc/%sc/%rc %sq/%bq "`
+/// `%ac/%fc/%bc/%sc/%rc %sq/%bq`
 fn write_counts(out: &mut Text<'_>, moment: &Moment, record: &Record) {
     for count in [moment.connections, moment.listener_connections, moment.pool_exchanges] {
         out.long(count as u64);
@@ -173,7 +190,6 @@ fn write_counts(out: &mut Text<'_>, moment: &Moment, record: &Record) {
     out.number(record.backend_queue);
     out.byte(b'/');
     out.number(record.pool_queue);
-    out.bytes(b" \"");
 }
 
 #[cfg(test)]
@@ -185,7 +201,7 @@ mod tests {
     use proptest::option;
     use proptest::prelude::*;
 
-    const CONFIG: &[u8] = b"listen.web = 127.0.0.1:0\nlisten.w = 127.0.0.1:0\nbackend.s1 = 127.0.0.1:1\n\
+    const CONFIG: &[u8] = b"listen.web = 127.0.0.1:0\nlisten.w = 127.0.0.1:0\nlisten.w.mode = tcp\nlisten.w.pool = tcp\nbackend.s1 = 127.0.0.1:1\n\
         backend.second-one = 127.0.0.1:2\nbackend.third = 127.0.0.1:3\nbackend.third.pool = api\n";
 
     /// The line as `format!` has it, the plain way.
@@ -201,9 +217,29 @@ mod tests {
             byte => char::from(byte).to_string(),
         });
         let (cause, phase) = record.fault.map_or(('-', '-'), |fault| (fault.letter(), record.phase.letter()));
+        let all = between(Some(record.began_ms), Some(moment.now_ms));
+        let (waited, connected) =
+            (between(record.headed_ms, record.placed_ms), between(record.placed_ms, record.connected_ms));
+        let is_http = config.listeners[record.listener.index()].mode == Mode::Http;
+        let (middle, request) = if is_http {
+            let line: String =
+                if record.pool.is_none() || line.is_empty() { "<BADREQ>".into() } else { escaped.collect() };
+            let middle = format!(
+                "{}/{waited}/{connected}/{}/{all} {} {} - - {cause}{phase}{}{}",
+                between(Some(record.began_ms), record.headed_ms),
+                between(record.connected_ms, record.answered_ms),
+                record.status,
+                record.bytes,
+                record.client_cookie,
+                record.server_cookie
+            );
+            (middle, format!(" \"{line}\""))
+        } else {
+            (format!("{waited}/{connected}/{all} {} {cause}{phase}", record.bytes), String::new())
+        };
         format!(
             "{} {:2} {:02}:{:02}:{:02} {tag}{}:{} [{:02}/{}/{}:{:02}:{:02}:{:02}.{:03}] {listener} {}/{} \
-             {}/{}/{}/{}/{} {} {} - - {cause}{phase}{}{} {}/{}/{}/{}/{}{} {}/{} \"{}\"\n",
+             {middle} {}/{}/{}/{}/{}{} {}/{}{request}\n",
             MONTHS[now.month],
             now.day,
             now.hour,
@@ -220,15 +256,6 @@ mod tests {
             began.milli,
             record.pool.map_or(listener, |id| &config.pools[id.index()].name),
             record.backend.map_or("<NOSRV>", |id| &config.backends[id.index()].name),
-            between(Some(record.began_ms), record.headed_ms),
-            between(record.headed_ms, record.placed_ms),
-            between(record.placed_ms, record.connected_ms),
-            between(record.connected_ms, record.answered_ms),
-            between(Some(record.began_ms), Some(moment.now_ms)),
-            record.status,
-            record.bytes,
-            record.client_cookie,
-            record.server_cookie,
             moment.connections,
             moment.listener_connections,
             moment.pool_exchanges,
@@ -237,7 +264,6 @@ mod tests {
             record.retries,
             record.backend_queue,
             record.pool_queue,
-            if record.pool.is_none() || line.is_empty() { "<BADREQ>".into() } else { escaped.collect::<String>() },
         )
     }
 

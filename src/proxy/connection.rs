@@ -28,11 +28,11 @@ pub(super) struct Connection {
     /// Who the client is: its address, or what a PROXY header says.
     pub peer: SocketAddr,
     pub listener: ListenerId,
-    /// What the client sent behind its last request: the start of the next one.
-    rest: Option<Buffer>,
+    /// What the client sent behind its last request, or its PROXY header: the start of what comes next.
+    pub rest: Option<Buffer>,
     /// No request was read yet.
     fresh: bool,
-    /// The PROXY header was read, or none is to come.
+    /// Requests may come: the PROXY header was read, or none is to come, and the listener takes requests.
     introduced: bool,
     /// Bytes of empty lines since the last request.
     pub empty: usize,
@@ -99,7 +99,7 @@ impl Connection {
             listener,
             rest: None,
             fresh: true,
-            introduced: !proxy.config.listeners[listener.index()].accept_proxy,
+            introduced: !proxy.config.listeners[listener.index()].accept_proxy && !proxy.relays(listener),
             empty: 0,
             own: RefCell::new(None),
             awaiting,
@@ -122,6 +122,11 @@ impl Connection {
         }
     }
 
+    /// Whether it is to be served before a byte comes.
+    pub(super) fn starts_at_once(&self) -> bool {
+        !self.introduced && !self.proxy.config.listeners[self.listener.index()].accept_proxy
+    }
+
     /// Whether it has bytes of a request, or is over.
     pub(super) fn look(&self) -> Look {
         self.own.borrow_mut().take_if(|(_, stream)| !stream.is_quiet());
@@ -139,7 +144,12 @@ impl Connection {
     pub(super) async fn serve(&mut self, exchange: &mut Exchange) -> bool {
         self.seat.disarm();
         if !self.introduced {
-            if !self.read_proxy_header().await {
+            let header = self.proxy.config.listeners[self.listener.index()].accept_proxy;
+            if header && !self.read_proxy_header().await {
+                return false;
+            }
+            if self.proxy.relays(self.listener) {
+                self.relay(exchange).await;
                 return false;
             }
             self.introduced = true;
@@ -364,6 +374,6 @@ impl Connection {
     /// Whether the client closed its connection: nobody waits for the response. Only when all of the request is here
     /// does the end of what it sends mean that.
     pub(super) fn client_left(&self, exchange: &Exchange) -> bool {
-        self.client.broken() || (exchange.request.is_complete() && self.client.hung_up())
+        self.client.broken() || (self.client.hung_up() && (exchange.request.is_complete() || self.has_nothing_to_say()))
     }
 }

@@ -6,8 +6,9 @@
 //!
 //! ```text
 //!   accepted --> Idle --bytes--> Busy(worker) --+--over--> Vacant
-//!                 ^                             |
-//!                 +--------response sent--------+
+//!      |          ^                 ^           |
+//!      |          +-----------------|-response sent
+//!      +--no requests are to come---+
 //! ```
 
 use super::Proxy;
@@ -86,9 +87,15 @@ async fn work(desk: Rc<Desk>) -> Infallible {
 impl Proxy {
     /// Takes in a connection that was accepted.
     pub(super) fn admit(&self, connection: Connection) {
-        let seat = usize::from(connection.seat.index());
+        let seat = connection.seat.index();
+        let post = &self.posts[usize::from(seat)];
+        if connection.starts_at_once() {
+            post.set(Post::Busy(self.worker_of(Box::new(connection))));
+            self.reactor.wake(seat);
+            return;
+        }
         connection.wait();
-        self.posts[seat].set(Post::Idle(Box::new(connection)));
+        post.set(Post::Idle(Box::new(connection)));
     }
 
     /// Runs who sits in `seat` and was woken: what [`crate::runtime::Loop::run`] asks for.
@@ -100,14 +107,19 @@ impl Proxy {
                 Look::Nothing => post.set(Post::Idle(connection)),
                 Look::Over => drop(connection),
                 Look::Bytes => {
-                    let worker = self.shelf.borrow_mut().pop();
-                    let worker = worker.unwrap_or_else(Worker::new);
-                    worker.desk.0.set(Lying::Given(connection));
+                    let worker = self.worker_of(connection);
                     self.run_worker(post, worker);
                 }
             },
             Post::Busy(worker) => self.run_worker(post, worker),
         }
+    }
+
+    /// A worker that is to serve this connection.
+    fn worker_of(&self, connection: Box<Connection>) -> Worker {
+        let worker = self.shelf.borrow_mut().pop().unwrap_or_else(Worker::new);
+        worker.desk.0.set(Lying::Given(connection));
+        worker
     }
 
     fn run_worker(&self, post: &Cell<Post>, mut worker: Worker) {
