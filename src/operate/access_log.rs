@@ -83,15 +83,17 @@ struct Moment {
 impl Moment {
     fn of(proxy: &Proxy, record: &Record) -> Self {
         let (now_ms, clock) = (proxy.reactor.now_ms(), proxy.reactor.clock());
-        // HAProxy counts the exchange that is being logged; here its guards are gone already.
-        let held = u32::from(record.phase > Phase::Queue);
+        // HAProxy still counts an exchange that is being logged, whose guards are gone here, but no connection without
+        // HTTP; the client's connection it counts in both.
+        let counted = proxy.config.listeners[record.listener.index()].mode == Mode::Http;
+        let held = u32::from(counted && record.phase > Phase::Queue);
         Self {
             now_ms,
             now_wall_ms: clock.wall_ms(now_ms),
             began_wall_ms: clock.wall_ms(record.began_ms),
             connections: proxy.connections(),
             listener_connections: proxy.listener_connections(record.listener),
-            pool_exchanges: record.pool.map_or(0, |id| proxy.pool_exchanges(id) + 1),
+            pool_exchanges: record.pool.map_or(0, |id| proxy.pool_exchanges(id) + usize::from(counted)),
             serving: record.backend.map_or(0, |id| proxy.balancer.borrow().status(id).serving + held),
         }
     }

@@ -48,9 +48,9 @@ pub struct Record {
     pub retries: u32,
     /// Whether another backend than the first served it.
     pub redispatched: bool,
-    /// Requests before it in the backend's queue.
+    /// Its place in the backend's queue when it came, the first is 1; 0: it did not wait there. So HAProxy counts.
     pub backend_queue: u32,
-    /// Requests before it in the pool's queue.
+    /// The same in the pool's queue.
     pub pool_queue: u32,
 }
 

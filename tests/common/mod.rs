@@ -24,6 +24,7 @@ pub mod recorder;
 pub mod raw;
 pub mod request;
 pub mod script;
+pub mod tcp_line;
 pub mod tunnel;
 
 use std::process::Command;

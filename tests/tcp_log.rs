@@ -1,0 +1,251 @@
+//! The line of a connection without HTTP, beside that of a real HAProxy (`option tcplog`) to which the same happened.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may block"
+)]
+
+mod common;
+
+use common::client::Client;
+use common::haproxy::Haproxy;
+use common::port::{Deaf, Port};
+use common::process::Beelance;
+use common::raw::RawBackend;
+use common::tcp_line::TcpLine;
+use std::net::SocketAddr;
+
+/// What the server `s1` is.
+enum Server {
+    Backend,
+    Refuses,
+    NeverAnswers,
+    IsNone,
+}
+
+/// Something that happens to a connection, and how the first and the last of both are set for it.
+struct Scene {
+    name: &'static str,
+    state: &'static str,
+    server: Server,
+    haproxy: &'static str,
+    beelance: &'static str,
+    /// Given the proxy; the address of the client whose line it is.
+    happens: fn(SocketAddr, &RawBackend) -> SocketAddr,
+}
+
+fn exchange(proxy: SocketAddr, backend: &RawBackend) -> (Client, Client, SocketAddr) {
+    let mut client = Client::connect(proxy);
+    let mut server = backend.accept();
+    client.send("ping");
+    server.expect("ping");
+    server.send("pong");
+    client.expect("pong");
+    let local = client.local();
+    (client, server, local)
+}
+
+/// Connects and waits for the end.
+fn is_closed(proxy: SocketAddr, _: &RawBackend) -> SocketAddr {
+    let mut client = Client::connect(proxy);
+    client.until_end();
+    client.local()
+}
+
+/// Connects, ends, and waits for the other end.
+fn leaves(proxy: SocketAddr, _: &RawBackend) -> SocketAddr {
+    let mut client = Client::connect(proxy);
+    client.half_close();
+    client.until_end();
+    client.local()
+}
+
+const FULL: [&str; 2] = ["maxconn 1", "backend.s1.maxconn = 1\n"];
+
+const SCENES: &[Scene] = &[
+    Scene {
+        name: "the client closes first",
+        state: "--",
+        server: Server::Backend,
+        haproxy: "",
+        beelance: "",
+        happens: |proxy, backend| {
+            let (client, mut server, local) = exchange(proxy, backend);
+            drop(client);
+            server.ends();
+            local
+        },
+    },
+    Scene {
+        name: "the server closes first",
+        state: "--",
+        server: Server::Backend,
+        haproxy: "",
+        beelance: "",
+        happens: |proxy, backend| {
+            let (mut client, mut server, local) = exchange(proxy, backend);
+            server.send("goodbye");
+            drop(server);
+            client.expect("goodbye");
+            client.ends();
+            local
+        },
+    },
+    Scene {
+        name: "the client resets",
+        state: "CD",
+        server: Server::Backend,
+        haproxy: "",
+        beelance: "",
+        happens: |proxy, backend| {
+            let (client, mut server, local) = exchange(proxy, backend);
+            client.reset();
+            server.until_end();
+            local
+        },
+    },
+    Scene {
+        name: "the server resets",
+        state: "SD",
+        server: Server::Backend,
+        haproxy: "",
+        beelance: "",
+        happens: |proxy, backend| {
+            let (mut client, server, local) = exchange(proxy, backend);
+            server.reset();
+            client.until_end();
+            local
+        },
+    },
+    Scene {
+        name: "silence",
+        state: "cD",
+        server: Server::Backend,
+        haproxy: "  timeout tunnel 300ms\n",
+        beelance: "timeout.tunnel = 300ms\n",
+        happens: |proxy, backend| {
+            let (mut client, mut server, local) = exchange(proxy, backend);
+            client.until_end();
+            server.until_end();
+            local
+        },
+    },
+    Scene {
+        name: "the server refuses",
+        state: "SC",
+        server: Server::Refuses,
+        haproxy: "",
+        beelance: "",
+        happens: is_closed,
+    },
+    Scene {
+        name: "the server does not answer",
+        state: "sC",
+        server: Server::NeverAnswers,
+        haproxy: "  timeout connect 300ms\n",
+        beelance: "timeout.connect = 300ms\n",
+        happens: is_closed,
+    },
+    Scene {
+        name: "the client leaves while it connects",
+        state: "CC",
+        server: Server::NeverAnswers,
+        haproxy: "  timeout connect 2s\n",
+        beelance: "",
+        happens: leaves,
+    },
+    Scene {
+        name: "there is no server",
+        state: "SC",
+        server: Server::IsNone,
+        haproxy: "",
+        beelance: "",
+        happens: is_closed,
+    },
+    Scene {
+        name: "the queue takes too long",
+        state: "sQ",
+        server: Server::Backend,
+        haproxy: "  timeout queue 300ms\n",
+        beelance: "timeout.queue = 300ms\n",
+        happens: |proxy, backend| {
+            let (_client, _server, _) = exchange(proxy, backend);
+            is_closed(proxy, backend)
+        },
+    },
+    Scene {
+        name: "the client leaves the queue",
+        state: "CQ",
+        server: Server::Backend,
+        haproxy: "",
+        beelance: "",
+        happens: |proxy, backend| {
+            let (client, mut server, _) = exchange(proxy, backend);
+            // It is closed because it left, not because it is served.
+            let local = leaves(proxy, backend);
+            drop(client);
+            server.ends();
+            local
+        },
+    },
+];
+
+/// What is the same whatever the machine: all but dates, of each time whether its phase was reached, and whether who
+/// knocked is gone already.
+fn lasting(line: &TcpLine) -> TcpLine {
+    let mut line = line.clone();
+    line.accepted.clear();
+    line.client.clear();
+    line.counts[0] = 0;
+    line.timers = line.timers.map(|ms| ms.signum().min(0));
+    line
+}
+
+#[test]
+fn the_line_is_haproxys() {
+    for Scene { name, state, server, haproxy, beelance, happens } in SCENES {
+        let (backend, refuses, deaf) = (RawBackend::start(), Port::take(), Deaf::listening());
+        let address = match server {
+            Server::Backend => Some(backend.address),
+            Server::Refuses => Some(refuses.address),
+            Server::NeverAnswers => Some(deaf.address()),
+            Server::IsNone => None,
+        };
+        let full = matches!(server, Server::Backend);
+        let port = Port::take();
+        // Who waits for it to listen knocks at another door.
+        let proxy = Haproxy::start(Port::take(), |knocked| {
+            let max = if full { FULL[0] } else { "" };
+            let server = address.map_or(String::new(), |address| format!("  server s1 {address} {max}\n"));
+            format!(
+                "frontend other\n  bind {knocked}\nfrontend web\n  mode tcp\n  bind {}\n  option tcplog\n  log stdout format raw local0\n  default_backend default\n\
+                 backend default\n  mode tcp\n  retries 0\n{haproxy}{server}",
+                port.address
+            )
+        });
+        let once = || {
+            let local = happens(port.address, &backend).to_string();
+            loop {
+                let line = proxy.line("default");
+                let line = TcpLine::find(&line).unwrap_or_else(|| panic!("{name}: {line}"));
+                if line.client == local {
+                    return line;
+                }
+            }
+        };
+        // To HAProxy an end that is there when it accepts is now and then another one than the same a moment later.
+        let mut tries = std::iter::repeat_with(once).take(10);
+        let theirs = tries.find(|line| line.state == *state).unwrap_or_else(|| panic!("{name}: never {state}"));
+        let server = address.map_or(String::new(), |address| format!("backend.s1 = {address}\n"));
+        let max = if full { FULL[1] } else { "" };
+        let beelance = Beelance::start(&format!(
+            "listen.web = 127.0.0.1:0\nlisten.web.mode = tcp\nlog.access = stderr\npool.default.retries = 0\n{server}{max}{beelance}"
+        ));
+        let local = happens(beelance.web(), &backend).to_string();
+        let ours = beelance.tcp_line_of(&local);
+        assert_eq!(lasting(&ours), lasting(&theirs), "{name}\n{ours:?}\n{theirs:?}");
+        assert_eq!((ours.state.as_str(), ours.counts[0]), (*state, ours.counts[1]), "{name}");
+    }
+}
