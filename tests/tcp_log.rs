@@ -12,10 +12,12 @@ mod common;
 use common::client::Client;
 use common::haproxy::Haproxy;
 use common::port::{Deaf, Port};
-use common::process::Beelance;
+use common::process::{Beelance, temporary};
 use common::raw::RawBackend;
 use common::tcp_line::TcpLine;
+use common::{output, tool};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// What the server `s1` is.
 enum Server {
@@ -248,4 +250,36 @@ fn the_line_is_haproxys() {
         assert_eq!(lasting(&ours), lasting(&theirs), "{name}\n{ours:?}\n{theirs:?}");
         assert_eq!((ours.state.as_str(), ours.counts[0]), (*state, ours.counts[1]), "{name}");
     }
+}
+
+#[test]
+fn halog_tells_it_from_a_request() {
+    let backend = RawBackend::start();
+    let more = "listen.db = 127.0.0.1:0\nlisten.db.mode = tcp\nlisten.db.pool = db\nbackend.d1.pool = db\n";
+    let beelance = Beelance::start(&backend.config(&format!("{more}backend.d1 = {}\n", backend.address)));
+    for _ in 0..3 {
+        let (client, mut server, _) = exchange(beelance.address("db"), &backend);
+        drop(client);
+        server.ends();
+    }
+    let mut client = beelance.connect();
+    client.ask("GET", "/", "");
+    let mut server = backend.accept();
+    server.head_bytes();
+    server.send("HTTP/1.1 204 No Content\r\n\r\n");
+    assert_eq!(client.response().status, 204);
+    (beelance.tcp_lines(3), beelance.access(1));
+    let file = temporary("access.log");
+    std::fs::write(&file, beelance.log().join("\n") + "\n").unwrap();
+    // Through a shell, because halog reads standard input only.
+    let halog = |options: &str| {
+        let mut command = std::process::Command::new("sh");
+        let program = tool("halog").get_program().to_owned();
+        command.args(["-c", &format!("exec \"$0\" {options} < \"$1\"")]).arg(program).arg(&file);
+        output(&mut command, Duration::ZERO).stdout.trim().to_owned()
+    };
+    // All lines; those of HTTP; those without an error that it knows of.
+    let counts = ["-c", "-H -c", "-E -c"].map(halog);
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(counts, ["4", "1", "4"]);
 }
