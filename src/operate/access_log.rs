@@ -5,7 +5,7 @@
 
 use super::lines::Lines;
 use super::text::Text;
-use crate::config::{Config, Mode};
+use crate::config::Config;
 use crate::fault::Phase;
 use crate::http::date::{Date, MONTHS, Second};
 use crate::proxy::{Journal, Proxy, Record};
@@ -32,25 +32,14 @@ impl AccessLog {
         Self { lines, tag, stamp: RefCell::default(), began: RefCell::default() }
     }
 
-    /// `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %{+Q}r`, or without HTTP
-    /// `%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq`, behind the prefix.
+    /// `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %{+Q}r`, behind the
+    /// prefix.
     fn write_line(&self, config: &Config, moment: &Moment, record: &Record, line: &[u8]) {
         self.lines.push(|out| {
-            out.bytes(self.stamp.borrow_mut().at(moment.now_wall_ms, write_stamp).0.as_bytes());
-            out.bytes(self.tag.as_bytes());
-            write_address(out, record.client);
-            let mut began = self.began.borrow_mut();
-            let (began, milli) = began.at(moment.began_wall_ms, write_began);
-            out.bytes(began.as_bytes());
-            out.three(milli);
-            write_places(out, config, record);
-            let mode = config.listeners[record.listener.index()].mode;
-            write_times(out, mode, moment, record);
-            write_end(out, mode, record);
+            self.write_start(out, config, moment, record);
+            write_times(out, moment, record);
+            write_end(out, record);
             write_counts(out, moment, record);
-            if mode == Mode::Tcp {
-                return;
-            }
             out.bytes(b" \"");
             if record.pool.is_none() || line.is_empty() {
                 out.bytes(b"<BADREQ>");
@@ -60,11 +49,45 @@ impl AccessLog {
             out.byte(b'"');
         });
     }
+
+    /// `%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq`, behind the prefix.
+    fn write_line_of_connection(&self, config: &Config, moment: &Moment, record: &Record) {
+        self.lines.push(|out| {
+            self.write_start(out, config, moment, record);
+            write_time(out, record.headed_ms, record.placed_ms, b'/');
+            write_time(out, record.placed_ms, record.connected_ms, b'/');
+            write_time(out, Some(record.began_ms), Some(moment.now_ms), b' ');
+            out.long(record.bytes);
+            let [cause, phase] = state(record);
+            out.bytes(&[b' ', cause, phase, b' ']);
+            write_counts(out, moment, record);
+        });
+    }
+
+    /// The prefix, and what both lines begin with.
+    fn write_start(&self, out: &mut Text<'_>, config: &Config, moment: &Moment, record: &Record) {
+        out.bytes(self.stamp.borrow_mut().at(moment.now_wall_ms, write_stamp).0.as_bytes());
+        out.bytes(self.tag.as_bytes());
+        write_address(out, record.client);
+        let mut began = self.began.borrow_mut();
+        let (began, milli) = began.at(moment.began_wall_ms, write_began);
+        out.bytes(began.as_bytes());
+        out.three(milli);
+        write_places(out, config, record);
+    }
 }
 
 impl Journal for AccessLog {
     fn write(&self, proxy: &Proxy, record: &Record, line: &[u8]) {
-        self.write_line(proxy.config, &Moment::of(proxy, record), record, line);
+        // HAProxy still counts the exchange that is being logged, whose guards are gone here.
+        let mut moment = Moment::of(proxy, record);
+        moment.pool_exchanges += usize::from(record.pool.is_some());
+        moment.serving += u32::from(record.backend.is_some() && record.phase > Phase::Queue);
+        self.write_line(proxy.config, &moment, record, line);
+    }
+
+    fn write_connection(&self, proxy: &Proxy, record: &Record) {
+        self.write_line_of_connection(proxy.config, &Moment::of(proxy, record), record);
     }
 }
 
@@ -83,18 +106,14 @@ struct Moment {
 impl Moment {
     fn of(proxy: &Proxy, record: &Record) -> Self {
         let (now_ms, clock) = (proxy.reactor.now_ms(), proxy.reactor.clock());
-        // HAProxy still counts an exchange that is being logged, whose guards are gone here, but no connection without
-        // HTTP; the client's connection it counts in both.
-        let counted = proxy.config.listeners[record.listener.index()].mode == Mode::Http;
-        let held = u32::from(counted && record.phase > Phase::Queue);
         Self {
             now_ms,
             now_wall_ms: clock.wall_ms(now_ms),
             began_wall_ms: clock.wall_ms(record.began_ms),
             connections: proxy.connections(),
             listener_connections: proxy.listener_connections(record.listener),
-            pool_exchanges: record.pool.map_or(0, |id| proxy.pool_exchanges(id) + usize::from(counted)),
-            serving: record.backend.map_or(0, |id| proxy.balancer.borrow().status(id).serving + held),
+            pool_exchanges: record.pool.map_or(0, |id| proxy.pool_exchanges(id)),
+            serving: record.backend.map_or(0, |id| proxy.balancer.borrow().status(id).serving),
         }
     }
 }
@@ -138,45 +157,47 @@ fn write_places(out: &mut Text<'_>, config: &Config, record: &Record) {
     }
 }
 
-/// `%TR/%Tw/%Tc/%Tr/%Ta `, `%Tw/%Tc/%Tt `
-fn write_times(out: &mut Text<'_>, mode: Mode, moment: &Moment, record: &Record) {
+/// `%TR/%Tw/%Tc/%Tr/%Ta `
+fn write_times(out: &mut Text<'_>, moment: &Moment, record: &Record) {
     let Record { headed_ms, placed_ms, connected_ms, answered_ms, .. } = *record;
     let began_ms = Some(record.began_ms);
-    let all = [
+    for (from, to, end) in [
         (began_ms, headed_ms, b'/'),
         (headed_ms, placed_ms, b'/'),
         (placed_ms, connected_ms, b'/'),
         (connected_ms, answered_ms, b'/'),
         (began_ms, Some(moment.now_ms), b' '),
-    ];
-    let without_http = [1, 2, 4].map(|at| all[at]);
-    let times = match mode {
-        Mode::Http => &all[..],
-        Mode::Tcp => &without_http,
-    };
-    for &(from, to, end) in times {
-        match (from, to) {
-            (Some(from), Some(to)) => out.long(to.saturating_sub(from)),
-            _ => out.bytes(b"-1"),
-        }
-        out.byte(end);
+    ] {
+        write_time(out, from, to, end);
     }
 }
 
-/// `%ST %B %CC %CS %tsc `, `%B %ts `
-fn write_end(out: &mut Text<'_>, mode: Mode, record: &Record) {
-    if mode == Mode::Http {
-        out.number(record.status.into());
-        out.byte(b' ');
+fn write_time(out: &mut Text<'_>, from: Option<u64>, to: Option<u64>, end: u8) {
+    match (from, to) {
+        (Some(from), Some(to)) => out.long(to.saturating_sub(from)),
+        _ => out.bytes(b"-1"),
     }
+    out.byte(end);
+}
+
+/// `%ST %B %CC %CS %tsc `
+fn write_end(out: &mut Text<'_>, record: &Record) {
+    out.number(record.status.into());
+    out.byte(b' ');
     out.long(record.bytes);
+    let [cause, phase] = state(record);
+    let [client, server] = [record.client_cookie, record.server_cookie].map(byte);
+    out.bytes(&[b' ', b'-', b' ', b'-', b' ', cause, phase, client, server, b' ']);
+}
+
+/// `%ts`
+fn state(record: &Record) -> [u8; 2] {
     let (cause, phase) = record.fault.map_or(('-', '-'), |fault| (fault.letter(), record.phase.letter()));
-    let [cause, phase, client, server] =
-        [cause, phase, record.client_cookie, record.server_cookie].map(|letter| u8::try_from(letter).unwrap_or(b'?'));
-    match mode {
-        Mode::Http => out.bytes(&[b' ', b'-', b' ', b'-', b' ', cause, phase, client, server, b' ']),
-        Mode::Tcp => out.bytes(&[b' ', cause, phase, b' ']),
-    }
+    [byte(cause), byte(phase)]
+}
+
+fn byte(letter: char) -> u8 {
+    u8::try_from(letter).unwrap_or(b'?')
 }
 
 /// `%ac/%fc/%bc/%sc/%rc %sq/%bq`
@@ -197,7 +218,7 @@ fn write_counts(out: &mut Text<'_>, moment: &Moment, record: &Record) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::config::{self, Mode};
     use crate::fault::Fault;
     use crate::limits::{BackendId, ListenerId, Machine, PoolId};
     use proptest::option;
@@ -344,7 +365,10 @@ mod tests {
             let log = AccessLog::new("board", 7, lines);
             let reactor = crate::runtime::Reactor::new(1, 1).unwrap();
             for (moment, record, line) in all {
-                log.write_line(&config, &moment, &record, &line);
+                match config.listeners[record.listener.index()].mode {
+                    Mode::Http => log.write_line(&config, &moment, &record, &line),
+                    Mode::Tcp => log.write_line_of_connection(&config, &moment, &record),
+                }
                 lines.flush(&reactor);
                 let mut written = vec![0; 65536];
                 let length = nix::unistd::read(&reader, &mut written).unwrap();

@@ -32,8 +32,8 @@ pub(super) struct Connection {
     pub rest: Option<Buffer>,
     /// No request was read yet.
     fresh: bool,
-    /// Requests may come: the PROXY header was read, or none is to come, and the listener takes requests.
-    introduced: bool,
+    /// The PROXY header was read, or none is to come.
+    pub introduced: bool,
     /// Bytes of empty lines since the last request.
     pub empty: usize,
     /// A backend connection that is this client's alone, since a PROXY header on it says so.
@@ -99,7 +99,7 @@ impl Connection {
             listener,
             rest: None,
             fresh: true,
-            introduced: !proxy.config.listeners[listener.index()].accept_proxy && !proxy.relays(listener),
+            introduced: !proxy.config.listeners[listener.index()].accept_proxy,
             empty: 0,
             own: RefCell::new(None),
             awaiting,
@@ -122,11 +122,6 @@ impl Connection {
         }
     }
 
-    /// Whether it is to be served before a byte comes.
-    pub(super) fn starts_at_once(&self) -> bool {
-        !self.introduced && !self.proxy.config.listeners[self.listener.index()].accept_proxy
-    }
-
     /// Whether it has bytes of a request, or is over.
     pub(super) fn look(&self) -> Look {
         self.own.borrow_mut().take_if(|(_, stream)| !stream.is_quiet());
@@ -144,12 +139,7 @@ impl Connection {
     pub(super) async fn serve(&mut self, exchange: &mut Exchange) -> bool {
         self.seat.disarm();
         if !self.introduced {
-            let header = self.proxy.config.listeners[self.listener.index()].accept_proxy;
-            if header && !self.read_proxy_header().await {
-                return false;
-            }
-            if self.proxy.relays(self.listener) {
-                self.relay(exchange).await;
+            if !self.read_proxy_header().await {
                 return false;
             }
             self.introduced = true;
@@ -179,7 +169,7 @@ impl Connection {
     }
 
     /// Reads who the client is; whether it was said, in time. What comes behind it is the first request.
-    async fn read_proxy_header(&mut self) -> bool {
+    pub(super) async fn read_proxy_header(&mut self) -> bool {
         let (proxy, client) = (self.proxy, &self.client);
         self.awaiting.begin(Kind::Fresh);
         let deadline_ms = proxy.reactor.now_ms() + proxy.config.timeouts.http_request_ms;

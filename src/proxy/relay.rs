@@ -24,21 +24,23 @@ impl Proxy {
 
 impl Connection {
     /// Carries the connection until it is over.
-    pub(super) async fn relay(&mut self, exchange: &mut Exchange) {
+    pub(super) async fn relay(&mut self) {
+        if !self.introduced && !self.read_proxy_header().await {
+            return;
+        }
         // Who has a connection under way does not make room.
         self.awaiting.end();
-        exchange.record = self.record();
+        let mut exchange = Exchange::new(self.record());
         exchange.record.headed_ms = Some(exchange.record.began_ms);
-        exchange.record.fault = self.carry(exchange).await.err();
+        exchange.record.fault = self.carry(&mut exchange).await.err();
         let record = &mut exchange.record;
         if let Some(fault) = record.fault {
             log::debug!("{}: {fault:?} in {:?}", self.peer, record.phase);
         }
         record.bytes = exchange.response.total;
         if let Some(journal) = self.proxy.journal {
-            journal.write(self.proxy, record, b"");
+            journal.write_connection(self.proxy, record);
         }
-        exchange.reset();
     }
 
     async fn carry(&mut self, exchange: &mut Exchange) -> Result<(), Fault> {
@@ -75,6 +77,7 @@ impl Connection {
 
     /// Whether a client without a backend yet, which will send no more, sent nothing at all. Of one that sent something
     /// this is the end of what it has to say, and it may wait for the answer.
+    #[cold]
     pub(super) fn has_nothing_to_say(&self) -> bool {
         self.proxy.relays(self.listener) && self.rest.is_none() && !self.client.has_bytes()
     }

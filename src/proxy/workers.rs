@@ -6,10 +6,12 @@
 //!
 //! ```text
 //!   accepted --> Idle --bytes--> Busy(worker) --+--over--> Vacant
-//!      |          ^                 ^           |
-//!      |          +-----------------|-response sent
-//!      +--no requests are to come---+
+//!                 ^                             |
+//!                 +--------response sent--------+
 //! ```
+//!
+//! A connection without requests is never idle in this sense. It has a worker of another kind from the first moment to the
+//! last, and for itself alone. There are never more workers of both kinds than connections: one from the shelf makes room.
 
 use super::Proxy;
 use super::connection::{Connection, Look};
@@ -52,12 +54,20 @@ enum Lying {
     Given(Box<Connection>),
     /// It was served, and waits for its next request; `None` when it is over.
     Done(Option<Box<Connection>>),
+    /// It is over, and so is the worker.
+    Over,
 }
 
 impl Worker {
     fn new() -> Self {
         let desk = Rc::new(Desk::default());
         Self { desk: Rc::clone(&desk), life: Box::pin(work(desk)) }
+    }
+
+    /// One for a connection without requests.
+    fn relaying(connection: Connection) -> Self {
+        let desk = Rc::new(Desk::default());
+        Self { desk: Rc::clone(&desk), life: Box::pin(relay(desk, connection)) }
     }
 }
 
@@ -84,13 +94,23 @@ async fn work(desk: Rc<Desk>) -> Infallible {
     }
 }
 
+async fn relay(desk: Rc<Desk>, mut connection: Connection) -> Infallible {
+    connection.relay().await;
+    drop(connection);
+    desk.0.set(Lying::Over);
+    std::future::pending().await
+}
+
 impl Proxy {
     /// Takes in a connection that was accepted.
     pub(super) fn admit(&self, connection: Connection) {
         let seat = connection.seat.index();
         let post = &self.posts[usize::from(seat)];
-        if connection.starts_at_once() {
-            post.set(Post::Busy(self.worker_of(Box::new(connection))));
+        if self.relays(connection.listener) {
+            // In its place: see above.
+            drop(self.shelf.borrow_mut().pop());
+            post.set(Post::Busy(Worker::relaying(connection)));
+            // It wants a backend, whatever its client does. Who accepted it goes on with others first.
             self.reactor.wake(seat);
             return;
         }
@@ -107,19 +127,14 @@ impl Proxy {
                 Look::Nothing => post.set(Post::Idle(connection)),
                 Look::Over => drop(connection),
                 Look::Bytes => {
-                    let worker = self.worker_of(connection);
+                    let worker = self.shelf.borrow_mut().pop();
+                    let worker = worker.unwrap_or_else(Worker::new);
+                    worker.desk.0.set(Lying::Given(connection));
                     self.run_worker(post, worker);
                 }
             },
             Post::Busy(worker) => self.run_worker(post, worker),
         }
-    }
-
-    /// A worker that is to serve this connection.
-    fn worker_of(&self, connection: Box<Connection>) -> Worker {
-        let worker = self.shelf.borrow_mut().pop().unwrap_or_else(Worker::new);
-        worker.desk.0.set(Lying::Given(connection));
-        worker
     }
 
     fn run_worker(&self, post: &Cell<Post>, mut worker: Worker) {
@@ -133,6 +148,7 @@ impl Proxy {
                     post.set(Post::Idle(connection));
                 }
             }
+            Lying::Over => drop(worker),
             lying @ (Lying::Nothing | Lying::Given(_)) => {
                 worker.desk.0.set(lying);
                 post.set(Post::Busy(worker));
@@ -168,6 +184,9 @@ mod tests {
             "a worker takes {busy} bytes only, the budget has {WORKER_BYTES}: lower it"
         );
         let idle = size_of::<Connection>() + size_of::<Post>();
+        let relaying = size_of_future(|(desk, connection)| relay(desk, connection));
+        let relaying = allocated(relaying) + allocated(size_of::<Desk>() + 2 * size_of::<usize>());
+        assert!(relaying <= WORKER_BYTES + size_of::<Connection>() as u64, "a relaying worker takes {relaying} bytes");
         assert!(idle <= 256, "an idle connection holds {idle} bytes beside its entries in tables");
     }
 }
