@@ -38,8 +38,7 @@ impl Pool {
         self.stick = self.stick.take().filter(|stick| stick.key == Key::Source);
         self.stick_wait_ms = self.stick_wait_ms.filter(|_| self.stick.is_some());
         (self.reuse, self.forwardfor) = (Reuse::Never, false);
-        self.retry_on = RetryOn::default();
-        self.retry_on.add("conn-failure");
+        self.retry_on = RetryOn::CONNECTION;
         if self.passive.observe == Observe::Http {
             self.passive.observe = Observe::Connect;
         }
@@ -55,56 +54,55 @@ impl Resolver<'_, '_> {
         pools: &[Pool],
         backends: &mut [Backend],
     ) {
-        let named = self.settings.named(Kind::Route);
+        let settings = self.settings;
         for (index, pool) in pools.iter().enumerate().filter(|(_, pool)| pool.mode == Mode::Tcp) {
             let leads_here = |id: PoolId| id.index() == index;
             let mut here = listeners.iter().filter(|listener| leads_here(listener.pool));
             let Some(first) = here.clone().find(|listener| listener.mode == Mode::Tcp) else { continue };
             let why = format!("`listen.{}.mode = tcp` leads to the pool `{}`", first.name, pool.name);
-            if let Some(other) = here.find(|listener| listener.mode == Mode::Http) {
-                let line = self.settings.find(Id::ListenPool, &other.name).map(|setting| setting.line);
-                let line = line.unwrap_or_else(|| self.settings.line(Id::Listen, &other.name));
-                let reason = format!("{why}, which then takes no requests: give each of them a pool of its own");
-                self.errors.push(line, &Id::ListenPool.key().of(&other.name), reason);
+            if let Some(Listener { name, .. }) = here.find(|listener| listener.mode == Mode::Http) {
+                let declared = if settings.find(Id::ListenPool, name).is_some() { Id::ListenPool } else { Id::Listen };
+                self.refuse(settings.line(declared, name), Id::ListenPool, name, &why, NO_REQUESTS);
             }
-            for routed in routes.iter().filter(|routed| leads_here(routed.pool)) {
-                let name = &routed.route.name;
+            for Routed { route, .. } in routes.iter().filter(|routed| leads_here(routed.pool)) {
                 // One whose pool could not be read is reported already.
-                let Some(setting) = self.settings.find(Id::RoutePool, name).filter(|s| s.value != Value::Bad) else {
-                    continue;
-                };
-                let (line, key) = (setting.line, Id::RoutePool.key().of(name));
-                self.errors.push(line, &key, format!("{why}, which then takes no requests"));
+                if settings.find(Id::RoutePool, &route.name).is_some_and(|setting| setting.value != Value::Bad) {
+                    let line = settings.line(Id::RoutePool, &route.name);
+                    self.refuse(line, Id::RoutePool, &route.name, &why, NO_REQUESTS);
+                }
             }
             self.without_http(pool, &why);
             for backend in backends.iter_mut().filter(|backend| leads_here(backend.pool)) {
                 backend.dynamic_cookie = false;
                 if backend.auto.is_some() {
-                    let line = self.settings.line(Id::Maxconn, &backend.name);
-                    let reason = format!("{why}, where no response times tell how many are too many: give a number");
-                    self.errors.push(line, &Id::Maxconn.key().of(&backend.name), reason);
+                    let line = settings.line(Id::Maxconn, &backend.name);
+                    self.refuse(
+                        line,
+                        Id::Maxconn,
+                        &backend.name,
+                        &why,
+                        "no response times tell how many: give a number",
+                    );
                 }
             }
         }
-        if listeners.iter().all(|listener| listener.mode == Mode::Tcp)
-            && !listeners.is_empty()
-            && let Some((line, name)) = named.first()
+        if !listeners.is_empty()
+            && listeners.iter().all(|listener| listener.mode == Mode::Tcp)
+            && let Some((line, name)) = settings.named(Kind::Route).first()
         {
             let reason = "no listener has `mode = http`: no request comes to any route".to_owned();
-            self.warnings.push((*line, format!("route.{name}"), reason));
+            self.warnings.push((*line, Id::RoutePool.key().of(name), reason));
         }
-        for listener in listeners.iter().filter(|listener| listener.mode == Mode::Tcp) {
-            if let Some(setting) = self.settings.exactly(Id::ListenTrust, &listener.name, "") {
-                let reason = format!("it does nothing with `listen.{}.mode = tcp`", listener.name);
-                self.warnings.push((setting.line, setting.written.to_owned(), reason));
+        for Listener { name, .. } in listeners.iter().filter(|listener| listener.mode == Mode::Tcp) {
+            if let Some(setting) = settings.exactly(Id::ListenTrust, name, "") {
+                self.warnings.push((setting.line, setting.written.to_owned(), IDLE.to_owned()));
             }
         }
     }
 
     /// What the pool's own lines ask for and only HTTP could give.
     fn without_http(&mut self, pool: &Pool, why: &str) {
-        let own = self.settings.all().iter();
-        for setting in own.filter(|setting| setting.id.key().kind == Kind::Pool && setting.name == pool.name) {
+        for setting in self.settings.all().iter().filter(|setting| setting.name == pool.name) {
             let instead = match (setting.id, &setting.value) {
                 (Id::Balance, Value::Balance(_, Some(key))) if *key != Key::Source => {
                     "roundrobin, leastconn, random, first and source need no request"
@@ -116,16 +114,25 @@ impl Resolver<'_, '_> {
                 }
                 (Id::Observe, Value::Number(2)) => "`connect` needs no response",
                 (Id::Reuse | Id::Forwardfor, value) if *value != Value::Bad => {
-                    let reason = format!("it does nothing: {why}");
-                    self.warnings.push((setting.line, setting.written.to_owned(), reason));
+                    self.warnings.push((setting.line, setting.written.to_owned(), IDLE.to_owned()));
                     continue;
                 }
                 _ => continue,
             };
-            self.errors.push(setting.line, setting.written, format!("{why}: {instead}"));
+            self.refuse(setting.line, setting.id, &pool.name, why, instead);
         }
     }
+
+    /// An error about this key of `name`: why it cannot be, and what can.
+    #[inline(never)]
+    fn refuse(&mut self, line: u32, id: Id, name: &str, why: &str, instead: &str) {
+        self.errors.push(line, &id.key().of(name), [why, ": ", instead].concat());
+    }
 }
+
+const NO_REQUESTS: &str = "requests need a pool of their own";
+/// What does nothing.
+const IDLE: &str = "it does nothing without HTTP (`mode = tcp`)";
 
 #[cfg(test)]
 mod tests {
@@ -164,17 +171,9 @@ mod tests {
                 ": only a connection that failed can be tried again: `conn-failure`",
             ),
             ("pool.db.observe = http", "pool.db.observe", ": `connect` needs no response"),
-            (
-                "backend.a.maxconn = auto:1..9",
-                "backend.a.maxconn",
-                ", where no response times tell how many are too many: give a number",
-            ),
-            (
-                "backend.*.maxconn = auto:1..9",
-                "backend.a.maxconn",
-                ", where no response times tell how many are too many: give a number",
-            ),
-            ("route.r.pool = db", "route.r.pool", ", which then takes no requests"),
+            ("backend.a.maxconn = auto:1..9", "backend.a.maxconn", ": no response times tell how many: give a number"),
+            ("backend.*.maxconn = auto:1..9", "backend.a.maxconn", ": no response times tell how many: give a number"),
+            ("route.r.pool = db", "route.r.pool", ": requests need a pool of their own"),
         ] {
             let listener = "listen.web = 0.0.0.0:80\nbackend.w = h:2\n";
             let errors = errors(&format!("{line}\n{listener}"));
@@ -184,12 +183,12 @@ mod tests {
 
     #[test]
     fn a_pool_carries_one_of_the_two() {
-        let reason = "`listen.db.mode = tcp` leads to the pool `db`, which then takes no requests: give each of them a pool of its own";
+        let reason = "`listen.db.mode = tcp` leads to the pool `db`: requests need a pool of their own";
         let errors = errors("listen.web = 0.0.0.0:80\nlisten.web.pool = db\n");
         assert_eq!(errors, [format!("f:7: listen.web.pool: {reason}")]);
         let text = "listen.web = 0.0.0.0:80\nlisten.db = 0.0.0.0:81\nlisten.db.mode = tcp\nbackend.a = h:1\n";
         let errors = parse("f", text.as_bytes(), &BOARD).map(drop).unwrap_err().to_string();
-        assert_eq!(errors, format!("f:1: listen.web.pool: {}", reason.replace("`db`,", "`default`,")));
+        assert_eq!(errors, format!("f:1: listen.web.pool: {}", reason.replace("`db`", "`default`")));
         let two = read(&format!("{BASE}listen.more = 0.0.0.0:81\nlisten.more.pool = db\nlisten.*.mode = tcp\n"));
         assert!(two.listeners.iter().all(|listener| listener.mode == Mode::Tcp) && two.warnings.is_empty());
     }
@@ -233,10 +232,10 @@ mod tests {
         assert_eq!(
             config.warnings,
             [
-                "f:6: listen.db.trust: it does nothing with `listen.db.mode = tcp`",
-                "f:7: pool.db.reuse: it does nothing: `listen.db.mode = tcp` leads to the pool `db`",
-                "f:8: pool.db.forwardfor: it does nothing: `listen.db.mode = tcp` leads to the pool `db`",
-                "f:9: route.r: no listener has `mode = http`: no request comes to any route",
+                "f:6: listen.db.trust: it does nothing without HTTP (`mode = tcp`)",
+                "f:7: pool.db.reuse: it does nothing without HTTP (`mode = tcp`)",
+                "f:8: pool.db.forwardfor: it does nothing without HTTP (`mode = tcp`)",
+                "f:9: route.r.pool: no listener has `mode = http`: no request comes to any route",
             ]
         );
         let empty = read("listen.db = 0.0.0.0:5432\nlisten.db.mode = tcp\n");
