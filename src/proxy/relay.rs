@@ -24,15 +24,15 @@ impl Proxy {
 
 impl Connection {
     /// Carries the connection until it is over.
-    pub(super) async fn relay(&mut self) {
+    pub(super) async fn relay(&mut self, exchange: &mut Exchange) {
         if !self.introduced && !self.read_proxy_header().await {
             return;
         }
         // Who has a connection under way does not make room.
         self.awaiting.end();
-        let mut exchange = Exchange::new(self.record());
+        exchange.record = self.record();
         exchange.record.headed_ms = Some(exchange.record.began_ms);
-        exchange.record.fault = self.carry(&mut exchange).await.err();
+        exchange.record.fault = self.carry(exchange).await.err();
         let record = &mut exchange.record;
         if let Some(fault) = record.fault {
             log::debug!("{}: {fault:?} in {:?}", self.peer, record.phase);

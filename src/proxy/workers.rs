@@ -95,7 +95,9 @@ async fn work(desk: Rc<Desk>) -> Infallible {
 }
 
 async fn relay(desk: Rc<Desk>, mut connection: Connection) -> Infallible {
-    connection.relay().await;
+    let mut exchange = Exchange::new(connection.record());
+    connection.relay(&mut exchange).await;
+    drop(exchange);
     drop(connection);
     desk.0.set(Lying::Over);
     std::future::pending().await
