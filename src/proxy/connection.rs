@@ -135,7 +135,7 @@ impl Connection {
     }
 
     /// Serves the client until it has nothing more to ask at the moment: then true. False when it left, was silent,
-    /// or broke a rule.
+    /// or broke a rule. Where no requests are to come, only its PROXY header is read.
     pub(super) async fn serve(&mut self, exchange: &mut Exchange) -> bool {
         self.seat.disarm();
         if !self.introduced {
@@ -144,6 +144,10 @@ impl Connection {
             }
             self.introduced = true;
             self.awaiting.begin(Kind::Fresh);
+            if self.proxy.relays(self.listener) {
+                // Now it is known who it is, and all that is to be known.
+                return true;
+            }
         }
         loop {
             let buffer = match self.first_bytes() {
@@ -169,7 +173,7 @@ impl Connection {
     }
 
     /// Reads who the client is; whether it was said, in time. What comes behind it is the first request.
-    pub(super) async fn read_proxy_header(&mut self) -> bool {
+    async fn read_proxy_header(&mut self) -> bool {
         let (proxy, client) = (self.proxy, &self.client);
         self.awaiting.begin(Kind::Fresh);
         let deadline_ms = proxy.reactor.now_ms() + proxy.config.timeouts.http_request_ms;

@@ -23,11 +23,13 @@ impl Proxy {
 }
 
 impl Connection {
+    /// Whether all that comes is to be passed on as it is, from now on.
+    pub(super) fn is_to_be_relayed(&self) -> bool {
+        self.proxy.relays(self.listener) && self.introduced
+    }
+
     /// Carries the connection until it is over.
     pub(super) async fn relay(&mut self, exchange: &mut Exchange) {
-        if !self.introduced && !self.read_proxy_header().await {
-            return;
-        }
         // Who has a connection under way does not make room.
         self.awaiting.end();
         exchange.record = self.record();

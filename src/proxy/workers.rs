@@ -10,8 +10,9 @@
 //!                 +--------response sent--------+
 //! ```
 //!
-//! A connection without requests is never idle in this sense. It has a worker of another kind from the first moment to the
-//! last, and for itself alone. There are never more workers of both kinds than connections: one from the shelf makes room.
+//! A connection without requests is never idle in this sense. From the first moment, or from its PROXY header, to the last it
+//! has a worker of another kind for itself alone. There are never more workers of both kinds than connections: one from the
+//! shelf makes room.
 
 use super::Proxy;
 use super::connection::{Connection, Look};
@@ -65,7 +66,7 @@ impl Worker {
     }
 
     /// One for a connection without requests.
-    fn relaying(connection: Connection) -> Self {
+    fn relaying(connection: Box<Connection>) -> Self {
         let desk = Rc::new(Desk::default());
         Self { desk: Rc::clone(&desk), life: Box::pin(relay(desk, connection)) }
     }
@@ -94,7 +95,7 @@ async fn work(desk: Rc<Desk>) -> Infallible {
     }
 }
 
-async fn relay(desk: Rc<Desk>, mut connection: Connection) -> Infallible {
+async fn relay(desk: Rc<Desk>, mut connection: Box<Connection>) -> Infallible {
     let mut exchange = Exchange::new(connection.record());
     connection.relay(&mut exchange).await;
     drop(exchange);
@@ -106,18 +107,22 @@ async fn relay(desk: Rc<Desk>, mut connection: Connection) -> Infallible {
 impl Proxy {
     /// Takes in a connection that was accepted.
     pub(super) fn admit(&self, connection: Connection) {
-        let seat = connection.seat.index();
-        let post = &self.posts[usize::from(seat)];
-        if self.relays(connection.listener) {
-            // In its place: see above.
-            drop(self.shelf.borrow_mut().pop());
-            post.set(Post::Busy(Worker::relaying(connection)));
-            // It wants a backend, whatever its client does. Who accepted it goes on with others first.
-            self.reactor.wake(seat);
-            return;
+        let post = &self.posts[usize::from(connection.seat.index())];
+        self.seat(post, Box::new(connection));
+    }
+
+    /// Lets a connection wait for its next request; one without any begins.
+    fn seat(&self, post: &Cell<Post>, connection: Box<Connection>) {
+        if !connection.is_to_be_relayed() {
+            connection.wait();
+            return post.set(Post::Idle(connection));
         }
-        connection.wait();
-        post.set(Post::Idle(Box::new(connection)));
+        let seat = connection.seat.index();
+        // In its place: see above.
+        drop(self.shelf.borrow_mut().pop());
+        post.set(Post::Busy(Worker::relaying(connection)));
+        // It wants a backend, whatever its client does. Others go on first.
+        self.reactor.wake(seat);
     }
 
     /// Runs who sits in `seat` and was woken: what [`crate::runtime::Loop::run`] asks for.
@@ -146,8 +151,7 @@ impl Proxy {
             Lying::Done(connection) => {
                 self.shelf.borrow_mut().push(worker);
                 if let Some(connection) = connection {
-                    connection.wait();
-                    post.set(Post::Idle(connection));
+                    self.seat(post, connection);
                 }
             }
             Lying::Over => drop(worker),
@@ -188,7 +192,7 @@ mod tests {
         let idle = size_of::<Connection>() + size_of::<Post>();
         let relaying = size_of_future(|(desk, connection)| relay(desk, connection));
         let relaying = allocated(relaying) + allocated(size_of::<Desk>() + 2 * size_of::<usize>());
-        assert!(relaying <= WORKER_BYTES + size_of::<Connection>() as u64, "a relaying worker takes {relaying} bytes");
+        assert!(relaying <= WORKER_BYTES, "a relaying worker takes {relaying} bytes");
         assert!(idle <= 256, "an idle connection holds {idle} bytes beside its entries in tables");
     }
 }
