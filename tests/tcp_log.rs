@@ -268,7 +268,8 @@ fn halog_tells_it_from_a_request() {
     server.head_bytes();
     server.send("HTTP/1.1 204 No Content\r\n\r\n");
     assert_eq!(client.response().status, 204);
-    (beelance.tcp_lines(3), beelance.access(1));
+    beelance.tcp_lines(3);
+    beelance.access(1);
     let file = temporary("access.log");
     std::fs::write(&file, beelance.log().join("\n") + "\n").unwrap();
     // Through a shell, because halog reads standard input only.
