@@ -320,6 +320,26 @@ fn stopping_waits_for_connections_and_takes_no_more() {
 }
 
 #[test]
+fn a_connection_makes_no_room_for_another() {
+    let backend = RawBackend::start();
+    let beelance = before(&backend, "limits.connections = 2\n");
+    let (mut first, mut second) = (open(&beelance, &backend), open(&beelance, &backend));
+    let mut third = beelance.connect();
+    third.send("late");
+    // Longer than a client without a request is spared.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(backend.is_silent());
+    for (client, server) in [&mut first, &mut second] {
+        assert_open(client, server);
+    }
+    drop(first);
+    let mut server = backend.accept();
+    server.expect("late");
+    assert_open(&mut third, &mut server);
+    assert_open(&mut second.0, &mut second.1);
+}
+
+#[test]
 fn an_idle_connection_holds_a_slot_and_no_buffer() {
     const COUNT: usize = 20;
     let backend = RawBackend::start();
