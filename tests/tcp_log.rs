@@ -15,7 +15,7 @@ use common::port::{Deaf, Port};
 use common::process::{Beelance, temporary};
 use common::raw::RawBackend;
 use common::tcp_line::TcpLine;
-use common::{output, tool};
+use common::{eventually, output, tool};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -205,6 +205,14 @@ fn lasting(line: &TcpLine) -> TcpLine {
     line
 }
 
+/// Whether somebody listens there.
+fn listens(address: SocketAddr) -> bool {
+    let local = format!("{:04X}", address.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let mut fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    fields.any(|fields| fields[1].ends_with(&format!(":{local}")) && fields[3] == "0A")
+}
+
 #[test]
 fn the_line_is_haproxys() {
     for Scene { name, state, server, haproxy, beelance, happens } in SCENES {
@@ -227,6 +235,8 @@ fn the_line_is_haproxys() {
                 port.address
             )
         });
+        // A connection to see that it listens at this one, too, would have a line.
+        eventually("HAProxy listens", || listens(port.address).then_some(()));
         let once = || {
             let local = happens(port.address, &backend).to_string();
             loop {
