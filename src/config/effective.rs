@@ -8,7 +8,7 @@
 use super::balance;
 use super::keys::{Id, KEYS, Kind};
 use super::value::{duration_text, size_text};
-use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse, Routed, stick};
+use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Mode, Pool, Reuse, Routed, stick};
 use crate::balance::{CookieMode, Observe};
 use crate::http::proxy_protocol::ProxyVersion;
 use std::fmt::Display;
@@ -99,6 +99,7 @@ fn of_pool(id: Id, pool: &Pool) -> Option<String> {
         Id::StickExpire => duration_text(pool.stick.as_ref()?.expire_ms),
         Id::StickWait if cookie.is_none() && pool.stick.is_none() => return None,
         Id::StickWait => pool.stick_wait_ms.map_or_else(none, duration_text),
+        Id::Reuse | Id::Forwardfor if pool.mode == Mode::Tcp => return None,
         Id::Reuse => match pool.reuse {
             Reuse::Never => "never".to_owned(),
             Reuse::Safe => "safe".to_owned(),
@@ -192,6 +193,7 @@ fn of_check(id: Id, check: &Check) -> Option<String> {
 fn of_listener(id: Id, listener: &Listener, pool: Option<String>) -> Option<String> {
     match id {
         Id::Listen => Some(listener.address.to_string()),
+        Id::ListenMode => Some(if listener.mode == Mode::Tcp { "tcp" } else { "http" }.to_owned()),
         Id::ListenPool => pool,
         Id::AcceptProxy => Some(yes(listener.accept_proxy)),
         Id::ListenTrust => Some(list(&listener.trust).unwrap_or_else(none)),

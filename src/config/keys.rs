@@ -57,7 +57,7 @@ pub enum Builtin {
 #[allow(missing_docs, reason = "KEYS says what each means")]
 #[rustfmt::skip]
 pub enum Id {
-    Listen, ListenPool, AcceptProxy, ListenTrust,
+    Listen, ListenMode, ListenPool, AcceptProxy, ListenTrust,
     Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy,
     Balance, BalanceUriDepth, BalanceUriWhole, Hash, HashFactor, PoolMaxconn, PoolMaxqueue, Slowstart,
     Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr,
@@ -83,13 +83,15 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 81] = {
+pub static KEYS: [Key; 82] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
     [
     key(Id::Listen, Listen, "", Unit::Listen, Declared,
         "Accept connections here; `[::]:80` takes IPv4 too unless a listener holds `0.0.0.0:80`; port 0 lets the system choose."),
+    key(Id::ListenMode, Listen, "mode", Choice(&["http", "tcp"]), Text("http"),
+        "What connections carry: HTTP, or whatever it is: with `tcp` each connection gets a backend at once, no route applies, and its bytes pass unchanged."),
     key(Id::ListenPool, Listen, "pool", Unit::Pool, Text("default"),
         "The pool for what no route takes; while it has no backend the answer is 503."),
     key(Id::AcceptProxy, Listen, "accept-proxy", NO_YES, Text("no"),
@@ -231,7 +233,7 @@ pub static KEYS: [Key; 81] = {
     key(Id::TimeoutServer, Process, "timeout.server", Duration, Text("30s"),
         "A backend neither sends nor takes a byte; before its response that is 504."),
     key(Id::TimeoutTunnel, Process, "timeout.tunnel", Duration, Text("1h"),
-        "Behind an upgrade, such as to WebSocket: nobody sends or takes a byte."),
+        "Behind an upgrade, such as to WebSocket, and in `mode = tcp`: nobody sends or takes a byte."),
 
     key(Id::Connections, Process, "limits.connections", Number(1, MAX_CONNECTIONS as u64),
         Unset("as many as `limits.memory` and the descriptors allow; at most 1000 when that is not given either"),
@@ -256,7 +258,7 @@ pub static KEYS: [Key; 81] = {
     key(Id::LogLevel, Process, "log.level", Choice(&["off", "error", "warn", "info", "debug", "trace"]), Text("info"),
         "The least severe messages on standard error."),
     key(Id::LogAccess, Process, "log.access", Choice(&["off", "stderr"]), Text("off"),
-        "Where a line for every request goes."),
+        "Where a line for every request, or connection in `mode = tcp`, goes."),
     key(Id::DrainTimeout, Process, "drain-timeout", Duration, Text("30s"),
         "What requests in flight may take after the first signal to stop."),
     key(Id::Splice, Process, "splice", NO_YES, Text("yes"),

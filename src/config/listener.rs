@@ -2,10 +2,10 @@
 //!
 //! Owns the rule that `[::]:P` takes IPv4 too unless a listener holds `0.0.0.0:P`. Refuses to open anything.
 
-use super::Listener;
 use super::keys::Id;
 use super::resolve::Resolver;
 use super::value::Value;
+use super::{Listener, Mode};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 impl Resolver<'_, '_> {
@@ -27,12 +27,14 @@ impl Resolver<'_, '_> {
                 self.errors.push(*line, &format!("listen.{name}"), reason);
             }
             let pool = self.pool(Id::ListenPool, name);
+            let mode = if self.settings.number(Id::ListenMode, name) == Some(1) { Mode::Tcp } else { Mode::Http };
             let accept_proxy = self.settings.yes(Id::AcceptProxy, name);
             let trust = match self.settings.value(Id::ListenTrust, name) {
                 Value::Sources(blocks) => blocks,
                 _ => Vec::new(),
             };
-            listeners.push(Listener { name: (*name).to_owned(), address, only_v6: false, pool, accept_proxy, trust });
+            let name = (*name).to_owned();
+            listeners.push(Listener { name, address, only_v6: false, mode, pool, accept_proxy, trust });
         }
         let v4: Vec<u16> = listeners.iter().map(|l| l.address).filter(is_all_v4).map(|a| a.port()).collect();
         for listener in &mut listeners {

@@ -9,6 +9,7 @@ mod effective;
 mod error;
 pub mod keys;
 mod listener;
+mod mode;
 mod pool;
 mod raw;
 mod resolve;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use effective::effective;
 pub use error::Errors;
+pub use mode::Mode;
 pub use stick::Stick;
 
 use crate::balance::{Algorithm, CookieRules, PassiveSpec, RetryOn};
@@ -110,6 +112,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// `[::]:P` takes IPv4 too, unless a listener holds `0.0.0.0:P`.
     pub only_v6: bool,
+    /// What connections carry.
+    pub mode: Mode,
     /// For what no route takes.
     pub pool: PoolId,
     /// Every connection begins with a PROXY header.
@@ -152,6 +156,8 @@ pub struct Backend {
 pub struct Pool {
     /// N.
     pub name: String,
+    /// What its listeners' connections carry.
+    pub mode: Mode,
     /// Its backends, in the order of the file.
     pub backends: Vec<BackendId>,
     /// How a request without affinity is placed.
@@ -297,7 +303,7 @@ pub struct Timeouts {
     pub queue_ms: u64,
     /// The backend neither sends nor takes a byte.
     pub server_ms: u64,
-    /// Nobody sends or takes a byte behind an upgrade.
+    /// Nobody sends or takes a byte behind an upgrade, or in a connection without HTTP.
     pub tunnel_ms: u64,
 }
 

@@ -25,10 +25,11 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     resolver.name_pools(&listeners, &backends);
 
     let listeners = resolver.listeners(&listeners);
-    let backends: Vec<Backend> = backends.iter().map(|(_, name)| resolver.backend(name)).collect();
-    let pools = resolver.pools(&backends);
+    let mut backends: Vec<Backend> = backends.iter().map(|(_, name)| resolver.backend(name)).collect();
+    let pools = resolver.pools(&backends, &listeners);
     resolver.bound_rings(&pools, &backends);
     let routes = resolver.routes(&routes, &pools);
+    resolver.modes(&listeners, &routes, &pools, &mut backends);
     resolver.warn(&listeners, &routes, &pools);
     let mut beside = resolver.beside(&pools, &backends);
     beside.listeners = listeners.len();

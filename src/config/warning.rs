@@ -4,7 +4,7 @@
 
 use super::keys::{Id, Kind};
 use super::resolve::Resolver;
-use super::{Check, CheckKind, Listener, Pool, Routed};
+use super::{Check, CheckKind, Listener, Mode, Pool, Routed};
 use crate::balance::{CookieMode, Observe};
 use crate::http::key::Key;
 use crate::limits::PoolId;
@@ -18,7 +18,11 @@ impl Resolver<'_, '_> {
                 let line = settings
                     .find(Id::ListenPool, &listener.name)
                     .map_or_else(|| settings.line(Id::Listen, &listener.name), |s| s.line);
-                let reason = format!("the pool `{}` has no backend: what no route takes is answered 503", pool.name);
+                let then = match listener.mode {
+                    Mode::Http => "what no route takes is answered 503",
+                    Mode::Tcp => "every connection is closed",
+                };
+                let reason = format!("the pool `{}` has no backend: {then}", pool.name);
                 self.warnings.push((line, format!("listen.{}", listener.name), reason));
             }
         }

@@ -52,17 +52,35 @@ impl Bond {
             bond.read_cookie(proxy, pool_id, cookie, bytes, head, cuts)?;
         }
         if let Some(stick) = &pool.stick {
-            let mut sessions = proxy.sessions.borrow_mut();
+            let sessions = proxy.sessions.borrow();
             bond.session = match &stick.key {
                 Key::Source => Some(sessions.source(pool_id, connection.peer.ip())),
                 Key::Uri { .. } | Key::Header(_) | Key::Cookie(_) | Key::UrlParam(_) => {
                     stick.key.of(head).and_then(|[value, _]| sessions.key(pool_id, value))
                 }
             };
-            let found = bond.session.and_then(|session| sessions.find(session, proxy.reactor.now_ms()));
-            bond.remembered = found.filter(|&id| proxy.balancer.borrow().is_up(id));
+            drop(sessions);
+            bond.recall(proxy);
         }
         Ok(bond)
+    }
+
+    /// Of a client of which nothing but the address is known.
+    pub(super) fn of_source(connection: &Connection, pool: PoolId) -> Self {
+        let proxy = connection.proxy;
+        let mut bond = Self::default();
+        if proxy.config.pools[pool.index()].stick.is_some() {
+            bond.session = Some(proxy.sessions.borrow().source(pool, connection.peer.ip()));
+            bond.recall(proxy);
+        }
+        bond
+    }
+
+    /// Finds out where the session map leads, if that is up.
+    fn recall(&mut self, proxy: &Proxy) {
+        let mut sessions = proxy.sessions.borrow_mut();
+        let found = self.session.and_then(|session| sessions.find(session, proxy.reactor.now_ms()));
+        self.remembered = found.filter(|&id| proxy.balancer.borrow().is_up(id));
     }
 
     fn read_cookie(

@@ -170,13 +170,21 @@ fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source
 /// The number of what the pool hashes requests by.
 fn key(pool: &Pool, head: &RequestHead<'_, '_>, source: IpAddr) -> Option<u32> {
     let Algorithm::Hash { hash, .. } = pool.balance else { return None };
-    match (pool.key.as_ref()?, source) {
-        (Key::Source, IpAddr::V4(address)) => Some(hash.of_address(&address.octets())),
-        (Key::Source, IpAddr::V6(address)) => Some(hash.of_address(&address.octets())),
-        (key @ (Key::Uri { .. } | Key::Header(_) | Key::Cookie(_) | Key::UrlParam(_)), _) => {
+    match pool.key.as_ref()? {
+        Key::Source => key_of_source(pool, source),
+        key @ (Key::Uri { .. } | Key::Header(_) | Key::Cookie(_) | Key::UrlParam(_)) => {
             key.of(head).map(|pieces| hash.of(&pieces))
         }
     }
+}
+
+/// The number of the client's address, where the pool hashes by it.
+pub(super) fn key_of_source(pool: &Pool, source: IpAddr) -> Option<u32> {
+    let (Algorithm::Hash { hash, .. }, Some(Key::Source)) = (pool.balance, &pool.key) else { return None };
+    Some(match source {
+        IpAddr::V4(address) => hash.of_address(&address.octets()),
+        IpAddr::V6(address) => hash.of_address(&address.octets()),
+    })
 }
 
 /// X-Forwarded-For, a line of its own behind any that are there, with X-Forwarded-Proto before it where nobody said that.

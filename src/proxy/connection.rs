@@ -28,12 +28,12 @@ pub(super) struct Connection {
     /// Who the client is: its address, or what a PROXY header says.
     pub peer: SocketAddr,
     pub listener: ListenerId,
-    /// What the client sent behind its last request: the start of the next one.
-    rest: Option<Buffer>,
+    /// What the client sent behind its last request, or its PROXY header: the start of what comes next.
+    pub rest: Option<Buffer>,
     /// No request was read yet.
     fresh: bool,
     /// The PROXY header was read, or none is to come.
-    introduced: bool,
+    pub introduced: bool,
     /// Bytes of empty lines since the last request.
     pub empty: usize,
     /// A backend connection that is this client's alone, since a PROXY header on it says so.
@@ -135,7 +135,7 @@ impl Connection {
     }
 
     /// Serves the client until it has nothing more to ask at the moment: then true. False when it left, was silent,
-    /// or broke a rule.
+    /// or broke a rule. Where no requests are to come, only its PROXY header is read.
     pub(super) async fn serve(&mut self, exchange: &mut Exchange) -> bool {
         self.seat.disarm();
         if !self.introduced {
@@ -144,6 +144,10 @@ impl Connection {
             }
             self.introduced = true;
             self.awaiting.begin(Kind::Fresh);
+            if self.proxy.relays(self.listener) {
+                // Now it is known who it is, and all that is to be known.
+                return true;
+            }
         }
         loop {
             let buffer = match self.first_bytes() {
@@ -364,6 +368,6 @@ impl Connection {
     /// Whether the client closed its connection: nobody waits for the response. Only when all of the request is here
     /// does the end of what it sends mean that.
     pub(super) fn client_left(&self, exchange: &Exchange) -> bool {
-        self.client.broken() || (exchange.request.is_complete() && self.client.hung_up())
+        self.client.broken() || (self.client.hung_up() && (exchange.request.is_complete() || self.has_nothing_to_say()))
     }
 }

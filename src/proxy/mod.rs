@@ -16,6 +16,7 @@ mod footprint;
 mod idle;
 mod obtain;
 mod record;
+mod relay;
 mod reply;
 mod retry;
 mod shed;

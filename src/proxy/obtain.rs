@@ -184,11 +184,11 @@ impl Connection {
             }
             Placement::WaitForBackend(id, ahead) => {
                 exchange.record.backend = Some(id);
-                exchange.record.backend_queue = ahead;
+                exchange.record.backend_queue = ahead + 1;
                 pool.stick_wait_ms
             }
             Placement::WaitForPool(ahead) => {
-                exchange.record.pool_queue = ahead;
+                exchange.record.pool_queue = ahead + 1;
                 None
             }
         };

@@ -1,4 +1,4 @@
-//! What the access log tells of one exchange. All times are milliseconds of the loop's clock.
+//! What the access log tells of one exchange, or one connection without any. All times are milliseconds of the loop's clock.
 
 use super::Proxy;
 use crate::fault::{Fault, Phase};
@@ -9,6 +9,9 @@ use std::net::SocketAddr;
 pub trait Journal {
     /// `line` is the request line as it came, cut to a bound; empty when none could be read.
     fn write(&self, proxy: &Proxy, record: &Record, line: &[u8]);
+
+    /// The same for a connection without requests.
+    fn write_connection(&self, proxy: &Proxy, record: &Record);
 }
 
 /// One exchange, finished or on its way.
@@ -48,9 +51,9 @@ pub struct Record {
     pub retries: u32,
     /// Whether another backend than the first served it.
     pub redispatched: bool,
-    /// Requests before it in the backend's queue.
+    /// Its place in the backend's queue when it came, the first is 1; 0: it did not wait there. So HAProxy counts.
     pub backend_queue: u32,
-    /// Requests before it in the pool's queue.
+    /// The same in the pool's queue.
     pub pool_queue: u32,
 }
 

@@ -125,6 +125,12 @@ impl Stream {
         quiet
     }
 
+    /// Whether bytes wait to be received, whatever comes behind them. One system call.
+    #[must_use]
+    pub fn has_bytes(&self) -> bool {
+        matches!(recv(self.socket.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK), Ok(1..))
+    }
+
     /// Receives into `space`, which has room for at least one byte.
     ///
     /// # Errors

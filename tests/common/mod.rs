@@ -22,8 +22,10 @@ pub mod port;
 pub mod process;
 pub mod recorder;
 pub mod raw;
+pub mod redis;
 pub mod request;
 pub mod script;
+pub mod tcp_line;
 pub mod tunnel;
 
 use std::process::Command;
