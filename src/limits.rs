@@ -70,6 +70,11 @@ pub const LOG_BUFFER: usize = 20 * 1024;
 /// Bytes of one access-log line; a longer request line is cut, as HAProxy's `len 1024` does.
 pub const LOG_LINE: usize = 1024;
 
+/// Nameservers that are asked, as many as the C library asks.
+pub const MAX_NAMESERVERS: usize = 3;
+/// Addresses of one name.
+pub const MAX_ADDRESSES: usize = MAX_BACKENDS;
+
 /// The lowest priority class, which is served first (`route.N.priority`).
 pub const MIN_CLASS: i8 = -10;
 /// The highest, which is served last.
