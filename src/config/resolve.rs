@@ -5,9 +5,10 @@
 
 use super::error::{Errors, message};
 use super::keys::{Id, Kind};
+use super::names::Wanted;
 use super::settings::{Settings, in_order};
 use super::value::Value;
-use super::{AccessLog, Backend, Config, Limits, Pool, Timeouts};
+use super::{AccessLog, Backend, Config, Limits, Names, Pool, Timeouts};
 use crate::balance::{Algorithm, Hash};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::{
@@ -22,10 +23,12 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let listeners = resolver.objects(Kind::Listen, MAX_LISTENERS);
     let backends = resolver.objects(Kind::Backend, MAX_BACKENDS);
     let routes = resolver.objects(Kind::Route, MAX_ROUTES);
+    let wanted = resolver.with_slots(&backends);
+    let backends: Vec<(u32, &str)> = wanted.iter().map(|wanted| (wanted.line, wanted.name.as_str())).collect();
     resolver.name_pools(&listeners, &backends);
 
     let listeners = resolver.listeners(&listeners);
-    let backends: Vec<Backend> = backends.iter().map(|(_, name)| resolver.backend(name)).collect();
+    let backends: Vec<Backend> = wanted.iter().map(|wanted| resolver.backend(wanted)).collect();
     let pools = resolver.pools(&backends);
     resolver.bound_rings(&pools, &backends);
     let routes = resolver.routes(&routes, &pools);
@@ -53,6 +56,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
             tunnel_ms: number(Id::TimeoutTunnel),
         },
         limits,
+        names: Names::of(settings),
         log_level: log::LevelFilter::iter()
             .nth(settings.small(Id::LogLevel, "").unwrap_or_default() as usize)
             .unwrap_or(log::LevelFilter::Info),
@@ -81,7 +85,7 @@ impl<'a> Resolver<'_, 'a> {
                 Kind::Backend => Id::Backend,
                 Kind::Pool | Kind::Route | Kind::Process => continue,
             };
-            if setting.name != "*" && self.settings.exactly(declaration, setting.name, "").is_none() {
+            if setting.name != "*" && self.settings.find(declaration, setting.name).is_none() {
                 let key = declaration.key();
                 let missing = key.of(setting.name);
                 self.errors.push(
@@ -147,8 +151,8 @@ impl<'a> Resolver<'_, 'a> {
         place.and_then(PoolId::new).unwrap_or(PoolId(0))
     }
 
-    fn backend(&self, name: &str) -> Backend {
-        let settings = self.settings;
+    fn backend(&self, wanted: &Wanted<'_>) -> Backend {
+        let (settings, name) = (self.settings, wanted.name.as_str());
         let (host, port) = match settings.value(Id::Backend, name) {
             Value::Server(host, port) => (host, port),
             _ => (String::new(), 0),
@@ -175,6 +179,7 @@ impl<'a> Resolver<'_, 'a> {
                 Some(2) => Some(ProxyVersion::V2),
                 _ => None,
             },
+            slots: wanted.slots(),
         }
     }
 

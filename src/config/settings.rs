@@ -82,9 +82,11 @@ impl<'a> Settings<'a> {
         self.sorted.binary_search_by(|setting| place(setting).cmp(&wanted)).ok().and_then(|at| self.sorted.get(at))
     }
 
-    /// The line that holds for `name`: its own, else that of `*`.
+    /// The line that holds for `name`: its own, else that of what it is a slot of, else that of `*`.
     pub(super) fn find(&self, id: Id, name: &str) -> Option<&Setting<'a>> {
-        self.exactly(id, name, "").or_else(|| self.exactly(id, "*", ""))
+        let slot_of = || if id.key().kind == Kind::Backend { self.slot_of(name) } else { None };
+        let exactly = |name: &str| self.exactly(id, name, "");
+        exactly(name).or_else(|| slot_of().and_then(exactly)).or_else(|| exactly("*"))
     }
 
     /// Whether a line gives it a value.
