@@ -2,6 +2,7 @@
 //!
 //! Owns the rule that backends `N1` to `NK` are the slots of `backend.N.slots = K`. Refuses to ask anybody.
 
+use super::Backend;
 use super::keys::Id;
 use super::resolve::Resolver;
 use super::settings::Settings;
@@ -96,7 +97,9 @@ impl<'a> Resolver<'_, 'a> {
         let mut wanted = Vec::new();
         for &(line, name) in declared {
             let Some(count) = settings.slots(name) else {
-                if let Some(setting) = settings.exactly(Id::Slots, name, "").filter(|s| matches!(s.value, Value::Number(_))) {
+                if let Some(setting) =
+                    settings.exactly(Id::Slots, name, "").filter(|s| matches!(s.value, Value::Number(_)))
+                {
                     let reason = "an address has no slots: only the addresses of a host name fill them".to_owned();
                     self.errors.push(setting.line, setting.written, reason);
                 }
@@ -122,6 +125,14 @@ impl<'a> Resolver<'_, 'a> {
         wanted.truncate(MAX_BACKENDS);
         wanted
     }
+}
+
+/// How many names they have.
+pub(super) fn count(backends: &[Backend]) -> usize {
+    let is_first = |(at, name): (usize, &String)| {
+        name.parse::<IpAddr>().is_err() && !backends.iter().take(at).any(|other| other.host.eq_ignore_ascii_case(name))
+    };
+    backends.iter().map(|backend| &backend.host).enumerate().filter(|&named| is_first(named)).count()
 }
 
 /// An address, with a port or without.
@@ -174,7 +185,7 @@ mod tests {
         assert_eq!((&of("app13").slots, of("app1").cookie.as_str()), (&None, "app1"));
         let pool = config.pools.iter().find(|pool| pool.name == "p").unwrap();
         assert_eq!(pool.backends.len(), 12);
-        assert_eq!(config.limits.budget.beside.objects, 1 + 14 + 2);
+        assert_eq!((config.limits.budget.beside.objects, config.limits.budget.beside.names), (1 + 14 + 2, 1));
     }
 
     #[test]
@@ -183,6 +194,9 @@ mod tests {
         assert_eq!(names(&config), ["a", "b1", "b2"]);
         let config = read(&format!("{BASE}backend.b = b:80\nbackend.b.slots = none\nbackend.*.slots = 2\n"));
         assert_eq!(names(&config), ["b"]);
+        let config =
+            read(&format!("{BASE}backend.b = b:80\nbackend.c = c:80\nbackend.d = B:81\nbackend.e = 10.0.0.1:80\n"));
+        assert_eq!(config.limits.budget.beside.names, 2);
     }
 
     #[test]

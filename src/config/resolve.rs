@@ -5,7 +5,7 @@
 
 use super::error::{Errors, message};
 use super::keys::{Id, Kind};
-use super::names::Wanted;
+use super::names::{self, Wanted};
 use super::settings::{Settings, in_order};
 use super::value::Value;
 use super::{AccessLog, Backend, Config, Limits, Names, Pool, Timeouts};
@@ -192,6 +192,7 @@ impl<'a> Resolver<'_, 'a> {
         Beside {
             sessions: if pools.iter().any(|pool| pool.stick.is_some()) { SESSIONS } else { 0 },
             probes: pools.iter().map(|pool| pool.backends.len() * kinds(pool)).sum(),
+            names: names::count(backends),
             listeners: 0,
             objects: 0,
             splice: self.settings.yes(Id::Splice, ""),

@@ -99,7 +99,8 @@ mod tests {
         // What, the bytes, where the name begins, its labels; without them it is malformed.
         let long = [[63; 64].as_slice(), &[63; 64], &[63; 64], &[63; 64], &[0]].concat();
         let chain: Vec<u8> = (0u8..20).flat_map(|at| if at == 0 { [0, 0] } else { [0xc0, 2 * (at - 1)] }).collect();
-        let cases: [(&str, &[u8], usize, Option<&[&str]>); 12] = [
+        type Case<'a> = (&'a str, &'a [u8], usize, Option<&'a [&'a str]>);
+        let cases: [Case<'_>; 12] = [
             ("the root", b"\0", 0, Some(&[])),
             ("two labels", b"\x01a\x02bc\0", 0, Some(&["a", "bc"])),
             ("a pointer to the second", b"\x01a\x02bc\0\x01x\xc0\x02", 6, Some(&["x", "bc"])),

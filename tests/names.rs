@@ -1,0 +1,433 @@
+//! Names of servers, looked up at a real nameserver while beelance runs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may block"
+)]
+
+mod common;
+
+use common::backend::{Backend, Port, ok_to};
+use common::client::Client;
+use common::dnsmasq::{Dnsmasq, neighbours};
+use common::process::Beelance;
+use common::{eventually, scale};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// `web` before the backend `app`, or its slots, at `app.test` with this port; names are looked up ten times a second.
+fn config(nameservers: &[SocketAddr], port: u16, more: &str) -> String {
+    let nameservers: Vec<String> = nameservers.iter().map(ToString::to_string).collect();
+    format!(
+        "listen.web = 127.0.0.1:0\nlog.access = stderr\nbackend.app = app.test:{port}\nresolver.hold = 100ms\n\
+         resolver.nameservers = {}\n{more}",
+        nameservers.join(", ")
+    )
+}
+
+/// Lines of the log that hold all of these.
+fn count(beelance: &Beelance, words: &[&str]) -> usize {
+    beelance.log().iter().filter(|line| words.iter().all(|word| line.contains(word))).count()
+}
+
+#[track_caller]
+fn wait(beelance: &Beelance, words: &[&str]) {
+    beelance.wait_log(&words.join(" ... "), |lines| {
+        lines.iter().any(|line| words.iter().all(|word| line.contains(word))).then_some(())
+    });
+}
+
+/// Named backends at 127.0.0.2 and those behind it, all with one port.
+fn backends<const N: usize>(names: [&'static str; N]) -> ([Backend; N], u16) {
+    let ports: [Port; N] = neighbours(2);
+    let port = ports[0].address.port();
+    let mut names = names.into_iter();
+    (ports.map(|port| Backend::named_on(names.next().unwrap(), port)), port)
+}
+
+#[test]
+fn a_name_that_does_not_resolve_yet_comes_up_when_it_does() {
+    let ([two], port) = backends(["two"]);
+    let dns = Dnsmasq::knowing("");
+    let beelance = Beelance::start(&config(&[dns.address()], port, ""));
+    let mut client = beelance.connect();
+    assert_eq!(client.get("/").status, 503);
+    wait(&beelance, &["app.test does not resolve: no such name (NXDOMAIN): its servers stay DOWN until it resolves."]);
+    dns.know("127.0.0.2 app.test\n");
+    wait(&beelance, &["app.test resolves again."]);
+    wait(&beelance, &["Server default/app is UP, reason: IP 127.0.0.2 by DNS. 1 active and 0 backup servers left."]);
+    assert_eq!(beelance.connect().get("/").text(), "two");
+    assert_eq!(two.count(), 1);
+    assert_eq!(count(&beelance, &["does not resolve"]), 1, "it is said once");
+}
+
+#[test]
+fn the_first_connections_wait_for_the_first_answers() {
+    let ([two], port) = backends(["two"]);
+    let dns = Dnsmasq::knowing("127.0.0.2 app.test\n");
+    for name in ["app.test", "APP.test.", "alias.test"] {
+        let more =
+            format!("backend.b = {name}:{port}\nlisten.b = 127.0.0.1:0\nlisten.b.pool = b\nbackend.b.pool = b\n");
+        let beelance = Beelance::start(&config(&[dns.address()], port, &more));
+        assert_eq!(Client::connect(beelance.address("b")).get("/").text(), "two", "{name}");
+        assert_eq!(count(&beelance, &["b/b has the IP 127.0.0.2 by DNS."]), 1, "{name}");
+        assert_eq!(beelance.changes("b", "up"), 0, "it was never down: {name}");
+    }
+    assert_eq!(two.count(), 3);
+}
+
+#[test]
+fn an_address_changes_under_load_without_an_error() {
+    let ([two, three], port) = backends(["two", "three"]);
+    let dns = Dnsmasq::knowing("127.0.0.2 app.test\n");
+    let beelance = Beelance::start(&config(&[dns.address()], port, ""));
+    let moved = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                let (beelance, moved) = (&beelance, &moved);
+                scope.spawn(move || {
+                    let mut client = beelance.connect();
+                    loop {
+                        let last = moved.load(Ordering::Acquire);
+                        let response = client.get("/");
+                        assert_eq!(response.status, 200);
+                        if last {
+                            assert_eq!(response.text(), "three", "nobody goes to the old address");
+                            return;
+                        }
+                    }
+                })
+            })
+            .collect();
+        two.wait_requests(scale(200));
+        dns.know("127.0.0.3 app.test\n");
+        wait(&beelance, &["default/app changed its IP from 127.0.0.2 to 127.0.0.3 by DNS."]);
+        moved.store(true, Ordering::Release);
+        clients.into_iter().for_each(|client| client.join().unwrap());
+    });
+    two.wait_open(0);
+    assert!(three.count() >= 4);
+    assert_eq!(beelance.changes("app", "down"), 0);
+}
+
+#[test]
+fn what_is_under_way_finishes_at_the_old_address() {
+    let ([two, three], port) = backends(["two", "three"]);
+    let dns = Dnsmasq::knowing("127.0.0.2 app.test\n");
+    let beelance = Beelance::start(&config(&[dns.address()], port, ""));
+    let mut client = beelance.connect();
+    two.hold();
+    client.ask("GET", "/", "");
+    two.wait_held(1);
+    dns.know("127.0.0.3 app.test\n");
+    wait(&beelance, &["default/app changed its IP from 127.0.0.2 to 127.0.0.3 by DNS."]);
+    assert_eq!(beelance.connect().get("/").text(), "three");
+    two.open();
+    assert_eq!(client.response().text(), "two");
+    two.wait_open(0);
+    assert_eq!(client.get("/").text(), "three");
+    assert_eq!((two.count(), three.count()), (1, 2));
+}
+
+/// Answers each request on each connection with `name`, whatever comes before the request line.
+fn answering(port: Port, name: &'static str) {
+    let listener = port.listener();
+    std::thread::spawn(move || {
+        let _port = port;
+        for stream in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+                while lines.by_ref().find(|line| line.is_empty()).is_some() {
+                    let length = name.len();
+                    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{name}");
+                    let _ = (&stream).write_all(answer.as_bytes());
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_clients_own_connection_does_not_outlive_the_address() {
+    let [two, three] = neighbours(2);
+    let port = two.address.port();
+    answering(two, "two");
+    answering(three, "three");
+    let dns = Dnsmasq::knowing("127.0.0.2 app.test\n");
+    let beelance = Beelance::start(&config(&[dns.address()], port, "backend.app.send-proxy = v1\n"));
+    let mut client = beelance.connect();
+    assert_eq!([client.get("/").text(), client.get("/").text()], ["two", "two"]);
+    dns.know("127.0.0.3 app.test\n");
+    wait(&beelance, &["default/app changed its IP from 127.0.0.2 to 127.0.0.3 by DNS."]);
+    assert_eq!(client.get("/").text(), "three");
+}
+
+#[test]
+fn probes_and_the_cookie_follow_the_address() {
+    let ([two, three], port) = backends(["two", "three"]);
+    let dns = Dnsmasq::knowing("127.0.0.2 app.test\n");
+    let more = "pool.*.check.uri = /healthz\npool.*.check.inter = 30ms\npool.*.cookie = SRV\npool.*.cookie.dynamic-key = key\n";
+    let beelance = Beelance::start(&config(&[dns.address()], port, more));
+    two.wait_more_probes(2);
+    let value = |address: SocketAddr| beelance::balance::dynamic::value(b"key", address);
+    let cookie = |response: &common::client::Response| {
+        response.header("set-cookie").map(|cookie| cookie.split([';', '=']).nth(1).unwrap().to_owned())
+    };
+    let first = beelance.connect().get("/");
+    assert_eq!(cookie(&first).as_deref(), Some(value(two.address()).as_str()));
+    dns.know("127.0.0.3 app.test\n");
+    wait(&beelance, &["default/app changed its IP from 127.0.0.2 to 127.0.0.3 by DNS."]);
+    three.wait_more_probes(1);
+    let before = two.probes();
+    three.wait_more_probes(3);
+    assert_eq!(two.probes(), before, "nobody probes the old address");
+    let old = format!("Cookie: SRV={}\r\n", value(two.address()));
+    let response = beelance.connect().get_with("/", &old);
+    assert_eq!(cookie(&response).as_deref(), Some(value(three.address()).as_str()), "the old value leads nowhere");
+    let new = format!("Cookie: SRV={}\r\n", value(three.address()));
+    assert_eq!(cookie(&beelance.connect().get_with("/", &new)), None);
+}
+
+#[test]
+fn round_robin_of_the_nameserver_moves_nobody() {
+    let ([two, _three, _four], port) = backends(["two", "three", "four"]);
+    let dns = Dnsmasq::knowing("127.0.0.4 app.test\n127.0.0.2 app.test\n127.0.0.3 app.test\n");
+    let beelance = Beelance::start(&config(&[dns.address()], port, ""));
+    assert_eq!(beelance.connect().get("/").text(), "two", "the least");
+    dns.wait_asked("A", "app.test", 8);
+    assert_eq!(beelance.connect().get("/").text(), "two");
+    assert_eq!((count(&beelance, &["changed its IP"]), two.count()), (0, 2));
+    // It stays as long as the name has it.
+    dns.know("127.0.0.1 app.test\n127.0.0.2 app.test\n");
+    dns.wait_asked("A", "app.test", 3);
+    assert_eq!(count(&beelance, &["changed its IP"]), 0);
+}
+
+#[test]
+fn no_nameserver_beats_the_answer_of_another() {
+    let ([_two, _three], port) = backends(["two", "three"]);
+    let knows_not = Dnsmasq::knowing("");
+    let knows = Dnsmasq::knowing("127.0.0.2 app.test\n");
+    let refusing = Port::take();
+    for order in [
+        [knows_not.address(), knows.address()],
+        [knows.address(), knows_not.address()],
+        [refusing.address, knows.address()],
+    ] {
+        let beelance = Beelance::start(&config(&order, port, ""));
+        assert_eq!(beelance.connect().get("/").text(), "two", "{order:?}");
+        knows.wait_asked("A", "app.test", 3);
+        assert_eq!(count(&beelance, &["does not resolve"]), 0, "{order:?}");
+    }
+}
+
+#[test]
+fn a_silent_nameserver_is_not_waited_for() {
+    let ([_two], port) = backends(["two"]);
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let knows = Dnsmasq::knowing("127.0.0.2 app.test\n");
+    let nameservers = [silent.local_addr().unwrap(), knows.address()];
+    let beelance = Beelance::start(&config(&nameservers, port, ""));
+    assert_eq!(beelance.connect().get("/").text(), "two");
+    // It is asked all the same, first.
+    let mut question = [0; 512];
+    let length = silent.recv(&mut question).unwrap();
+    assert!(question[..length].windows(9).any(|bytes| bytes == b"\x03app\x04test"), "{question:?}");
+    assert_eq!(count(&beelance, &["does not resolve"]), 0);
+}
+
+#[test]
+fn what_a_datagram_cannot_hold_comes_by_tcp() {
+    let dns = Dnsmasq::knowing(&(2..=101).map(|last| format!("127.0.0.{last} app.test\n")).collect::<String>());
+    let beelance = Beelance::start(&config(&[dns.address()], 9, "backend.app.slots = 100\n"));
+    beelance.wait_log("a hundred addresses", |lines| {
+        (lines.iter().filter(|line| line.contains("has the IP 127.0.0.")).count() == 100).then_some(())
+    });
+    assert_eq!(count(&beelance, &["default/app1 has the IP 127.0.0.2 by"]), 1, "the least has the first slot");
+    assert_eq!(count(&beelance, &["default/app100 has the IP 127.0.0.101 by"]), 1);
+}
+
+#[test]
+fn slots_fill_and_keep_their_addresses() {
+    let ([two, three, four, _five], port) = backends(["two", "three", "four", "five"]);
+    let dns = Dnsmasq::knowing("127.0.0.3 app.test\n127.0.0.2 app.test\n");
+    let more = "backend.app.slots = 3\npool.*.slowstart = 24h\n";
+    let beelance = Beelance::start(&config(&[dns.address()], port, more));
+    let mut client = beelance.connect();
+    let mut names = |count: usize| (0..count).map(|_| client.get("/").text().to_owned()).collect::<Vec<String>>();
+    assert_eq!(names(4), ["two", "three", "two", "three"], "the free slot gets nothing");
+    assert_eq!(beelance.changes("app3", "down"), 0, "a slot that is free is no failure");
+
+    dns.know("127.0.0.3 app.test\n127.0.0.4 app.test\n127.0.0.2 app.test\n");
+    wait(&beelance, &["Server default/app3 is UP, reason: IP 127.0.0.4 by DNS. 3 active"]);
+    // It has one sixteenth of a weight of 1 at first.
+    let share = names(66).iter().filter(|name| *name == "four").count();
+    assert!((1..=2).contains(&share), "{share} of 66 for the one that joined");
+
+    dns.know("127.0.0.3 app.test\n127.0.0.4 app.test\n");
+    wait(&beelance, &["Server default/app1 is DOWN, reason: its IP is no longer in DNS. 2 active"]);
+    two.wait_open(0);
+    let before = two.count();
+    assert!(names(6).iter().all(|name| name == "three" || name == "four"));
+    assert_eq!(two.count(), before);
+
+    dns.know("127.0.0.3 app.test\n127.0.0.4 app.test\n127.0.0.5 app.test\n127.0.0.1 app.test\n");
+    wait(&beelance, &["Server default/app1 is UP, reason: IP 127.0.0.1 by DNS. 3 active"]);
+    wait(&beelance, &["app.test has more addresses than the 3 slots take: 1 get no requests."]);
+    dns.wait_asked("A", "app.test", 3);
+    assert_eq!(count(&beelance, &["more addresses"]), 1, "it is said once");
+    assert_eq!((beelance.changes("app2", "down"), beelance.changes("app3", "down")), (0, 0));
+    assert!(three.count() > 0 && four.count() > 0);
+}
+
+#[test]
+fn a_slot_waits_for_the_last_request_to_its_address() {
+    let ([_two, three, four], port) = backends(["two", "three", "four"]);
+    let dns = Dnsmasq::knowing("127.0.0.2 app.test\n127.0.0.3 app.test\n");
+    let beelance = Beelance::start(&config(&[dns.address()], port, "backend.app.slots = 2\npool.*.cookie = SRV\n"));
+    three.hold();
+    let mut client = beelance.connect();
+    client.ask("GET", "/", "Cookie: SRV=app2\r\n");
+    three.wait_held(1);
+    dns.know("127.0.0.2 app.test\n127.0.0.4 app.test\n");
+    wait(&beelance, &["Server default/app2 is DOWN, reason: its IP is no longer in DNS."]);
+    dns.wait_asked("A", "app.test", 3);
+    assert_eq!(beelance.changes("app2", "up"), 0, "its last request is not over");
+    let response = beelance.connect().get_with("/", "Cookie: SRV=app2\r\n");
+    assert_eq!(response.text(), "two", "who was bound to it goes elsewhere");
+    three.open();
+    assert_eq!(client.response().text(), "three");
+    wait(&beelance, &["Server default/app2 is UP, reason: IP 127.0.0.4 by DNS."]);
+    assert_eq!(beelance.connect().get_with("/", "Cookie: SRV=app2\r\n").text(), "four");
+    assert_eq!((three.count(), four.count()), (1, 1));
+    assert_eq!(count(&beelance, &["more addresses"]), 0, "there was a slot on its way");
+}
+
+#[test]
+fn a_nameserver_that_is_gone_takes_no_address_with_it() {
+    let ([_two, three], port) = backends(["two", "three"]);
+    let mut dns = Dnsmasq::knowing("127.0.0.2 app.test\n");
+    let beelance = Beelance::start(&config(&[dns.address()], port, ""));
+    assert_eq!(beelance.connect().get("/").text(), "two");
+    dns.stop();
+    wait(&beelance, &["app.test does not resolve: ", ": its last addresses are kept."]);
+    assert_eq!(beelance.connect().get("/").text(), "two");
+    dns.restart();
+    wait(&beelance, &["app.test resolves again."]);
+    // A name that is gone keeps its address, too.
+    dns.know("");
+    beelance.wait_log("NXDOMAIN", |lines| lines.iter().any(|line| line.contains("NXDOMAIN")).then_some(()));
+    dns.wait_asked("A", "app.test", 3);
+    assert_eq!(beelance.connect().get("/").text(), "two");
+    dns.know("127.0.0.3 app.test\n");
+    wait(&beelance, &["default/app changed its IP from 127.0.0.2 to 127.0.0.3 by DNS."]);
+    assert_eq!(beelance.connect().get("/").text(), "three");
+    assert_eq!(count(&beelance, &["does not resolve"]), 2, "each failure is said once");
+    assert_eq!((three.count(), beelance.changes("app", "down")), (1, 0));
+}
+
+/// A nameserver that sends what `answers` makes of each question.
+fn hostile(answers: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut question = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut question) {
+            for answer in answers(&question[..length]) {
+                let _ = socket.send_to(&answer, from);
+            }
+        }
+    });
+    address
+}
+
+/// A good answer: for A the address 127.0.0.2, for AAAA none.
+fn good(question: &[u8]) -> Vec<u8> {
+    let is_v4 = question[question.len() - 3] == 1;
+    let head = [&question[..2], &[0x81, 0x80, 0, 1, 0, u8::from(is_v4), 0, 0, 0, 0]].concat();
+    let record: &[u8] = if is_v4 { b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x7f\0\0\x02" } else { b"" };
+    [&head, &question[12..], record].concat()
+}
+
+/// What must not be taken for an answer.
+fn bad(question: &[u8]) -> Vec<Vec<u8>> {
+    let good = good(question);
+    let with = |at: usize, byte: u8| {
+        let mut message = good.clone();
+        message[at] = byte;
+        message
+    };
+    let at = question.len();
+    let mut poisoned = good.clone();
+    if let Some(last) = poisoned.last_mut() {
+        *last = 9;
+    }
+    let elsewhere = |mut message: Vec<u8>, at: usize| {
+        message[at] ^= 0x55;
+        message
+    };
+    vec![
+        elsewhere(poisoned.clone(), 0),
+        elsewhere(poisoned.clone(), 1),
+        elsewhere(poisoned.clone(), 13),
+        with(2, 0x01),
+        with(5, 0),
+        with(7, 200),
+        [&good[..7], &[1], &good[8..at], &[0xc0, u8::try_from(at).unwrap()], &good[at.min(good.len())..]].concat(),
+        good[..at - 1].to_vec(),
+        good[..11].to_vec(),
+        vec![0xff; 512],
+        Vec::new(),
+        question.to_vec(),
+    ]
+}
+
+#[test]
+fn a_hostile_nameserver_is_not_believed() {
+    let ([two], port) = backends(["two"]);
+    let address = hostile(|question| bad(question).into_iter().chain([good(question)]).collect());
+    let beelance = Beelance::start(&config(&[address], port, ""));
+    assert_eq!(beelance.connect().get("/").text(), "two");
+    assert_eq!((two.count(), count(&beelance, &["changed its IP"])), (1, 0));
+
+    let flood = hostile(|question| (0..9).flat_map(|_| bad(question)).collect());
+    let beelance = Beelance::start(&config(&[flood], port, "backend.s2 = 127.0.0.2:1\nbackend.s2.weight = 0\n"));
+    wait(&beelance, &["app.test does not resolve: what it sends are no answers: its servers stay DOWN"]);
+    // Another nameserver beside it is believed.
+    let knows = Dnsmasq::knowing("127.0.0.2 app.test\n");
+    let beelance = Beelance::start(&config(&[flood, knows.address()], port, ""));
+    assert_eq!(beelance.connect().get("/").text(), "two");
+}
+
+#[test]
+fn half_an_answer_moves_nobody_to_the_other_half() {
+    let v4 = Backend::start(|request| ok_to(request, b"four"));
+    let port = v4.address().port();
+    let failing = std::sync::Arc::new(AtomicBool::new(false));
+    let fails = std::sync::Arc::clone(&failing);
+    // AAAA is ::1, A is 127.0.0.1; later there is no answer for AAAA but SERVFAIL.
+    let address = hostile(move |question| {
+        let is_v4 = question[question.len() - 3] == 1;
+        let code = u8::from(!is_v4 && fails.load(Ordering::Acquire)) * 2;
+        let head = [&question[..2], &[0x81, 0x80 | code, 0, 1, 0, u8::from(code == 0), 0, 0, 0, 0]].concat();
+        let data: &[u8] = if is_v4 { &[127, 0, 0, 1] } else { &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1] };
+        let kind = if is_v4 { 1 } else { 28 };
+        let record =
+            [b"\xc0\x0c\0", &[kind][..], b"\0\x01\0\0\0\x3c\0", &[u8::try_from(data.len()).unwrap()], data].concat();
+        vec![[&head[..], &question[12..], if code == 0 { &record } else { b"" }].concat()]
+    });
+    let beelance = Beelance::start(&config(&[address], port, ""));
+    wait(&beelance, &["default/app has the IP ::1 by DNS."]);
+    failing.store(true, Ordering::Release);
+    wait(&beelance, &["app.test does not resolve: no answer: its last addresses are kept."]);
+    failing.store(false, Ordering::Release);
+    wait(&beelance, &["app.test resolves again."]);
+    assert_eq!(count(&beelance, &["changed its IP"]), 0);
+    let beelance = Beelance::start(&config(&[address], port, "resolver.prefer = ipv4\n"));
+    assert_eq!(beelance.connect().get("/").text(), "four");
+    eventually("one request", || (v4.count() == 1).then_some(()));
+}
