@@ -9,44 +9,14 @@
 
 mod common;
 
-use common::backend::{Backend, Port, ok_to};
+use common::backend::Port;
 use common::client::Client;
-use common::dnsmasq::{Dnsmasq, neighbours};
+use common::dnsmasq::{Dnsmasq, backends, config, count, neighbours, wait};
 use common::process::Beelance;
-use common::{eventually, scale};
+use common::scale;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// `web` before the backend `app`, or its slots, at `app.test` with this port; names are looked up ten times a second.
-fn config(nameservers: &[SocketAddr], port: u16, more: &str) -> String {
-    let nameservers: Vec<String> = nameservers.iter().map(ToString::to_string).collect();
-    format!(
-        "listen.web = 127.0.0.1:0\nlog.access = stderr\nbackend.app = app.test:{port}\nresolver.hold = 100ms\n\
-         resolver.nameservers = {}\n{more}",
-        nameservers.join(", ")
-    )
-}
-
-/// Lines of the log that hold all of these.
-fn count(beelance: &Beelance, words: &[&str]) -> usize {
-    beelance.log().iter().filter(|line| words.iter().all(|word| line.contains(word))).count()
-}
-
-#[track_caller]
-fn wait(beelance: &Beelance, words: &[&str]) {
-    beelance.wait_log(&words.join(" ... "), |lines| {
-        lines.iter().any(|line| words.iter().all(|word| line.contains(word))).then_some(())
-    });
-}
-
-/// Named backends at 127.0.0.2 and those behind it, all with one port.
-fn backends<const N: usize>(names: [&'static str; N]) -> ([Backend; N], u16) {
-    let ports: [Port; N] = neighbours(2);
-    let port = ports[0].address.port();
-    let mut names = names.into_iter();
-    (ports.map(|port| Backend::named_on(names.next().unwrap(), port)), port)
-}
 
 #[test]
 fn a_name_that_does_not_resolve_yet_comes_up_when_it_does() {
@@ -208,50 +178,6 @@ fn round_robin_of_the_nameserver_moves_nobody() {
 }
 
 #[test]
-fn no_nameserver_beats_the_answer_of_another() {
-    let ([_two, _three], port) = backends(["two", "three"]);
-    let knows_not = Dnsmasq::knowing("");
-    let knows = Dnsmasq::knowing("127.0.0.2 app.test\n");
-    let refusing = Port::take();
-    for order in [
-        [knows_not.address(), knows.address()],
-        [knows.address(), knows_not.address()],
-        [refusing.address, knows.address()],
-    ] {
-        let beelance = Beelance::start(&config(&order, port, ""));
-        assert_eq!(beelance.connect().get("/").text(), "two", "{order:?}");
-        knows.wait_asked("A", "app.test", 3);
-        assert_eq!(count(&beelance, &["does not resolve"]), 0, "{order:?}");
-    }
-}
-
-#[test]
-fn a_silent_nameserver_is_not_waited_for() {
-    let ([_two], port) = backends(["two"]);
-    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let knows = Dnsmasq::knowing("127.0.0.2 app.test\n");
-    let nameservers = [silent.local_addr().unwrap(), knows.address()];
-    let beelance = Beelance::start(&config(&nameservers, port, ""));
-    assert_eq!(beelance.connect().get("/").text(), "two");
-    // It is asked all the same, first.
-    let mut question = [0; 512];
-    let length = silent.recv(&mut question).unwrap();
-    assert!(question[..length].windows(9).any(|bytes| bytes == b"\x03app\x04test"), "{question:?}");
-    assert_eq!(count(&beelance, &["does not resolve"]), 0);
-}
-
-#[test]
-fn what_a_datagram_cannot_hold_comes_by_tcp() {
-    let dns = Dnsmasq::knowing(&(2..=101).map(|last| format!("127.0.0.{last} app.test\n")).collect::<String>());
-    let beelance = Beelance::start(&config(&[dns.address()], 9, "backend.app.slots = 100\n"));
-    beelance.wait_log("a hundred addresses", |lines| {
-        (lines.iter().filter(|line| line.contains("has the IP 127.0.0.")).count() == 100).then_some(())
-    });
-    assert_eq!(count(&beelance, &["default/app1 has the IP 127.0.0.2 by"]), 1, "the least has the first slot");
-    assert_eq!(count(&beelance, &["default/app100 has the IP 127.0.0.101 by"]), 1);
-}
-
-#[test]
 fn slots_fill_and_keep_their_addresses() {
     let ([two, three, four, _five], port) = backends(["two", "three", "four", "five"]);
     let dns = Dnsmasq::knowing("127.0.0.3 app.test\n127.0.0.2 app.test\n");
@@ -330,104 +256,51 @@ fn a_nameserver_that_is_gone_takes_no_address_with_it() {
     assert_eq!((three.count(), beelance.changes("app", "down")), (1, 0));
 }
 
-/// A nameserver that sends what `answers` makes of each question.
-fn hostile(answers: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = socket.local_addr().unwrap();
-    std::thread::spawn(move || {
-        let mut question = [0; 512];
-        while let Ok((length, from)) = socket.recv_from(&mut question) {
-            for answer in answers(&question[..length]) {
-                let _ = socket.send_to(&answer, from);
-            }
-        }
-    });
-    address
+/// The indented lines of a section of docs/recipes.md.
+#[track_caller]
+fn recipe(title: &str) -> String {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md")).unwrap();
+    let (_, section) = page.split_once(&format!("\n## {title}\n")).expect("the section");
+    let section = section.split("\n## ").next().unwrap();
+    section.lines().filter_map(|line| line.strip_prefix("    ")).map(|line| format!("{line}\n")).collect()
 }
 
-/// A good answer: for A the address 127.0.0.2, for AAAA none.
-fn good(question: &[u8]) -> Vec<u8> {
-    let is_v4 = question[question.len() - 3] == 1;
-    let head = [&question[..2], &[0x81, 0x80, 0, 1, 0, u8::from(is_v4), 0, 0, 0, 0]].concat();
-    let record: &[u8] = if is_v4 { b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\x7f\0\0\x02" } else { b"" };
-    [&head, &question[12..], record].concat()
-}
-
-/// What must not be taken for an answer.
-fn bad(question: &[u8]) -> Vec<Vec<u8>> {
-    let good = good(question);
-    let with = |at: usize, byte: u8| {
-        let mut message = good.clone();
-        message[at] = byte;
-        message
-    };
-    let at = question.len();
-    let mut poisoned = good.clone();
-    if let Some(last) = poisoned.last_mut() {
-        *last = 9;
+#[test]
+fn the_recipe_scales_out_and_in_under_load() {
+    let ([two, three, four], port) = backends(["two", "three", "four"]);
+    let dns = Dnsmasq::knowing("127.0.0.2 app.test\n127.0.0.3 app.test\n");
+    let mut config = recipe("Autoscaling by name");
+    let (server, nameserver) = (format!("app.test:{port}"), dns.address().to_string());
+    for (known, here) in [
+        ("0.0.0.0:80", "127.0.0.1:0"),
+        ("app.internal:8080", &server),
+        ("192.168.1.1", &nameserver),
+        ("resolver.hold             = 5s", "resolver.hold = 100ms"),
+    ] {
+        assert_eq!(config.matches(known).count(), 1, "{known} is in the recipe once");
+        config = config.replace(known, here);
     }
-    let elsewhere = |mut message: Vec<u8>, at: usize| {
-        message[at] ^= 0x55;
-        message
-    };
-    vec![
-        elsewhere(poisoned.clone(), 0),
-        elsewhere(poisoned.clone(), 1),
-        elsewhere(poisoned.clone(), 13),
-        with(2, 0x01),
-        with(5, 0),
-        with(7, 200),
-        [&good[..7], &[1], &good[8..at], &[0xc0, u8::try_from(at).unwrap()], &good[at.min(good.len())..]].concat(),
-        good[..at - 1].to_vec(),
-        good[..11].to_vec(),
-        vec![0xff; 512],
-        Vec::new(),
-        question.to_vec(),
-    ]
-}
-
-#[test]
-fn a_hostile_nameserver_is_not_believed() {
-    let ([two], port) = backends(["two"]);
-    let address = hostile(|question| bad(question).into_iter().chain([good(question)]).collect());
-    let beelance = Beelance::start(&config(&[address], port, ""));
-    assert_eq!(beelance.connect().get("/").text(), "two");
-    assert_eq!((two.count(), count(&beelance, &["changed its IP"])), (1, 0));
-
-    let flood = hostile(|question| (0..9).flat_map(|_| bad(question)).collect());
-    let beelance = Beelance::start(&config(&[flood], port, "backend.s2 = 127.0.0.2:1\nbackend.s2.weight = 0\n"));
-    wait(&beelance, &["app.test does not resolve: what it sends are no answers: its servers stay DOWN"]);
-    // Another nameserver beside it is believed.
-    let knows = Dnsmasq::knowing("127.0.0.2 app.test\n");
-    let beelance = Beelance::start(&config(&[flood, knows.address()], port, ""));
-    assert_eq!(beelance.connect().get("/").text(), "two");
-}
-
-#[test]
-fn half_an_answer_moves_nobody_to_the_other_half() {
-    let v4 = Backend::start(|request| ok_to(request, b"four"));
-    let port = v4.address().port();
-    let failing = std::sync::Arc::new(AtomicBool::new(false));
-    let fails = std::sync::Arc::clone(&failing);
-    // AAAA is ::1, A is 127.0.0.1; later there is no answer for AAAA but SERVFAIL.
-    let address = hostile(move |question| {
-        let is_v4 = question[question.len() - 3] == 1;
-        let code = u8::from(!is_v4 && fails.load(Ordering::Acquire)) * 2;
-        let head = [&question[..2], &[0x81, 0x80 | code, 0, 1, 0, u8::from(code == 0), 0, 0, 0, 0]].concat();
-        let data: &[u8] = if is_v4 { &[127, 0, 0, 1] } else { &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1] };
-        let kind = if is_v4 { 1 } else { 28 };
-        let record =
-            [b"\xc0\x0c\0", &[kind][..], b"\0\x01\0\0\0\x3c\0", &[u8::try_from(data.len()).unwrap()], data].concat();
-        vec![[&head[..], &question[12..], if code == 0 { &record } else { b"" }].concat()]
+    let beelance = Beelance::start(&config);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            let (beelance, over) = (&beelance, &over);
+            scope.spawn(move || {
+                while !over.load(Ordering::Acquire) {
+                    // A new user each time.
+                    assert_eq!(beelance.connect().get("/").status, 200);
+                }
+            });
+        }
+        two.wait_requests(scale(20));
+        dns.know("127.0.0.2 app.test\n127.0.0.3 app.test\n127.0.0.4 app.test\n");
+        four.wait_requests(scale(20));
+        dns.know("127.0.0.4 app.test\n");
+        wait(&beelance, &["Server default/app2 is DOWN, reason: its IP is no longer in DNS. 1 active"]);
+        let before = three.count();
+        four.wait_requests(four.count() + scale(20));
+        assert!(three.count() <= before + 4, "no more than what was under way");
+        over.store(true, Ordering::Release);
     });
-    let beelance = Beelance::start(&config(&[address], port, ""));
-    wait(&beelance, &["default/app has the IP ::1 by DNS."]);
-    failing.store(true, Ordering::Release);
-    wait(&beelance, &["app.test does not resolve: no answer: its last addresses are kept."]);
-    failing.store(false, Ordering::Release);
-    wait(&beelance, &["app.test resolves again."]);
-    assert_eq!(count(&beelance, &["changed its IP"]), 0);
-    let beelance = Beelance::start(&config(&[address], port, "resolver.prefer = ipv4\n"));
-    assert_eq!(beelance.connect().get("/").text(), "four");
-    eventually("one request", || (v4.count() == 1).then_some(()));
+    assert_eq!(count(&beelance, &["changed its IP"]), 0, "each has a slot of its own");
 }

@@ -1,7 +1,8 @@
 //! A real nameserver, Debian's dnsmasq, that knows what a hosts file says; for what is not in it there is no such name.
 
+use super::backend::Backend;
 use super::port::Port;
-use super::process::temporary;
+use super::process::{Beelance, temporary};
 use super::{DEADLINE, eventually, tool};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -38,7 +39,7 @@ impl Dnsmasq {
         let mut child = tool("dnsmasq")
             .args(["--keep-in-foreground", "--conf-file=/dev/null", "--pid-file=", "--user=", "--group="])
             .args(["--no-resolv", "--no-hosts", "--local=/test/", "--bind-interfaces", "--listen-address=127.0.0.1"])
-            .args(["--cname=alias.test,app.test", "--log-queries", "--log-facility=-"])
+            .args(["--cname=alias.test,app.test", "--log-queries", "--log-facility=-", "--local-ttl=600"])
             .arg(format!("--port={}", self.address().port()))
             .arg(format!("--addn-hosts={}", self.hosts.display()))
             .stdin(Stdio::null())
@@ -120,4 +121,34 @@ pub fn neighbours<const N: usize>(first: u8) -> [Port; N] {
         }
         ports.try_into().ok()
     })
+}
+
+/// `web` before the backend `app`, or its slots, at `app.test` with this port; names are looked up ten times a second.
+pub fn config(nameservers: &[SocketAddr], port: u16, more: &str) -> String {
+    let nameservers: Vec<String> = nameservers.iter().map(ToString::to_string).collect();
+    format!(
+        "listen.web = 127.0.0.1:0\nlog.access = stderr\nbackend.app = app.test:{port}\nresolver.hold = 100ms\n\
+         resolver.nameservers = {}\n{more}",
+        nameservers.join(", ")
+    )
+}
+
+/// Lines of the log that hold all of these.
+pub fn count(beelance: &Beelance, words: &[&str]) -> usize {
+    beelance.log().iter().filter(|line| words.iter().all(|word| line.contains(word))).count()
+}
+
+#[track_caller]
+pub fn wait(beelance: &Beelance, words: &[&str]) {
+    beelance.wait_log(&words.join(" ... "), |lines| {
+        lines.iter().any(|line| words.iter().all(|word| line.contains(word))).then_some(())
+    });
+}
+
+/// Named backends at 127.0.0.2 and those behind it, all with one port.
+pub fn backends<const N: usize>(names: [&'static str; N]) -> ([Backend; N], u16) {
+    let ports: [Port; N] = neighbours(2);
+    let port = ports[0].address.port();
+    let mut names = names.into_iter();
+    (ports.map(|port| Backend::named_on(names.next().unwrap(), port)), port)
 }
