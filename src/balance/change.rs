@@ -34,7 +34,7 @@ impl Balancer {
     pub fn join(&mut self, id: BackendId, now_ms: u64, ramp_ms: u64) {
         let slowstart_ms = self.pools[self.backend(id).spec.pool.index()].spec.slowstart_ms;
         let backend = &mut self.backends[id.index()];
-        backend.state.watch = Watch::default();
+        (backend.state.probe_up, backend.state.agent_up, backend.state.watch) = (true, true, Watch::default());
         backend.pace.start_slowly(now_ms, if slowstart_ms > 0 { slowstart_ms } else { ramp_ms });
     }
 

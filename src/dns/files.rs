@@ -15,7 +15,11 @@ pub fn nameservers(text: &str) -> heapless::Vec<SocketAddr, MAX_NAMESERVERS> {
         let address = words.next().filter(|&word| word == "nameserver").and(words.next())?;
         address.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, PORT))
     };
-    let mut found: heapless::Vec<_, MAX_NAMESERVERS> = text.lines().filter_map(address).take(MAX_NAMESERVERS).collect();
+    let mut found = heapless::Vec::new();
+    for address in text.lines().filter_map(address) {
+        // Those beyond the last place are not asked.
+        let _ = found.push(address);
+    }
     if found.is_empty() {
         // There is room for one.
         let _ = found.push((Ipv4Addr::LOCALHOST, PORT).into());
@@ -23,7 +27,7 @@ pub fn nameservers(text: &str) -> heapless::Vec<SocketAddr, MAX_NAMESERVERS> {
     found
 }
 
-/// The addresses that a hosts file has for `host`, of the family of the first of them, in its order.
+/// The addresses that a hosts file has for `host`, each once, of the family of the first of them, in its order.
 #[must_use]
 pub fn hosts(text: &str, host: &str) -> Vec<IpAddr> {
     let host = host.strip_suffix('.').unwrap_or(host);
@@ -33,9 +37,12 @@ pub fn hosts(text: &str, host: &str) -> Vec<IpAddr> {
         let address = words.next()?.parse::<IpAddr>().ok()?;
         words.any(|name| name.eq_ignore_ascii_case(host)).then_some(address)
     };
-    let mut found: Vec<IpAddr> = text.lines().filter_map(of_line).take(MAX_ADDRESSES).collect();
-    if let Some(&first) = found.first() {
-        found.retain(|address| address.is_ipv4() == first.is_ipv4());
+    let mut found: Vec<IpAddr> = Vec::new();
+    for address in text.lines().filter_map(of_line) {
+        let fits = found.first().is_none_or(|first| first.is_ipv4() == address.is_ipv4());
+        if fits && found.len() < MAX_ADDRESSES && !found.contains(&address) {
+            found.push(address);
+        }
     }
     found
 }
@@ -67,7 +74,7 @@ mod tests {
     #[test]
     fn hosts_as_they_are_written() {
         let text = "127.0.0.1 localhost\n::1 localhost ip6-localhost\n# 10.0.0.9 app\n10.0.0.1\tApp.lan app # old\n\
-                    10.0.0.2 app\n2001:db8::2 app\nnonsense app\n2001:db8::3 six\n10.0.0.3 six\n10.0.0.4";
+                    10.0.0.2 app\n10.0.0.1 app\n2001:db8::2 app\nnonsense app\n2001:db8::3 six\n10.0.0.3 six\n10.0.0.4";
         let cases: [(&str, &[&str]); 6] = [
             ("localhost", &["127.0.0.1"]),
             ("ip6-localhost", &["::1"]),

@@ -44,7 +44,7 @@ pub enum Change {
 
 /// Brings the addresses of a name into its slots. An address keeps its slot for as long as the name has it; new ones, the
 /// least first, take the first free slots. `change` is told each change, `busy` says whether requests to a slot's address
-/// are under way. The number of addresses for which there is no slot.
+/// are under way. Each address is there once. The number of those for which there is no slot.
 pub fn fill(
     slots: &mut [Slot],
     addresses: &[IpAddr],
@@ -68,16 +68,15 @@ pub fn fill(
         }
     }
     let mut joining: Vec<IpAddr> = addresses.to_vec();
-    joining.sort_unstable();
-    joining.dedup();
     joining.retain(|address| slots.iter().all(|slot| slot.address() != Some(*address)));
-    let mut joining = joining.into_iter();
     for (at, slot) in slots.iter_mut().enumerate().filter(|(_, slot)| **slot == Slot::Free) {
-        let Some(address) = joining.next() else { break };
+        // There are few: no sorting, whose code is large.
+        let Some(&address) = joining.iter().min() else { break };
+        joining.retain(|other| *other != address);
         change(at, Change::Join(address));
         *slot = Slot::Held(address);
     }
-    joining.count()
+    joining.len()
 }
 
 #[cfg(test)]
@@ -139,14 +138,13 @@ mod tests {
             let mut slots = vec![Slot::Free; count];
             let mut told = vec![None; count];
             for (lasts, busy) in rounds {
-                let mut addresses: Vec<IpAddr> = lasts.into_iter().map(ip).collect();
+                let mut addresses: Vec<IpAddr> = Vec::new();
+                lasts.into_iter().map(ip).for_each(|ip| if !addresses.contains(&ip) { addresses.push(ip) });
                 let before = slots.clone();
                 let left = fill(&mut slots, &addresses, |at, change| told[at] = match change {
                     Change::Join(address) | Change::Back(address) => Some(address),
                     Change::Leave => None,
                 }, |at| busy >> at & 1 == 1);
-                addresses.sort_unstable();
-                addresses.dedup();
                 let held: Vec<IpAddr> = slots.iter().filter_map(|slot| match slot {
                     Slot::Held(address) => Some(*address),
                     Slot::Free | Slot::Leaving(_) => None,

@@ -33,13 +33,17 @@ type Why = String;
 pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static Check, wait: Duration) {
     let mut health = Health::new(check.rise, check.fall);
     let mut rested = None;
+    let is_slot = proxy.config.backends[id.index()].slots.is_some();
+    let mut era = proxy.era(id);
     Timer::after(wait).await;
     loop {
-        if proxy.address(id).is_none() {
-            proxy.placed(id).await;
-            rested = Some("another server");
-        }
+        proxy.placed(id).await;
         if let Some(address) = proxy.address(id).filter(|_| !proxy.rests(id)) {
+            // Another server took the slot, or the same one again.
+            if is_slot && era != proxy.era(id) {
+                era = proxy.era(id);
+                rested = Some("its IP is back");
+            }
             if let Some(why) = rested.take() {
                 // Back from maintenance: up, and the first probe decides.
                 health = Health::new(check.rise, check.fall);

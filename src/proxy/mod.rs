@@ -138,7 +138,8 @@ impl Proxy {
         let buffers = Buffers::new(small, large, budget.pipes, event_loop.reactor);
         let mut balancer = Balancer::new(&pools, specs.collect(), seats).seeded(seed);
         for (id, _) in (0..).map_while(BackendId::new).zip(addresses).filter(|(_, address)| address.is_none()) {
-            balancer.set_placed(id, false, |_| ());
+            let wake: &mut dyn FnMut(u16) = &mut |_| ();
+            balancer.set_placed(id, false, wake);
         }
         Self {
             config,

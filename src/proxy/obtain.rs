@@ -122,7 +122,7 @@ impl Connection {
         let proxy = self.proxy;
         if proxy.config.backends[id.index()].send_proxy.is_some() {
             let own = self.own.borrow_mut().take();
-            let era = proxy.idle.borrow().era(id);
+            let era = proxy.era(id);
             let good = |stream: &Stream| stream.era == era && stream.is_quiet();
             return own.filter(|(backend, stream)| *backend == id && good(stream)).map(|(_, stream)| stream);
         }
@@ -262,7 +262,7 @@ impl Connection {
             log::debug!("{address}: connect: {error}");
             if is_exhaustion(&error) { Fault::Exhausted } else { Fault::ConnectFailed }
         })?;
-        stream.era = proxy.idle.borrow().era(id);
+        stream.era = proxy.era(id);
         stream.set_owner(self.seat.index());
         let deadline_ms = proxy.reactor.now_ms() + proxy.config.timeouts.connect_ms;
         let wait = self.seat.until(deadline_ms, || match stream.connected() {

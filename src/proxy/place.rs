@@ -33,6 +33,12 @@ impl Proxy {
         self.addresses[id.index()].get()
     }
 
+    /// Changes with each address of a backend.
+    #[must_use]
+    pub fn era(&self, id: BackendId) -> u16 {
+        self.idle.borrow().era(id)
+    }
+
     /// Returns when a backend has an address.
     pub async fn placed(&self, id: BackendId) {
         poll_fn(|cx| match self.address(id) {
@@ -73,7 +79,8 @@ impl Proxy {
     fn arrive(&self, id: BackendId, address: SocketAddr, arrival: Arrival, by: &str) {
         match arrival {
             Arrival::Start => {
-                self.balancer.borrow_mut().set_placed(id, true, |waiter| self.reactor.wake(waiter));
+                let wake: &mut dyn FnMut(u16) = &mut |waiter| self.reactor.wake(waiter);
+                self.balancer.borrow_mut().set_placed(id, true, wake);
                 self.note(id);
                 log::info!("{} has the IP {} by {by}.", self.name(id), address.ip());
                 return;

@@ -11,6 +11,8 @@ fn one_that_takes_a_slot_starts_slowly_and_with_nothing_against_it() {
         assert_eq!((balancer.usable(POOL), balancer.is_healthy(BackendId(1))), ((1, 0), false));
         balancer.set_up(BackendId(1), true, |_| ());
         assert!(!balancer.is_up(BackendId(1)), "a probe gives it no address");
+        balancer.set_up(BackendId(1), false, |_| ());
+        balancer.set_agent_up(BackendId(1), false, |_| ());
         balancer.join(BackendId(1), 1_000, 10_000);
         balancer.set_placed(BackendId(1), true, |_| ());
         assert_eq!((balancer.usable(POOL), balancer.status(BackendId(1)).maxconn), ((2, 0), 1));
