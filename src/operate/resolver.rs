@@ -6,17 +6,13 @@
 use super::nameserver::{Failure, Found, Late, look_up, reaches};
 use crate::config::{Backend, Config};
 use crate::dns::{Change, Slot, Standing, choose, fill, hosts, nameservers, of_one_family};
-use crate::limits::{BackendId, FIRST_ANSWERS_MS, LOOKUPS, NAME_FILE_BYTES};
+use crate::limits::{BackendId, LOOKUPS, NAME_FILE_BYTES};
 use crate::proxy::{Arrival, Proxy};
 use async_io::Timer;
-use futures_lite::future::or;
-use std::cell::Cell;
 use std::fs::File;
-use std::future::{Future, poll_fn};
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::task::{Poll, Waker};
 use std::time::Duration;
 
 const HOSTS: &str = "/etc/hosts";
@@ -44,58 +40,22 @@ enum Target {
 /// What came of a lookup: addresses, for how many seconds, who knows them.
 type Known = (Vec<IpAddr>, u32, &'static str);
 
-/// The names that were not looked up for the first time yet, and who waits for that.
-#[derive(Default)]
-struct First {
-    left: Cell<usize>,
-    waker: Cell<Option<Waker>>,
-}
-
-impl First {
-    fn one_done(&self) {
-        self.left.set(self.left.get() - 1);
-        if self.left.get() == 0
-            && let Some(waker) = self.waker.take()
-        {
-            waker.wake();
-        }
-    }
-
-    async fn all_done(&self) {
-        poll_fn(|cx| {
-            self.waker.set(Some(cx.waker().clone()));
-            if self.left.get() == 0 { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-    }
-}
-
 /// Where backends are whose addresses are in the file; `None` where a name has to be looked up.
 pub(super) fn literal(backend: &Backend) -> Option<SocketAddr> {
     backend.host.parse().ok().map(|address| SocketAddr::new(address, backend.port))
 }
 
-/// Starts to look up what names there are. The future ends when each was looked up, or nobody should wait any longer.
-pub(super) fn start(proxy: &'static Proxy) -> impl Future<Output = ()> {
+/// Starts to look up what names there are.
+pub(super) fn start(proxy: &'static Proxy) {
     let names = names(proxy.config);
-    let first = Rc::new(First::default());
-    first.left.set(names.len());
+    proxy.expect_names(names.len());
     let late: Rc<Late> = Rc::default();
     let mut shares: [Vec<Name>; LOOKUPS] = Default::default();
     for (at, name) in names.into_iter().enumerate() {
         shares[at % LOOKUPS].push(name);
     }
     for names in shares.into_iter().filter(|names| !names.is_empty()) {
-        let task = work(proxy, names, Rc::clone(&first), Rc::clone(&late));
-        proxy.event_loop().executor.spawn(task).detach();
-    }
-    async move {
-        if first.left.get() > 0 {
-            let late = async {
-                Timer::after(Duration::from_millis(FIRST_ANSWERS_MS)).await;
-            };
-            or(first.all_done(), late).await;
-        }
+        proxy.event_loop().executor.spawn(work(proxy, names, Rc::clone(&late))).detach();
     }
 }
 
@@ -122,10 +82,10 @@ fn names(config: &'static Config) -> Vec<Name> {
 }
 
 /// Looks up its names for as long as the process lives.
-async fn work(proxy: &'static Proxy, mut names: Vec<Name>, first: Rc<First>, late: Rc<Late>) {
+async fn work(proxy: &'static Proxy, mut names: Vec<Name>, late: Rc<Late>) {
     for name in &mut names {
         round(proxy, name, Arrival::Start, &late).await;
-        first.one_done();
+        proxy.name_looked_up();
     }
     while let Some(next) = names.iter_mut().min_by_key(|name| name.due_ms) {
         let wait_ms = next.due_ms.saturating_sub(proxy.reactor.now_ms());

@@ -138,22 +138,15 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
         })?;
         listeners.push((ListenerId::new(index), bound));
     }
+    resolver::start(proxy);
     let mut stdout = io::stdout().lock();
-    for (listener, (_, bound)) in config.listeners.iter().zip(&listeners) {
+    for (listener, (id, bound)) in config.listeners.iter().zip(listeners) {
         let _ = writeln!(stdout, "listening on {} ({})", bound.address(), listener.name);
+        if let Some(id) = id {
+            event_loop.executor.spawn(proxy::accept(proxy, bound, id)).detach();
+        }
     }
     let _ = stdout.flush();
-    let names = resolver::start(proxy);
-    let accept = async move {
-        // Connections wait in the kernel until there is somewhere to send their requests.
-        names.await;
-        for (id, bound) in listeners {
-            if let Some(id) = id {
-                event_loop.executor.spawn(proxy::accept(proxy, bound, id)).detach();
-            }
-        }
-    };
-    event_loop.executor.spawn(accept).detach();
     event_loop.executor.spawn(proxy::purge_idle(proxy)).detach();
     event_loop.executor.spawn(proxy::begin_trials(proxy)).detach();
     event_loop.executor.spawn(proxy::warm_up(proxy)).detach();

@@ -6,7 +6,7 @@
 use super::Proxy;
 use crate::balance::dynamic;
 use crate::limits::{BackendId, JOIN_RAMP_MS};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::task::{Poll, Waker};
@@ -22,9 +22,14 @@ pub enum Arrival {
     Change,
 }
 
-/// Who waits for a backend to have an address.
+/// What is expected of names, and who waits for it.
 #[derive(Default)]
-pub(super) struct Expecting(RefCell<Vec<Waker>>);
+pub(super) struct Expecting {
+    /// Tasks that wait for a backend to have an address.
+    tasks: RefCell<Vec<Waker>>,
+    /// Names that were not looked up yet.
+    names: Cell<usize>,
+}
 
 impl Proxy {
     /// Where a backend is.
@@ -44,11 +49,29 @@ impl Proxy {
         poll_fn(|cx| match self.address(id) {
             Some(_) => Poll::Ready(()),
             None => {
-                self.expecting.0.borrow_mut().push(cx.waker().clone());
+                self.expecting.tasks.borrow_mut().push(cx.waker().clone());
                 Poll::Pending
             }
         })
         .await;
+    }
+
+    /// So many names are about to be looked up for the first time. Listeners wait for that, though not for long.
+    pub fn expect_names(&self, count: usize) {
+        self.expecting.names.set(count);
+    }
+
+    /// One of them was looked up.
+    pub fn name_looked_up(&self) {
+        self.expecting.names.set(self.expecting.names.get().saturating_sub(1));
+        if self.knows_names() {
+            self.wake_watchers();
+        }
+    }
+
+    /// Whether each name was looked up.
+    pub(super) fn knows_names(&self) -> bool {
+        self.expecting.names.get() == 0
     }
 
     /// Gives a backend this address, or none; `by` says who knows.
@@ -73,7 +96,7 @@ impl Proxy {
                 balancer.set_placed(id, false, wake);
             }),
         }
-        self.expecting.0.take().into_iter().for_each(Waker::wake);
+        self.expecting.tasks.take().into_iter().for_each(Waker::wake);
     }
 
     fn arrive(&self, id: BackendId, address: SocketAddr, arrival: Arrival, by: &str) {
