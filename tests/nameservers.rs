@@ -154,6 +154,12 @@ fn half_an_answer_moves_nobody_to_the_other_half() {
     wait(&beelance, &["default/app has the IP ::1 by DNS."]);
     failing.store(true, Ordering::Release);
     wait(&beelance, &["app.test does not resolve: no answer: its last addresses are kept."]);
+    // A whole answer of another nameserver counts more than half of one, and half of one more than none.
+    let whole = Dnsmasq::knowing("127.0.0.1 app.test\n::1 app.test\n");
+    for (nameservers, ip) in [(vec![address, whole.address()], "::1"), (vec![address], "127.0.0.1")] {
+        let beelance = Beelance::start(&config(&nameservers, port, ""));
+        wait(&beelance, &[&format!("default/app has the IP {ip} by DNS.")]);
+    }
     failing.store(false, Ordering::Release);
     wait(&beelance, &["app.test resolves again."]);
     assert_eq!(count(&beelance, &["changed its IP"]), 0);
