@@ -7,9 +7,13 @@
 
 use super::balance;
 use super::keys::{Id, KEYS, Kind};
+use super::names::nameserver_text;
 use super::value::{duration_text, size_text};
-use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Mode, Pool, Reuse, Routed, stick};
+use super::{
+    AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Mode, Pool, Reuse, Routed, Slots, stick,
+};
 use crate::balance::{CookieMode, Observe};
+use crate::dns::Family;
 use crate::http::proxy_protocol::ProxyVersion;
 use std::fmt::Display;
 
@@ -26,7 +30,12 @@ pub fn effective(config: &Config) -> String {
     for object in &config.listeners {
         section(&mut out, Kind::Listen, &object.name, &|id| of_listener(id, object, pool(object.pool)));
     }
+    let mut last: Option<&Slots> = None;
     for object in &config.backends {
+        if let Some(slots) = object.slots.as_ref().filter(|slots| last.is_none_or(|last| last.of != slots.of)) {
+            section(&mut out, Kind::Backend, &slots.of, &|id| of_slots(id, object, slots));
+        }
+        last = object.slots.as_ref();
         section(&mut out, Kind::Backend, &object.name, &|id| of_backend(id, object, pool(object.pool)));
     }
     for routed @ Routed { route: object, .. } in &config.routes {
@@ -73,6 +82,15 @@ fn process(id: Id, config: &Config) -> Option<String> {
         Id::HeaderSize => size_text(limits.header_size as u64),
         Id::Headers => limits.headers.to_string(),
         Id::Body => limits.body.map_or_else(none, size_text),
+        Id::ResolverNameservers => match &config.names.nameservers {
+            Some(addresses) => addresses.iter().map(nameserver_text).collect::<Vec<_>>().join(","),
+            None => none(),
+        },
+        Id::ResolverHold => duration_text(config.names.hold_ms),
+        Id::ResolverPrefer => match config.names.prefer {
+            Family::V4 => "ipv4".to_owned(),
+            Family::V6 => "ipv6".to_owned(),
+        },
         Id::LogLevel => config.log_level.as_str().to_ascii_lowercase(),
         Id::LogAccess => match config.access_log {
             AccessLog::Off => "off".to_owned(),
@@ -201,8 +219,19 @@ fn of_listener(id: Id, listener: &Listener, pool: Option<String>) -> Option<Stri
     }
 }
 
+/// What declares the slots; their attributes are printed with each.
+fn of_slots(id: Id, backend: &Backend, slots: &Slots) -> Option<String> {
+    match id {
+        Id::Backend => Some(format!("{}:{}", backend.host, backend.port)),
+        Id::Slots => Some(slots.count.to_string()),
+        _ => None,
+    }
+}
+
 fn of_backend(id: Id, backend: &Backend, pool: Option<String>) -> Option<String> {
     Some(match id {
+        Id::Backend | Id::Slots if backend.slots.is_some() => return None,
+        Id::Slots => none(),
         Id::Backend if backend.host.contains(':') => format!("[{}]:{}", backend.host, backend.port),
         Id::Backend => format!("{}:{}", backend.host, backend.port),
         Id::BackendPool => return pool,

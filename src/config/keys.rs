@@ -5,7 +5,7 @@
 
 use super::error::nearest;
 use super::value::{Unit, is_name, is_token};
-use crate::limits::{MAX_CONNECTIONS, MAX_HEADER_SIZE, MAX_HEADERS};
+use crate::limits::{MAX_BACKENDS, MAX_CONNECTIONS, MAX_HEADER_SIZE, MAX_HEADERS};
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +58,7 @@ pub enum Builtin {
 #[rustfmt::skip]
 pub enum Id {
     Listen, ListenMode, ListenPool, AcceptProxy, ListenTrust,
-    Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy,
+    Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy, Slots,
     Balance, BalanceUriDepth, BalanceUriWhole, Hash, HashFactor, PoolMaxconn, PoolMaxqueue, Slowstart,
     Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr,
     CookiePreserve, CookiePostonly, CookieMaxidle, CookieMaxlife, CookieDynamicKey, Stick, StickExpire, StickWait,
@@ -68,6 +68,7 @@ pub enum Id {
     RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool, RoutePriority,
     TimeoutClient, TimeoutHttpRequest, TimeoutHttpKeepAlive, TimeoutConnect, TimeoutQueue, TimeoutServer, TimeoutTunnel,
     Connections, Memory, Sndbuf, Rcvbuf, NotsentLowat, HeaderSize, Headers, Body,
+    ResolverNameservers, ResolverHold, ResolverPrefer,
     LogLevel, LogAccess, DrainTimeout, Splice,
 }
 
@@ -83,7 +84,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 82] = {
+pub static KEYS: [Key; 86] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -100,7 +101,7 @@ pub static KEYS: [Key; 82] = {
         "Clients in these blocks of addresses, proxies of yours, keep the X-Forwarded fields they send; everybody else's are removed."),
 
     key(Id::Backend, Backend, "", Unit::Server, Declared,
-        "A server; a host name is resolved once, before the first connection."),
+        "A server; the address of a host name is looked up, and looked up again while beelance runs: where it changes, requests go to the new one."),
     key(Id::BackendPool, Backend, "pool", Unit::Pool, Text("default"),
         "The pool it belongs to."),
     key(Id::Weight, Backend, "weight", Number(0, 256), Text("1"),
@@ -115,6 +116,8 @@ pub static KEYS: [Key; 82] = {
         "The value of the affinity cookie that leads here; of several with the same the first that is up takes it."),
     key(Id::SendProxy, Backend, "send-proxy", Choice(&["no", "v1", "v2"]), Text("no"),
         "Begin every connection with a PROXY header that names the client; a connection then serves that client only."),
+    key(Id::Slots, Backend, "slots", Number(1, MAX_BACKENDS as u64), Unset("none"),
+        "So many backends, N1, N2 and so on, which the addresses of the host name fill; their attributes default to those of N."),
 
     key(Id::Balance, Pool, "balance", Unit::Balance, Text("roundrobin"),
         "How a request without affinity is placed: in turn by weight; where the fewest requests are for the weight, of all or of two drawn; at the first with a free slot; or by a key: the client's address, the path, a header field, a cookie, a parameter of the query."),
@@ -254,6 +257,13 @@ pub static KEYS: [Key; 82] = {
         "Header fields of a head; beyond it 431."),
     key(Id::Body, Process, "limits.body", Size(0, 1 << 40), Unset("none"),
         "A request body; beyond it 413."),
+
+    key(Id::ResolverNameservers, Process, "resolver.nameservers", Unit::Nameservers, Unset("those of /etc/resolv.conf"),
+        "Who is asked for the addresses of host names, in this order: the next one as well when an answer takes more than 200 ms."),
+    key(Id::ResolverHold, Process, "resolver.hold", Duration, Text("10s"),
+        "A name is asked for again when its answer's time to live is over, but after a second at the earliest and after this time at the latest."),
+    key(Id::ResolverPrefer, Process, "resolver.prefer", Choice(&["ipv6", "ipv4"]), Text("ipv6"),
+        "Which addresses of a name that has both are used; the other ones where there is no way to these."),
 
     key(Id::LogLevel, Process, "log.level", Choice(&["off", "error", "warn", "info", "debug", "trace"]), Text("info"),
         "The least severe messages on standard error."),

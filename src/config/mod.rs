@@ -1,7 +1,7 @@
 //! The configuration: the flat `key = value` file, as written (`RawConfig`) and resolved ([`Config`]).
 //!
 //! Owns the key table ([`keys`]), the grammar and every message about a file. Refuses to touch the network: names of
-//! hosts stay names here; `beelance run` resolves them once, before the loop starts.
+//! hosts stay names here; `operate` asks for their addresses.
 
 mod address;
 mod balance;
@@ -10,6 +10,7 @@ mod error;
 pub mod keys;
 mod listener;
 mod mode;
+mod names;
 mod pool;
 mod raw;
 mod resolve;
@@ -28,6 +29,7 @@ mod tests;
 pub use effective::effective;
 pub use error::Errors;
 pub use mode::Mode;
+pub use names::{Names, Slots};
 pub use stick::Stick;
 
 use crate::balance::{Algorithm, CookieRules, PassiveSpec, RetryOn};
@@ -93,6 +95,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// `limits.*`.
     pub limits: Limits,
+    /// `resolver.*`.
+    pub names: Names,
     /// `log.level`.
     pub log_level: log::LevelFilter,
     /// `log.access`.
@@ -149,6 +153,8 @@ pub struct Backend {
     pub dynamic_cookie: bool,
     /// The PROXY header that its connections begin with.
     pub send_proxy: Option<ProxyVersion>,
+    /// Of what it is a slot: an address of its host's fills it.
+    pub slots: Option<Slots>,
 }
 
 /// `pool.N`.

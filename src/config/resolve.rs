@@ -5,9 +5,10 @@
 
 use super::error::{Errors, message};
 use super::keys::{Id, Kind};
+use super::names::{self, Wanted};
 use super::settings::{Settings, in_order};
 use super::value::Value;
-use super::{AccessLog, Backend, Config, Limits, Pool, Timeouts};
+use super::{AccessLog, Backend, Config, Limits, Names, Pool, Timeouts};
 use crate::balance::{Algorithm, Hash};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::{
@@ -22,10 +23,12 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let listeners = resolver.objects(Kind::Listen, MAX_LISTENERS);
     let backends = resolver.objects(Kind::Backend, MAX_BACKENDS);
     let routes = resolver.objects(Kind::Route, MAX_ROUTES);
+    let wanted = resolver.with_slots(&backends);
+    let backends: Vec<(u32, &str)> = wanted.iter().map(|wanted| (wanted.line, wanted.name.as_str())).collect();
     resolver.name_pools(&listeners, &backends);
 
     let listeners = resolver.listeners(&listeners);
-    let mut backends: Vec<Backend> = backends.iter().map(|(_, name)| resolver.backend(name)).collect();
+    let mut backends: Vec<Backend> = wanted.iter().map(|wanted| resolver.backend(wanted)).collect();
     let pools = resolver.pools(&backends, &listeners);
     resolver.bound_rings(&pools, &backends);
     let routes = resolver.routes(&routes, &pools);
@@ -54,6 +57,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
             tunnel_ms: number(Id::TimeoutTunnel),
         },
         limits,
+        names: Names::of(settings),
         log_level: log::LevelFilter::iter()
             .nth(settings.small(Id::LogLevel, "").unwrap_or_default() as usize)
             .unwrap_or(log::LevelFilter::Info),
@@ -82,7 +86,7 @@ impl<'a> Resolver<'_, 'a> {
                 Kind::Backend => Id::Backend,
                 Kind::Pool | Kind::Route | Kind::Process => continue,
             };
-            if setting.name != "*" && self.settings.exactly(declaration, setting.name, "").is_none() {
+            if setting.name != "*" && self.settings.find(declaration, setting.name).is_none() {
                 let key = declaration.key();
                 let missing = key.of(setting.name);
                 self.errors.push(
@@ -148,8 +152,8 @@ impl<'a> Resolver<'_, 'a> {
         place.and_then(PoolId::new).unwrap_or(PoolId(0))
     }
 
-    fn backend(&self, name: &str) -> Backend {
-        let settings = self.settings;
+    fn backend(&self, wanted: &Wanted<'_>) -> Backend {
+        let (settings, name) = (self.settings, wanted.name.as_str());
         let (host, port) = match settings.value(Id::Backend, name) {
             Value::Server(host, port) => (host, port),
             _ => (String::new(), 0),
@@ -176,6 +180,7 @@ impl<'a> Resolver<'_, 'a> {
                 Some(2) => Some(ProxyVersion::V2),
                 _ => None,
             },
+            slots: wanted.slots(),
         }
     }
 
@@ -188,6 +193,7 @@ impl<'a> Resolver<'_, 'a> {
         Beside {
             sessions: if pools.iter().any(|pool| pool.stick.is_some()) { SESSIONS } else { 0 },
             probes: pools.iter().map(|pool| pool.backends.len() * kinds(pool)).sum(),
+            names: names::count(backends),
             listeners: 0,
             objects: 0,
             splice: self.settings.yes(Id::Splice, ""),

@@ -2,7 +2,7 @@
 //!
 //! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
 
-use super::{Expect, address, balance, stick};
+use super::{Expect, address, balance, names, stick};
 use crate::balance::{Algorithm, RetryOn};
 use crate::http::key::Key;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
@@ -63,6 +63,8 @@ pub enum Unit {
     Secret,
     /// What tells users apart.
     StickKey,
+    /// Addresses of nameservers.
+    Nameservers,
 }
 
 /// The longest duration, in milliseconds: a day.
@@ -91,6 +93,7 @@ pub(super) enum Value {
     Texts(Vec<String>),
     Sources(Vec<Cidr>),
     StickKey(Key),
+    Addresses(Vec<SocketAddr>),
 }
 
 impl Unit {
@@ -132,6 +135,7 @@ impl Unit {
             Self::Sources => "a list of blocks of addresses: 10.0.0.0/8, 2001:db8::/32, 192.0.2.7",
             Self::Secret => "at most 64 bytes of printable ASCII without blanks",
             Self::StickKey => "src, hdr:NAME, cookie:NAME or url_param:NAME",
+            Self::Nameservers => "at most 3 addresses, with a port or without: 192.168.1.1, [2001:db8::1]:5353",
         };
         fixed.to_owned()
     }
@@ -203,6 +207,7 @@ impl Unit {
             }
             Self::HeaderValues => items(text).map(Value::Texts),
             Self::StickKey => stick::read(text).map(Value::StickKey),
+            Self::Nameservers => names::nameservers(&items(text)?).map(Value::Addresses),
         }
     }
 }

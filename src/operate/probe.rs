@@ -31,18 +31,23 @@ type Why = String;
 /// Probes one backend for as long as the process lives. `wait` is how long its first probe waits, so that the probes of
 /// all backends are spread.
 pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static Check, wait: Duration) {
-    let Some(address) = proxy.address(id) else { return };
     let mut health = Health::new(check.rise, check.fall);
-    let mut rested = false;
+    let mut rested = None;
+    let is_slot = proxy.config.backends[id.index()].slots.is_some();
+    let mut era = proxy.era(id);
     Timer::after(wait).await;
     loop {
-        if proxy.rests(id) {
-            rested = true;
-        } else {
-            if std::mem::take(&mut rested) {
+        proxy.placed(id).await;
+        if let Some(address) = proxy.address(id).filter(|_| !proxy.rests(id)) {
+            // Another server took the slot, or the same one again.
+            if is_slot && era != proxy.era(id) {
+                era = proxy.era(id);
+                rested = Some("its IP is back");
+            }
+            if let Some(why) = rested.take() {
                 // Back from maintenance: up, and the first probe decides.
                 health = Health::new(check.rise, check.fall);
-                proxy.set_up(id, true, "back from MAINT");
+                proxy.set_up(id, true, why);
             }
             let hello = proxy.config.backends[id.index()].send_proxy.map(ProxyVersion::local);
             let outcome = probe(address, check, hello.as_deref().unwrap_or_default()).await;
@@ -61,6 +66,8 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static 
             if healthy == Some(true) {
                 proxy.probed_well(id);
             }
+        } else {
+            rested = Some("back from MAINT");
         }
         let wait_ms = match health.interval() {
             Interval::Normal => check.inter_ms,

@@ -3,13 +3,12 @@
 use super::access_log::AccessLog;
 use super::lines::{self, Lines};
 use super::messages::{self, Serving};
-use super::{agent, machine, probe, signals};
+use super::{agent, machine, probe, resolver, signals};
 use crate::config::{self, Config};
 use crate::limits::{ListenerId, SPARE_SEATS, SPARE_SOURCES};
 use crate::proxy::{self, Journal, Proxy};
 use crate::runtime::{Listener, Loop, Reactor};
 use std::io::{self, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
@@ -110,7 +109,7 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
     // Where there are none it cannot be refused.
     let _ = machine::refuse_huge_pages();
     let signals = signals::block().map_err(Failure::system("signals"))?;
-    let addresses: Vec<_> = config.backends.iter().map(resolve).collect();
+    let addresses: Vec<_> = config.backends.iter().map(resolver::literal).collect();
     let budget = &config.limits.budget;
     let reactor = Reactor::new(budget.sockets() + SPARE_SOURCES, budget.connections + SPARE_SEATS);
     let reactor: &'static Reactor = Box::leak(Box::new(reactor.map_err(Failure::system("epoll"))?));
@@ -139,6 +138,7 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
         })?;
         listeners.push((ListenerId::new(index), bound));
     }
+    resolver::start(proxy);
     let mut stdout = io::stdout().lock();
     for (listener, (id, bound)) in config.listeners.iter().zip(listeners) {
         let _ = writeln!(stdout, "listening on {} ({})", bound.address(), listener.name);
@@ -172,15 +172,4 @@ fn start_probes(event_loop: &'static Loop, proxy: &'static Proxy) {
             }
         }
     }
-}
-
-/// Where a backend is; `None`, and a line about it, when its name does not resolve now.
-fn resolve(backend: &config::Backend) -> Option<SocketAddr> {
-    let result = (backend.host.as_str(), backend.port).to_socket_addrs();
-    match result.map(|mut addresses| addresses.next()) {
-        Ok(Some(address)) => return Some(address),
-        Ok(None) => log::warn!("backend.{}: {}: no address: it stays DOWN", backend.name, backend.host),
-        Err(error) => log::warn!("backend.{}: {}: {error}: it stays DOWN", backend.name, backend.host),
-    }
-    None
 }

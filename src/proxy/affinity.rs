@@ -153,8 +153,9 @@ pub(super) fn growth(pool: &Pool) -> usize {
 
 /// The Set-Cookie that a response gets.
 pub(super) struct SetCookie<'a> {
+    proxy: &'a Proxy,
     cookie: &'a Cookie,
-    value: &'a str,
+    home: BackendId,
     dates: Dates,
     wall_ms: u64,
 }
@@ -162,8 +163,8 @@ pub(super) struct SetCookie<'a> {
 impl SetCookie<'_> {
     /// Writes it, and what keeps shared caches from it.
     pub(super) fn write(&self, out: &mut impl Write) -> std::fmt::Result {
-        let Self { cookie, value, dates, wall_ms } = self;
-        for part in ["Set-Cookie: ", &cookie.name, "=", value] {
+        let Self { proxy, cookie, home, dates, wall_ms } = self;
+        for part in ["Set-Cookie: ", &cookie.name, "=", proxy.balancer.borrow().cookie(*home)] {
             out.write_str(part)?;
         }
         dates.write(&cookie.rules.lifetime, *wall_ms, out)?;
@@ -191,7 +192,7 @@ pub(super) fn set_cookie<'a>(
         wall_ms,
     });
     record.server_cookie = deed.letter();
-    deed.sets().then(|| SetCookie { cookie, value: &proxy.cookie_values[home.index()], dates, wall_ms })
+    deed.sets().then_some(SetCookie { proxy, cookie, home, dates, wall_ms })
 }
 
 /// Writes the backend's value, `name`, before each of `values` that its response gives the application's own cookie. The

@@ -15,6 +15,7 @@ mod head;
 mod footprint;
 mod idle;
 mod obtain;
+mod place;
 mod record;
 mod relay;
 mod reply;
@@ -29,6 +30,7 @@ mod workers;
 
 pub use accept::accept;
 pub use idle::purge_idle;
+pub use place::Arrival;
 pub use record::{Journal, Record};
 pub use state::begin_trials;
 pub use usage::Usage;
@@ -40,6 +42,7 @@ use crate::http::date::DateLine;
 use crate::limits::{BackendId, ListenerId, PoolId, SPARE_SEATS};
 use crate::runtime::{Buffers, Loop, Reactor};
 use idle::Idle;
+use place::Expecting;
 use shed::Sheddable;
 use state::Told;
 use std::cell::{Cell, RefCell};
@@ -64,8 +67,9 @@ pub struct Proxy {
     posts: Box<[Cell<Post>]>,
     /// Workers without a connection: made when first needed, then kept.
     shelf: RefCell<Vec<Worker>>,
-    /// Where each backend is; `None` while its name is not resolved.
+    /// Where each backend is; `None` while its name is not resolved, or its slot is free.
     addresses: Box<[Cell<Option<SocketAddr>>]>,
+    expecting: Expecting,
     /// What each pool may retry.
     budgets: Box<[RefCell<Budget>]>,
     /// What was last told of each backend.
@@ -74,8 +78,6 @@ pub struct Proxy {
     trials: Cell<u16>,
     /// Which backends users were given, where a pool remembers that.
     sessions: RefCell<Sessions>,
-    /// The values of the affinity cookie that lead to each backend.
-    cookie_values: Box<[Box<str>]>,
     date: RefCell<DateLine>,
     /// The seat of [`warm_up`].
     warmer: Cell<Option<u16>>,
@@ -109,18 +111,17 @@ impl Proxy {
                 None => backend.cookie.as_str().into(),
             }
         };
-        let cookie_values: Box<[Box<str>]> = config.backends.iter().zip(addresses).map(cookie_value).collect();
-        let specs = config.backends.iter().zip(addresses).zip(&cookie_values);
-        let specs = specs.map(|((backend, address), cookie)| BackendSpec {
+        let specs = config.backends.iter().zip(addresses);
+        let specs = specs.map(|(backend, address)| BackendSpec {
             pool: backend.pool,
             weight: backend.weight,
             maxconn: backend.maxconn,
             auto: backend.auto,
             maxqueue: backend.maxqueue,
             backup: backend.backup,
-            cookie: cookie.clone(),
+            cookie: cookie_value((backend, address)),
             seed: Hash::Beelance.of(&[backend.name.as_bytes()]),
-            up: address.is_some(),
+            up: true,
         });
         let pools = config.pools.iter().map(|pool| PoolSpec {
             algorithm: pool.balance,
@@ -137,7 +138,11 @@ impl Proxy {
         let expires_ms = config.pools.iter().map(|pool| pool.stick.as_ref().map_or(0, |stick| stick.expire_ms));
         let (small, large) = (budget.small_buffers, budget.large_buffers);
         let buffers = Buffers::new(small, large, budget.pipes, event_loop.reactor);
-        let balancer = Balancer::new(&pools, specs.collect(), seats).seeded(seed);
+        let mut balancer = Balancer::new(&pools, specs.collect(), seats).seeded(seed);
+        for (id, _) in (0..).map_while(BackendId::new).zip(addresses).filter(|(_, address)| address.is_none()) {
+            let wake: &mut dyn FnMut(u16) = &mut |_| ();
+            balancer.set_placed(id, false, wake);
+        }
         Self {
             config,
             reactor: event_loop.reactor,
@@ -150,10 +155,10 @@ impl Proxy {
             posts: (0..seats).map(|_| Cell::default()).collect(),
             shelf: RefCell::new(Vec::with_capacity(budget.connections)),
             addresses: addresses.iter().map(|&address| Cell::new(address)).collect(),
+            expecting: Expecting::default(),
             budgets: config.pools.iter().map(|pool| RefCell::new(Budget::new(pool.retry_budget))).collect(),
             trials: Cell::new(0),
             sessions: RefCell::new(Sessions::new(budget.beside.sessions, secret, expires_ms)),
-            cookie_values,
             date: RefCell::new(DateLine::default()),
             warmer: Cell::new(None),
             journal,
@@ -194,12 +199,6 @@ impl Proxy {
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.requests.get()
-    }
-
-    /// Where a backend is.
-    #[must_use]
-    pub fn address(&self, id: BackendId) -> Option<SocketAddr> {
-        self.addresses[id.index()].get()
     }
 
     /// Stops accepting; connections close when their exchange is over, idle ones at once.

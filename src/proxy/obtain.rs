@@ -121,7 +121,9 @@ impl Connection {
         let proxy = self.proxy;
         if proxy.config.backends[id.index()].send_proxy.is_some() {
             let own = self.own.borrow_mut().take();
-            return own.filter(|(backend, stream)| *backend == id && stream.is_quiet()).map(|(_, stream)| stream);
+            let era = proxy.era(id);
+            let good = |stream: &Stream| stream.era == era && stream.is_quiet();
+            return own.filter(|(backend, stream)| *backend == id && good(stream)).map(|(_, stream)| stream);
         }
         let stream = proxy.idle.borrow_mut().take(id)?;
         stream.set_owner(self.seat.index());
@@ -255,10 +257,11 @@ impl Connection {
             }
             result => result,
         };
-        let stream = stream.map_err(|error| {
+        let mut stream = stream.map_err(|error| {
             log::debug!("{address}: connect: {error}");
             if is_exhaustion(&error) { Fault::Exhausted } else { Fault::ConnectFailed }
         })?;
+        stream.era = proxy.era(id);
         stream.set_owner(self.seat.index());
         let deadline_ms = proxy.reactor.now_ms() + proxy.config.timeouts.connect_ms;
         let wait = self.seat.until(deadline_ms, || match stream.connected() {

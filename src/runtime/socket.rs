@@ -36,6 +36,8 @@ pub struct Stream {
     // Closed after the reactor's entry is freed: fields drop after `drop`.
     pub(super) socket: OwnedFd,
     pub(super) index: u16,
+    /// What its owner notes of it.
+    pub era: u16,
     pub(super) reactor: &'static Reactor,
 }
 
@@ -61,7 +63,7 @@ impl Stream {
             Err(errno) => return Err(errno.into()),
         }
         let index = reactor.register(&socket, 0)?;
-        Ok(Self { socket, index, reactor })
+        Ok(Self { socket, index, era: 0, reactor })
     }
 
     /// Whether the connection stands; `None` while it is not decided, and the owner is woken when it is.
@@ -298,7 +300,7 @@ impl Listener {
         // There is room to send. Registering tells in the next turn whether the first bytes came already: under load
         // they mostly come a moment later, and trying for them here would be a call in vain.
         let index = self.reactor.register(&socket, WRITE)?;
-        Ok(Some((Stream { socket, index, reactor: self.reactor }, peer)))
+        Ok(Some((Stream { socket, index, era: 0, reactor: self.reactor }, peer)))
     }
 
     /// Forgets that a connection may be there. The socket is level-triggered: the next turn tells anew.
