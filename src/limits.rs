@@ -53,6 +53,8 @@ pub const MAX_TOKEN: usize = 64;
 pub const MAX_COOKIE_ATTRIBUTES: usize = 256;
 /// Bytes of a Host value: a DNS name, a colon and a port, with room.
 pub const MAX_HOST: usize = 280;
+/// Bytes of a UNIX socket's path: what the system's form of an address holds, and a zero.
+pub const MAX_UNIX_PATH: usize = 107;
 /// Bytes added to a head at most: Host and the X-Forwarded fields, or the affinity cookie, and framing.
 pub const MAX_ADDED: usize = 640;
 

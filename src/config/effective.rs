@@ -8,7 +8,9 @@
 use super::balance;
 use super::keys::{Id, KEYS, Kind};
 use super::value::{duration_text, size_text};
-use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse, Routed, stick};
+use super::{
+    AccessLog, Address, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse, Routed, stick,
+};
 use crate::balance::{CookieMode, Observe};
 use crate::http::proxy_protocol::ProxyVersion;
 use std::fmt::Display;
@@ -192,6 +194,8 @@ fn of_check(id: Id, check: &Check) -> Option<String> {
 fn of_listener(id: Id, listener: &Listener, pool: Option<String>) -> Option<String> {
     match id {
         Id::Listen => Some(listener.address.to_string()),
+        Id::ListenPerm if !matches!(&listener.address, Address::Unix(path) if !path.starts_with('@')) => None,
+        Id::ListenPerm => Some(format!("{:03o}", listener.perm)),
         Id::ListenPool => pool,
         Id::AcceptProxy => Some(yes(listener.accept_proxy)),
         Id::ListenTrust => Some(list(&listener.trust).unwrap_or_else(none)),
@@ -200,6 +204,9 @@ fn of_listener(id: Id, listener: &Listener, pool: Option<String>) -> Option<Stri
 }
 
 fn of_backend(id: Id, backend: &Backend, pool: Option<String>) -> Option<String> {
+    if let (Id::Backend, Some(path)) = (id, &backend.path) {
+        return Some(format!("unix:{path}"));
+    }
     Some(match id {
         Id::Backend if backend.host.contains(':') => format!("[{}]:{}", backend.host, backend.port),
         Id::Backend => format!("{}:{}", backend.host, backend.port),

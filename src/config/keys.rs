@@ -57,7 +57,7 @@ pub enum Builtin {
 #[allow(missing_docs, reason = "KEYS says what each means")]
 #[rustfmt::skip]
 pub enum Id {
-    Listen, ListenPool, AcceptProxy, ListenTrust,
+    Listen, ListenPool, AcceptProxy, ListenTrust, ListenPerm,
     Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy,
     Balance, BalanceUriDepth, BalanceUriWhole, Hash, HashFactor, PoolMaxconn, PoolMaxqueue, Slowstart,
     Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr,
@@ -83,22 +83,24 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 81] = {
+pub static KEYS: [Key; 82] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
     [
     key(Id::Listen, Listen, "", Unit::Listen, Declared,
-        "Accept connections here; `[::]:80` takes IPv4 too unless a listener holds `0.0.0.0:80`; port 0 lets the system choose."),
+        "Accept connections here; `[::]:80` takes IPv4 too unless a listener holds `0.0.0.0:80`; port 0 lets the system choose; `unix:@NAME` is in Linux' abstract namespace."),
     key(Id::ListenPool, Listen, "pool", Unit::Pool, Text("default"),
         "The pool for what no route takes; while it has no backend the answer is 503."),
     key(Id::AcceptProxy, Listen, "accept-proxy", NO_YES, Text("no"),
         "Every connection begins with a PROXY header, version 1 or 2, which names the client; one without is closed."),
     key(Id::ListenTrust, Listen, "trust", Unit::Sources, Unset("none"),
         "Clients in these blocks of addresses, proxies of yours, keep the X-Forwarded fields they send; everybody else's are removed."),
+    key(Id::ListenPerm, Listen, "perm", Unit::Mode, Text("600"),
+        "The permissions of a UNIX socket's file: who may write to it may connect."),
 
     key(Id::Backend, Backend, "", Unit::Server, Declared,
-        "A server; a host name is resolved once, before the first connection."),
+        "A server; a host name is resolved once, before the first connection; `unix:@NAME` is in Linux' abstract namespace."),
     key(Id::BackendPool, Backend, "pool", Unit::Pool, Text("default"),
         "The pool it belongs to."),
     key(Id::Weight, Backend, "weight", Number(0, 256), Text("1"),

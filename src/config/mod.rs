@@ -24,6 +24,7 @@ mod round_trip;
 #[cfg(test)]
 mod tests;
 
+pub use address::Address;
 pub use effective::effective;
 pub use error::Errors;
 pub use stick::Stick;
@@ -37,7 +38,6 @@ use raw::{MAX_FILE, RawConfig};
 use settings::Settings;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::path::Path;
 
 /// Reads the file at `path`; see [`parse`].
@@ -107,7 +107,9 @@ pub struct Listener {
     /// N.
     pub name: String,
     /// Where to listen; port 0 lets the system choose.
-    pub address: SocketAddr,
+    pub address: Address,
+    /// The permissions of a UNIX socket's file.
+    pub perm: u32,
     /// `[::]:P` takes IPv4 too, unless a listener holds `0.0.0.0:P`.
     pub only_v6: bool,
     /// For what no route takes.
@@ -123,6 +125,8 @@ pub struct Listener {
 pub struct Backend {
     /// N.
     pub name: String,
+    /// The path of its UNIX socket; without one it has a host and a port.
+    pub path: Option<String>,
     /// Host name or address, without brackets.
     pub host: String,
     /// TCP port, never 0.
@@ -141,7 +145,7 @@ pub struct Backend {
     pub backup: bool,
     /// The value of the affinity cookie that leads here.
     pub cookie: String,
-    /// It follows from the address and its pool's `cookie.dynamic-key` instead.
+    /// It follows from the host's address and its pool's `cookie.dynamic-key` instead.
     pub dynamic_cookie: bool,
     /// The PROXY header that its connections begin with.
     pub send_proxy: Option<ProxyVersion>,

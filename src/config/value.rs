@@ -2,12 +2,12 @@
 //!
 //! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
 
-use super::{Expect, address, balance, stick};
+use super::address::{self, Address};
+use super::{Expect, balance, stick};
 use crate::balance::{Algorithm, RetryOn};
 use crate::http::key::Key;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
 use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TOKEN};
-use std::net::SocketAddr;
 use std::str::FromStr;
 
 /// The unit of a key's value, with its range.
@@ -27,8 +27,10 @@ pub enum Unit {
     Choice(&'static [&'static str]),
     /// Where to listen.
     Listen,
-    /// A backend's host and port.
+    /// A backend's host and port, or the path of its UNIX socket.
     Server,
+    /// The permissions of a file.
+    Mode,
     /// The name of a pool.
     Pool,
     /// How requests are placed.
@@ -80,7 +82,8 @@ pub(super) enum Value {
     /// `auto:MIN..MAX`.
     Auto(u16, u16),
     Text(String),
-    Address(SocketAddr),
+    Address(Address),
+    Path(String),
     Server(String, u16),
     /// The algorithm as it is without further keys, and what it hashes.
     Balance(Algorithm, Option<Key>),
@@ -109,8 +112,11 @@ impl Unit {
             Self::Choice([all @ .., last]) if !all.is_empty() => return format!("{} or {last}", all.join(", ")),
             Self::Choice(words) => return words.concat(),
             Self::Maxconn => "a whole number from 0 to 1000000, or auto:MIN..MAX with numbers from 1 to 10000",
-            Self::Listen => "address:port, such as 0.0.0.0:80 or [::]:80",
-            Self::Server => "host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080",
+            Self::Listen => "address:port, such as 0.0.0.0:80 or [::]:80, or unix:/path",
+            Self::Server => {
+                "host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080, or unix:/path"
+            }
+            Self::Mode => "octal digits from 000 to 777",
             Self::Balance => balance::ALGORITHMS,
             Self::Factor => "0 or a whole number of percent from 101 to 10000",
             Self::Pool => "the name of a pool: [a-z0-9][a-z0-9_-]{0,31}",
@@ -180,9 +186,18 @@ impl Unit {
                 Some((place, _)) => Ok(Value::Number(place)),
                 None => Err("not supported"),
             },
-            Self::Listen | Self::Server if text.starts_with("unix:") => Err("unix sockets are not supported yet"),
-            Self::Listen => text.parse().map(Value::Address).map_err(|_| ""),
-            Self::Server => address::server(text).map(|(host, port)| Value::Server(host, port)),
+            Self::Listen => match address::unix(text) {
+                Some(path) => path.map(Address::Unix).map(Value::Address),
+                None => text.parse().map(Address::Inet).map(Value::Address).map_err(|_| ""),
+            },
+            Self::Server => match address::unix(text) {
+                Some(path) => path.map(Value::Path),
+                None => address::server(text).map(|(host, port)| Value::Server(host, port)),
+            },
+            Self::Mode => match u32::from_str_radix(text, 8) {
+                Ok(mode) if mode <= 0o777 && !text.starts_with('+') => Ok(Value::Number(mode.into())),
+                Ok(_) | Err(_) => Err(""),
+            },
             Self::Balance => balance::parse(text).map(|(algorithm, key)| Value::Balance(algorithm, key)),
             Self::Factor => in_range(scaled(text, &[("", 1)]), if text == "0" { 0 } else { 101 }, 10_000),
             Self::Pool => text_if(is_name(text)),

@@ -4,7 +4,7 @@
 
 use super::keys::{Id, Kind};
 use super::resolve::Resolver;
-use super::{Check, CheckKind, Listener, Pool, Routed};
+use super::{Backend, Check, CheckKind, Listener, Pool, Routed};
 use crate::balance::{CookieMode, Observe};
 use crate::http::key::Key;
 use crate::limits::PoolId;
@@ -81,6 +81,16 @@ impl Resolver<'_, '_> {
             };
             let reason = format!("it does nothing without `pool.{}.{needs}`", pool.name);
             self.warnings.push((setting.line, setting.written.to_owned(), reason));
+        }
+    }
+
+    /// Backends whose agents cannot be asked.
+    pub(super) fn warn_agents(&mut self, backends: &[Backend], pools: &[Pool]) {
+        let has_agent = |pool: PoolId| pools.get(pool.index()).is_some_and(|pool| pool.agent.is_some());
+        for backend in backends.iter().filter(|backend| backend.path.is_some() && has_agent(backend.pool)) {
+            let line = self.settings.line(Id::Backend, &backend.name);
+            let reason = "it has no address, so no agent beside it is asked".to_owned();
+            self.warnings.push((line, format!("backend.{}", backend.name), reason));
         }
     }
 }

@@ -7,7 +7,7 @@ use super::text::Text;
 use crate::config::Config;
 use crate::fault::Phase;
 use crate::http::date::{Date, MONTHS, Second};
-use crate::proxy::{Journal, Proxy, Record};
+use crate::proxy::{Journal, Proxy, Record, UNNAMED};
 use std::cell::RefCell;
 use std::fmt::{self, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -102,7 +102,8 @@ fn write_began(out: &mut dyn Write, date: &Date) -> fmt::Result {
 }
 
 /// `%ci:%cp`
-fn write_address(out: &mut Text<'_>, address: SocketAddr) {
+fn write_address(out: &mut Text<'_>, address: Option<SocketAddr>) {
+    let Some(address) = address else { return out.bytes(UNNAMED.as_bytes()) };
     match address.ip() {
         IpAddr::V4(ip) => {
             for (at, octet) in ip.octets().into_iter().enumerate() {
@@ -201,16 +202,16 @@ mod tests {
             byte => char::from(byte).to_string(),
         });
         let (cause, phase) = record.fault.map_or(('-', '-'), |fault| (fault.letter(), record.phase.letter()));
+        let client = record.client.map_or("unix:1".into(), |client| format!("{}:{}", client.ip(), client.port()));
         format!(
-            "{} {:2} {:02}:{:02}:{:02} {tag}{}:{} [{:02}/{}/{}:{:02}:{:02}:{:02}.{:03}] {listener} {}/{} \
+            "{} {:2} {:02}:{:02}:{:02} {tag}{} [{:02}/{}/{}:{:02}:{:02}:{:02}.{:03}] {listener} {}/{} \
              {}/{}/{}/{}/{} {} {} - - {cause}{phase}{}{} {}/{}/{}/{}/{}{} {}/{} \"{}\"\n",
             MONTHS[now.month],
             now.day,
             now.hour,
             now.minute,
             now.second,
-            record.client.ip(),
-            record.client.port(),
+            client,
             began.day,
             MONTHS[began.month],
             began.year,
@@ -256,10 +257,10 @@ mod tests {
     }
 
     fn records() -> impl Strategy<Value = Record> {
-        let client = prop_oneof![
+        let client = option::of(prop_oneof![
             any::<([u8; 4], u16)>().prop_map(SocketAddr::from),
             any::<([u16; 8], u16)>().prop_map(SocketAddr::from)
-        ];
+        ]);
         let times = (number(48), [(); 4].map(|()| option::of(number(48))));
         let faults = [
             None,

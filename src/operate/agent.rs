@@ -8,6 +8,7 @@ use crate::balance::{Authority, Report};
 use crate::config::Agent;
 use crate::limits::BackendId;
 use crate::proxy::Proxy;
+use crate::runtime::Endpoint;
 use async_io::{Async, Timer};
 use futures_lite::AsyncReadExt;
 use futures_lite::future::or;
@@ -20,7 +21,7 @@ const MAX_LINE: usize = 1024;
 
 /// Asks the agent of one backend for as long as the process lives. `wait` is how long the first question waits.
 pub(super) async fn listen_to(proxy: &'static Proxy, id: BackendId, agent: &'static Agent, wait: Duration) {
-    let Some(address) = proxy.address(id) else { return };
+    let Some(Endpoint::Inet(address)) = proxy.address(id) else { return };
     let address = SocketAddr::new(address.ip(), agent.port);
     Timer::after(wait).await;
     loop {

@@ -5,12 +5,13 @@ use crate::config::{Check, CheckKind, Expect};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::BackendId;
 use crate::proxy::Proxy;
-use crate::runtime::is_exhaustion;
+use crate::runtime::{Endpoint, connect_unix, is_exhaustion};
 use async_io::{Async, Timer};
 use futures_lite::future::or;
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// Bytes of a response that a probe looks at.
@@ -31,7 +32,7 @@ type Why = String;
 /// Probes one backend for as long as the process lives. `wait` is how long its first probe waits, so that the probes of
 /// all backends are spread.
 pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static Check, wait: Duration) {
-    let Some(address) = proxy.address(id) else { return };
+    let Some(endpoint) = proxy.address(id) else { return };
     let mut health = Health::new(check.rise, check.fall);
     let mut rested = false;
     Timer::after(wait).await;
@@ -45,7 +46,7 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static 
                 proxy.set_up(id, true, "back from MAINT");
             }
             let hello = proxy.config.backends[id.index()].send_proxy.map(ProxyVersion::local);
-            let outcome = probe(address, check, hello.as_deref().unwrap_or_default()).await;
+            let outcome = probe(endpoint, check, hello.as_deref().unwrap_or_default()).await;
             let healthy = match &outcome {
                 Outcome::Healthy => Some(true),
                 Outcome::Ill(_) => Some(false),
@@ -72,11 +73,11 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static 
 }
 
 /// One probe, within its timeout. `hello` is what every connection to the backend begins with.
-async fn probe(address: SocketAddr, check: &Check, hello: &[u8]) -> Outcome {
+async fn probe(endpoint: Endpoint<'_>, check: &Check, hello: &[u8]) -> Outcome {
     let within = Duration::from_millis(check.timeout_ms);
     let work = async {
         let problem = |error: io::Error| format!("Layer4 connection problem, info: \"{error}\"");
-        let mut stream = match Async::<TcpStream>::connect(address).await {
+        let mut stream = match connect(endpoint).await {
             Ok(stream) => stream,
             Err(error) if is_exhaustion(&error) => return Outcome::Unknown(problem(error)),
             Err(error) => return Outcome::Ill(problem(error)),
@@ -101,6 +102,19 @@ async fn probe(address: SocketAddr, check: &Check, hello: &[u8]) -> Outcome {
     or(work, late).await
 }
 
+/// A connection, over whatever it is.
+trait Wire: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Wire for T {}
+
+async fn connect(endpoint: Endpoint<'_>) -> io::Result<Box<dyn Wire>> {
+    Ok(match endpoint {
+        Endpoint::Inet(address) => Box::new(Async::<TcpStream>::connect(address).await?),
+        // Where its backlog is full there is nothing to wait for: async-io would take that for a connection.
+        Endpoint::Unix(path) => Box::new(Async::new(UnixStream::from(connect_unix(path)?))?),
+    })
+}
+
 /// Steps in which a timeout passes.
 const STEPS: u32 = 10;
 
@@ -115,7 +129,7 @@ pub(super) async fn patience(within: Duration) {
 
 /// Sends the request, and reads the response until it can be judged, no further than [`MAX_RESPONSE`].
 async fn ask(
-    stream: &mut Async<TcpStream>,
+    stream: &mut Box<dyn Wire>,
     method: &str,
     uri: &str,
     host: Option<&str>,
@@ -249,12 +263,12 @@ mod tests {
                 Timer::after(Duration::from_millis(1)).await;
             }
         });
-        let outcome = async_io::block_on(executor.run(probe(address, &check, b"")));
+        let outcome = async_io::block_on(executor.run(probe(Endpoint::Inet(address), &check, b"")));
         assert_eq!(outcome, Outcome::Healthy);
         drop(busy);
         // And who really does not answer is found out, although each step of the timeout is a long one.
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let outcome = async_io::block_on(probe(silent.local_addr().unwrap(), &check, b""));
+        let outcome = async_io::block_on(probe(Endpoint::Inet(silent.local_addr().unwrap()), &check, b""));
         assert_eq!(outcome, Outcome::Ill("timeout, check duration: 50ms".into()));
     }
 }

@@ -54,7 +54,7 @@ impl Bond {
         if let Some(stick) = &pool.stick {
             let mut sessions = proxy.sessions.borrow_mut();
             bond.session = match &stick.key {
-                Key::Source => Some(sessions.source(pool_id, connection.peer.ip())),
+                Key::Source => connection.peer.map(|peer| sessions.source(pool_id, peer.ip())),
                 Key::Uri { .. } | Key::Header(_) | Key::Cookie(_) | Key::UrlParam(_) => {
                     stick.key.of(head).and_then(|[value, _]| sessions.key(pool_id, value))
                 }

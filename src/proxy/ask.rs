@@ -51,7 +51,7 @@ pub(super) fn understand<'a>(
     length: usize,
     asked: &'a mut Option<Ask>,
 ) -> Result<&'a Ask, Fault> {
-    let (proxy, listener, client) = (connection.proxy, connection.listener, connection.peer.ip());
+    let (proxy, listener, client) = (connection.proxy, connection.listener, connection.peer.map(|peer| peer.ip()));
     let config = proxy.config;
     let flow = &mut exchange.request;
     let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
@@ -69,7 +69,8 @@ pub(super) fn understand<'a>(
     let bond = Bond::of(connection, pool_id, head, parsed, &mut cuts).map_err(Refusal::from)?;
     let mut says_proto = false;
     if pool.forwardfor && parsed.forwarded {
-        let trusted = config.listeners[listener.index()].trust.iter().any(|block| block.contains(client));
+        let trust = &config.listeners[listener.index()].trust;
+        let trusted = client.is_some_and(|client| trust.iter().any(|block| block.contains(client)));
         for (index, field) in parsed.fields.iter().enumerate() {
             let known = Known::of(field.name);
             if matches!(known, Some(Known::Forwarded | Known::ForwardedProto)) {
@@ -112,7 +113,11 @@ pub(super) fn understand<'a>(
             write!(out, "Host: {host}\r\n")?;
         }
         if pool.forwardfor {
-            write_forwarded(out, client, says_proto)?;
+            match client {
+                Some(client) => write_forwarded(out, client, says_proto)?,
+                None if says_proto => {}
+                None => out.write_str("X-Forwarded-Proto: http\r\n")?,
+            }
         }
         if let Some(left) = max_forwards {
             write!(out, "Max-Forwards: {}\r\n", left.saturating_sub(1))?;
@@ -133,12 +138,19 @@ pub(super) fn understand<'a>(
 
 /// The Host to write anew: the authority of an absolute target, or for a client of HTTP/1.0 that named none, the
 /// address it came to (RFC 9110 section 7.2, RFC 9112 section 3.3). `host` stays empty when Host stays as it is.
-fn find_new_host(head: &RequestHead<'_, '_>, here: impl FnOnce() -> SocketAddr, host: &mut heapless::String<MAX_HOST>) {
+fn find_new_host(
+    head: &RequestHead<'_, '_>,
+    here: impl FnOnce() -> Option<SocketAddr>,
+    host: &mut heapless::String<MAX_HOST>,
+) {
     // Both fit: the parser bounds an authority, an address is shorter.
     let _ = match head.host {
         Some(authority) if head.rewrites_host => host.push_str(std::str::from_utf8(authority).unwrap_or_default()),
         Some(_) => Ok(()),
-        None => write!(host, "{}", here()).map_err(|_| Default::default()),
+        None => match here() {
+            Some(address) => write!(host, "{address}").map_err(|_| Default::default()),
+            None => host.push_str("localhost"),
+        },
     };
 }
 
@@ -156,7 +168,7 @@ pub(super) fn refused(broken: Broken) -> Fault {
 const TOO_LONG: Fault = Fault::Refused(Refusal { status: 413, reason: "the body is longer than limits.body" });
 
 /// The pool and the class of the first route whose conditions hold, else the listener's pool.
-fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source: IpAddr) -> (PoolId, i8) {
+fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source: Option<IpAddr>) -> (PoolId, i8) {
     let config = proxy.config;
     let otherwise = (config.listeners[listener.index()].pool, 0);
     if config.routes.is_empty() {
@@ -168,11 +180,12 @@ fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source
 }
 
 /// The number of what the pool hashes requests by.
-fn key(pool: &Pool, head: &RequestHead<'_, '_>, source: IpAddr) -> Option<u32> {
+fn key(pool: &Pool, head: &RequestHead<'_, '_>, source: Option<IpAddr>) -> Option<u32> {
     let Algorithm::Hash { hash, .. } = pool.balance else { return None };
     match (pool.key.as_ref()?, source) {
-        (Key::Source, IpAddr::V4(address)) => Some(hash.of_address(&address.octets())),
-        (Key::Source, IpAddr::V6(address)) => Some(hash.of_address(&address.octets())),
+        (Key::Source, Some(IpAddr::V4(address))) => Some(hash.of_address(&address.octets())),
+        (Key::Source, Some(IpAddr::V6(address))) => Some(hash.of_address(&address.octets())),
+        (Key::Source, None) => None,
         (key @ (Key::Uri { .. } | Key::Header(_) | Key::Cookie(_) | Key::UrlParam(_)), _) => {
             key.of(head).map(|pieces| hash.of(&pieces))
         }

@@ -4,7 +4,7 @@
 use super::ask::{self, Ask};
 use super::exchange::Exchange;
 use super::obtain::Obtained;
-use super::record::Record;
+use super::record::{Named, Record};
 use super::shed::{Awaiting, Kind};
 use super::{Counted, Proxy, reply};
 use crate::fault::Fault;
@@ -25,8 +25,8 @@ pub(super) struct Connection {
     pub proxy: &'static Proxy,
     pub seat: Seat,
     pub client: Stream,
-    /// Who the client is: its address, or what a PROXY header says.
-    pub peer: SocketAddr,
+    /// Who the client is: its address, or what a PROXY header says. `None`: it came over a UNIX socket, and nothing says.
+    pub peer: Option<SocketAddr>,
     pub listener: ListenerId,
     /// What the client sent behind its last request: the start of the next one.
     rest: Option<Buffer>,
@@ -82,7 +82,7 @@ impl Connection {
         proxy: &'static Proxy,
         seat: Seat,
         client: Stream,
-        peer: SocketAddr,
+        peer: Option<SocketAddr>,
         listener: ListenerId,
     ) -> Self {
         proxy.connections.set(proxy.connections.get() + 1);
@@ -193,11 +193,11 @@ impl Connection {
             match proxy_protocol::parse(buffer.filled()) {
                 Parsed::Incomplete => {}
                 Parsed::Malformed(reason) => {
-                    log::debug!("{}: {reason}", self.peer);
+                    log::debug!("{}: {reason}", Named(self.peer));
                     return false;
                 }
                 Parsed::Complete { length, source } => {
-                    self.peer = source.unwrap_or(self.peer);
+                    self.peer = source.or(self.peer);
                     buffer.consume(length);
                     self.rest = (!buffer.is_empty()).then_some(buffer);
                     return true;
@@ -321,16 +321,16 @@ impl Connection {
         Ok((ask, counted, obtained))
     }
 
-    /// The address the client came to.
-    pub(super) fn here(&self) -> SocketAddr {
-        let bound = || self.proxy.config.listeners[self.listener.index()].address;
-        self.client.local_address().unwrap_or_else(bound)
+    /// The address the client came to; a UNIX socket has none.
+    pub(super) fn here(&self) -> Option<SocketAddr> {
+        let bound = || self.proxy.config.listeners[self.listener.index()].address.inet();
+        self.client.local_address().or_else(bound)
     }
 
     /// Ends an exchange that failed: with a reply if the client can still make sense of one.
     async fn fail(&self, exchange: &mut Exchange, ask: Option<&Ask>, fault: Fault) -> Next {
         let phase = exchange.record.phase;
-        log::debug!("{}: {fault:?} in {phase:?}", self.peer);
+        log::debug!("{}: {fault:?} in {phase:?}", Named(self.peer));
         exchange.record.fault = Some(fault);
         if !exchange.is_answered() {
             // A response with a status that was tried again is better known than the end of the last attempt.

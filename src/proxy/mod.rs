@@ -28,7 +28,7 @@ mod workers;
 
 pub use accept::accept;
 pub use idle::purge_idle;
-pub use record::{Journal, Record};
+pub use record::{Journal, Record, UNNAMED};
 pub use state::begin_trials;
 pub use usage::Usage;
 pub use warm::warm_up;
@@ -37,7 +37,7 @@ use crate::balance::{BackendSpec, Balancer, Budget, Hash, PoolSpec, Sessions, dy
 use crate::config::{Backend, Config};
 use crate::http::date::DateLine;
 use crate::limits::{BackendId, ListenerId, PoolId, SPARE_SEATS};
-use crate::runtime::{Buffers, Loop, Reactor};
+use crate::runtime::{Buffers, Endpoint, Loop, Reactor};
 use idle::Idle;
 use shed::Sheddable;
 use state::Told;
@@ -63,7 +63,7 @@ pub struct Proxy {
     posts: Box<[Cell<Post>]>,
     /// Workers without a connection: made when first needed, then kept.
     shelf: RefCell<Vec<Worker>>,
-    /// Where each backend is; `None` while its name is not resolved.
+    /// Where each backend is; `None` while its name is not resolved, and where it is a UNIX socket.
     addresses: Box<[Cell<Option<SocketAddr>>]>,
     /// What each pool may retry.
     budgets: Box<[RefCell<Budget>]>,
@@ -79,6 +79,8 @@ pub struct Proxy {
     /// The seat of [`warm_up`].
     warmer: Cell<Option<u16>>,
     journal: Option<&'static dyn Journal>,
+    /// Listeners that are open.
+    listening: Cell<usize>,
     connections: Cell<usize>,
     listener_connections: Box<[Cell<usize>]>,
     pool_exchanges: Box<[Cell<usize>]>,
@@ -119,7 +121,7 @@ impl Proxy {
             backup: backend.backup,
             cookie: cookie.clone(),
             seed: Hash::Beelance.of(&[backend.name.as_bytes()]),
-            up: address.is_some(),
+            up: address.is_some() || backend.path.is_some(),
         });
         let pools = config.pools.iter().map(|pool| PoolSpec {
             algorithm: pool.balance,
@@ -156,6 +158,7 @@ impl Proxy {
             date: RefCell::new(DateLine::default()),
             warmer: Cell::new(None),
             journal,
+            listening: Cell::new(0),
             connections: Cell::new(0),
             listener_connections: config.listeners.iter().map(|_| Cell::new(0)).collect(),
             pool_exchanges: config.pools.iter().map(|_| Cell::new(0)).collect(),
@@ -169,6 +172,12 @@ impl Proxy {
     #[must_use]
     pub fn event_loop(&self) -> &'static Loop {
         self.event_loop
+    }
+
+    /// Whether every listener is closed, and every client's connection.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.listening.get() == 0 && self.connections() == 0
     }
 
     /// Client connections there are.
@@ -197,8 +206,10 @@ impl Proxy {
 
     /// Where a backend is.
     #[must_use]
-    pub fn address(&self, id: BackendId) -> Option<SocketAddr> {
-        self.addresses[id.index()].get()
+    pub fn address(&self, id: BackendId) -> Option<Endpoint<'static>> {
+        let address = self.addresses[id.index()].get();
+        let path = || self.config.backends[id.index()].path.as_deref();
+        address.map(Endpoint::Inet).or_else(|| path().map(Endpoint::Unix))
     }
 
     /// Stops accepting; connections close when their exchange is over, idle ones at once.
@@ -213,7 +224,7 @@ impl Proxy {
         self.stopping.get()
     }
 
-    /// Lets `seat` be woken whenever a connection ends, until [`Proxy::look_away`].
+    /// Lets `seat` be woken whenever a connection ends, or a listener closes, until [`Proxy::look_away`].
     pub fn watch_connections(&self, seat: u16) {
         // There are fewer such tasks than places.
         let _ = self.watchers.borrow_mut().push(seat);

@@ -3,6 +3,7 @@
 use super::Proxy;
 use crate::fault::{Fault, Phase};
 use crate::limits::{BackendId, ListenerId, PoolId};
+use std::fmt;
 use std::net::SocketAddr;
 
 /// Takes the records of finished exchanges.
@@ -14,8 +15,8 @@ pub trait Journal {
 /// One exchange, finished or on its way.
 #[derive(Clone, Copy, Debug)]
 pub struct Record {
-    /// Who asked.
-    pub client: SocketAddr,
+    /// Who asked; `None`: somebody on a UNIX socket.
+    pub client: Option<SocketAddr>,
     /// Where.
     pub listener: ListenerId,
     /// The pool it was routed to, once it was.
@@ -57,7 +58,7 @@ pub struct Record {
 impl Record {
     /// An exchange whose first byte came at `began_ms`.
     #[must_use]
-    pub fn new(client: SocketAddr, listener: ListenerId, began_ms: u64) -> Self {
+    pub fn new(client: Option<SocketAddr>, listener: ListenerId, began_ms: u64) -> Self {
         Self {
             client,
             listener,
@@ -78,6 +79,21 @@ impl Record {
             redispatched: false,
             backend_queue: 0,
             pool_queue: 0,
+        }
+    }
+}
+
+/// What a client without an address is called, as HAProxy does.
+pub const UNNAMED: &str = "unix:1";
+
+/// A client, in a message.
+pub(super) struct Named(pub Option<SocketAddr>);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str(UNNAMED),
         }
     }
 }

@@ -40,7 +40,7 @@ impl Nginx {
         std::fs::create_dir_all(folder.join("file")).unwrap();
         let port = Port::take();
         let address = port.address;
-        std::fs::write(folder.join("nginx.conf"), config(name, &folder, &format!("{address}{option}"))).unwrap();
+        std::fs::write(folder.join("nginx.conf"), config(name, &folder, &address.to_string(), option)).unwrap();
         let child = tool("nginx")
             .arg("-p")
             .arg(&folder)
@@ -61,6 +61,11 @@ impl Nginx {
         nginx
     }
 
+    /// Where it listens beside its port, as a file names it.
+    pub fn socket(&self) -> String {
+        format!("unix:{}/socket", self.folder.display())
+    }
+
     /// Writes `/file/NAME`.
     pub fn file(&self, name: &str, content: &[u8]) {
         std::fs::write(self.folder.join("file").join(name), content).unwrap();
@@ -76,7 +81,7 @@ impl Drop for Nginx {
 }
 
 /// One process, no daemon: killing it leaves nothing behind.
-fn config(name: &str, folder: &Path, listen: &str) -> String {
+fn config(name: &str, folder: &Path, address: &str, option: &str) -> String {
     let folder = folder.display();
     format!(
         "load_module /usr/lib/nginx/modules/ngx_http_echo_module.so;
@@ -100,7 +105,8 @@ http {{
     limit_conn_status 503;
     limit_conn_log_level info;
     server {{
-        listen {listen} backlog=1024;
+        listen {address}{option} backlog=1024;
+        listen unix:{folder}/socket{option} backlog=1024;
         server_name {name};
         location / {{
             limit_conn all {LIMIT};
