@@ -198,6 +198,7 @@ fn of_listener(id: Id, listener: &Listener, pool: Option<String>) -> Option<Stri
         Id::ListenPerm => Some(format!("{:03o}", listener.perm)),
         Id::ListenPool => pool,
         Id::AcceptProxy => Some(yes(listener.accept_proxy)),
+        Id::RequestId => Some(listener.request_id.clone().unwrap_or_else(none)),
         Id::ListenTrust => Some(list(&listener.trust).unwrap_or_else(none)),
         _ => None,
     }

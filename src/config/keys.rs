@@ -57,7 +57,7 @@ pub enum Builtin {
 #[allow(missing_docs, reason = "KEYS says what each means")]
 #[rustfmt::skip]
 pub enum Id {
-    Listen, ListenPool, AcceptProxy, ListenTrust, ListenPerm,
+    Listen, ListenPool, AcceptProxy, ListenTrust, ListenPerm, RequestId,
     Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy,
     Balance, BalanceUriDepth, BalanceUriWhole, Hash, HashFactor, PoolMaxconn, PoolMaxqueue, Slowstart,
     Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr,
@@ -83,7 +83,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 82] = {
+pub static KEYS: [Key; 83] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -94,10 +94,12 @@ pub static KEYS: [Key; 82] = {
         "The pool for what no route takes; while it has no backend the answer is 503."),
     key(Id::AcceptProxy, Listen, "accept-proxy", NO_YES, Text("no"),
         "Every connection begins with a PROXY header, version 1 or 2, which names the client; one without is closed."),
-    key(Id::ListenTrust, Listen, "trust", Unit::Sources, Unset("none"),
-        "Clients in these blocks of addresses, proxies of yours, keep the X-Forwarded fields they send; everybody else's are removed."),
+    key(Id::ListenTrust, Listen, "trust", Unit::Trust, Unset("none"),
+        "Clients in these blocks of addresses, proxies of yours, keep the X-Forwarded fields and the id they send; everybody else's are removed. `peer:` is about who connects, and `unix` about who may connect to the UNIX socket, whatever client a PROXY header names."),
     key(Id::ListenPerm, Listen, "perm", Unit::Mode, Text("600"),
         "The permissions of a UNIX socket's file: who may write to it may connect."),
+    key(Id::RequestId, Listen, "request-id", Unit::FieldName, Unset("none"),
+        "Name every request: the backend finds an id in the field of this name, and the access log has it in braces (HAProxy's `unique-id-header`). A trusted client's is kept, if it has at most 64 letters, digits and -._~+/=:@."),
 
     key(Id::Backend, Backend, "", Unit::Server, Declared,
         "A server; a host name is resolved once, before the first connection; `unix:@NAME` is in Linux' abstract namespace."),

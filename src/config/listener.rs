@@ -30,12 +30,13 @@ impl Resolver<'_, '_> {
             let pool = self.pool(Id::ListenPool, name);
             let accept_proxy = self.settings.yes(Id::AcceptProxy, name);
             let trust = match self.settings.value(Id::ListenTrust, name) {
-                Value::Sources(blocks) => blocks,
+                Value::Trust(trust) => trust,
                 _ => Vec::new(),
             };
             let perm = self.perm(name, &address);
+            let request_id = self.settings.text(Id::RequestId, name);
             let name = (*name).to_owned();
-            listeners.push(Listener { name, address, perm, only_v6: false, pool, accept_proxy, trust });
+            listeners.push(Listener { name, address, perm, only_v6: false, pool, accept_proxy, trust, request_id });
         }
         let v4: Vec<u16> =
             listeners.iter().filter_map(|l| l.address.inet()).filter(is_all_v4).map(|a| a.port()).collect();

@@ -32,7 +32,8 @@ pub use stick::Stick;
 use crate::balance::{Algorithm, CookieRules, PassiveSpec, RetryOn};
 use crate::http::key::Key;
 use crate::http::proxy_protocol::ProxyVersion;
-use crate::http::route::{Cidr, Route};
+use crate::http::route::Route;
+use crate::http::trust::Trust;
 use crate::limits::{BackendId, Budget, Machine, PoolId};
 use raw::{MAX_FILE, RawConfig};
 use settings::Settings;
@@ -116,8 +117,10 @@ pub struct Listener {
     pub pool: PoolId,
     /// Every connection begins with a PROXY header.
     pub accept_proxy: bool,
-    /// Clients whose X-Forwarded fields are kept.
-    pub trust: Vec<Cidr>,
+    /// Whose X-Forwarded fields, and id, are kept.
+    pub trust: Vec<Trust>,
+    /// The field that carries a request's id.
+    pub request_id: Option<String>,
 }
 
 /// `backend.N`.

@@ -12,7 +12,7 @@ fn reread(config: &Config) -> Config {
 }
 
 /// A file in which every key has a value that is not its default.
-const EVERYTHING: &str = "listen.web = unix:/run/web.sock\nlisten.web.perm = 660\nlisten.web.pool = p\nlisten.web.accept-proxy = yes\nlisten.web.trust = 10.0.0.0/8, ::1\nbackend.a = [2001:db8::1]:80\nbackend.a.pool = p\nbackend.a.weight = 0\n\
+const EVERYTHING: &str = "listen.web = unix:/run/web.sock\nlisten.web.perm = 660\nlisten.web.pool = p\nlisten.web.accept-proxy = yes\nlisten.web.trust = 10.0.0.0/8, ::1, peer:10.0.0.0/8, unix\nlisten.web.request-id = X-Request-ID\nbackend.a = [2001:db8::1]:80\nbackend.a.pool = p\nbackend.a.weight = 0\n\
     backend.a.maxconn = auto:3..40\nbackend.a.maxqueue = 4\nbackend.a.backup = yes\nbackend.a.cookie = x\nbackend.a.send-proxy = v2\npool.p.balance = uri\npool.p.balance.uri.depth = 2\npool.p.balance.uri.whole = yes\npool.p.hash = haproxy\npool.p.hash-balance-factor = 125\npool.p.maxconn = 7\npool.p.maxqueue = 8\npool.p.slowstart = 20s\npool.p.cookie = S\n\
     pool.p.cookie.mode = insert\npool.p.cookie.httponly = yes\npool.p.cookie.secure = yes\npool.p.cookie.attr = SameSite=Lax;Max-Age=3\n\
     pool.p.cookie.preserve = yes\npool.p.cookie.postonly = yes\npool.p.cookie.maxidle = 5m\npool.p.cookie.maxlife = 8h\npool.p.cookie.dynamic-key = k\n\
@@ -110,6 +110,8 @@ fn line() -> impl Strategy<Value = String> {
         "0.0.0.0:80",
         "unix:/run/x",
         "unix:@x",
+        "unix",
+        "peer:::1/128,unix",
         "660",
     ];
     let declared = keys::KEYS.iter().map(|key| key.id).collect::<Vec<_>>();

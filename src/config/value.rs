@@ -5,8 +5,10 @@
 use super::address::{self, Address};
 use super::{Expect, balance, stick};
 use crate::balance::{Algorithm, RetryOn};
+use crate::http::fields::Known;
 use crate::http::key::Key;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
+use crate::http::trust::Trust;
 use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TOKEN};
 use std::str::FromStr;
 
@@ -61,6 +63,10 @@ pub enum Unit {
     HeaderValues,
     /// Blocks of addresses.
     Sources,
+    /// Blocks of addresses, and who connects from where.
+    Trust,
+    /// The name of a header field that means nothing to beelance.
+    FieldName,
     /// What is known to those who may know it.
     Secret,
     /// What tells users apart.
@@ -93,6 +99,7 @@ pub(super) enum Value {
     Paths(Vec<PathPattern>),
     Texts(Vec<String>),
     Sources(Vec<Cidr>),
+    Trust(Vec<Trust>),
     StickKey(Key),
 }
 
@@ -136,6 +143,8 @@ impl Unit {
             Self::Methods => "a list of methods in upper case: GET, HEAD",
             Self::HeaderValues => "a list of values",
             Self::Sources => "a list of blocks of addresses: 10.0.0.0/8, 2001:db8::/32, 192.0.2.7",
+            Self::Trust => "a list of blocks of addresses, such as 10.0.0.0/8, peer:192.0.2.7, or unix",
+            Self::FieldName => "the name of a header field with no other meaning, such as X-Request-ID",
             Self::Secret => "at most 64 bytes of printable ASCII without blanks",
             Self::StickKey => "src, hdr:NAME, cookie:NAME or url_param:NAME",
         };
@@ -145,7 +154,7 @@ impl Unit {
     /// Bytes a value may have that goes into a head as it is.
     const fn longest(self) -> Option<usize> {
         match self {
-            Self::Token | Self::CookieValue | Self::Secret | Self::StickKey => Some(MAX_TOKEN),
+            Self::Token | Self::FieldName | Self::CookieValue | Self::Secret | Self::StickKey => Some(MAX_TOKEN),
             Self::CookieAttributes => Some(MAX_COOKIE_ATTRIBUTES),
             _ => None,
         }
@@ -211,6 +220,8 @@ impl Unit {
             Self::Hosts => parse_all(text).map(Value::Hosts),
             Self::Paths => parse_all(text).map(Value::Paths),
             Self::Sources => parse_all(text).map(Value::Sources),
+            Self::Trust => parse_all(text).map(Value::Trust),
+            Self::FieldName => text_if(is_token(text) && Known::of(text.as_bytes()).is_none()),
             Self::Methods => {
                 let methods = items(text)?;
                 let good = |method: &str| is_token(method) && !method.bytes().any(|byte| byte.is_ascii_lowercase());

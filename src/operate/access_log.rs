@@ -31,9 +31,10 @@ impl AccessLog {
         Self { lines, tag, stamp: RefCell::default(), began: RefCell::default() }
     }
 
-    /// `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %{+Q}r`, behind the
-    /// prefix.
+    /// `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %{+Q}r`, behind the
+    /// prefix; `%hr` only where the listener has ids.
     fn write_line(&self, config: &Config, moment: &Moment, record: &Record, line: &[u8]) {
+        let (line, id) = line.split_at(line.len().saturating_sub(record.id.into()));
         self.lines.push(|out| {
             out.bytes(self.stamp.borrow_mut().at(moment.now_wall_ms, write_stamp).0.as_bytes());
             out.bytes(self.tag.as_bytes());
@@ -46,6 +47,13 @@ impl AccessLog {
             write_times(out, moment, record);
             write_end(out, record);
             write_counts(out, moment, record);
+            if config.listeners[record.listener.index()].request_id.is_some() {
+                // As HAProxy writes what it captured of the request: here, and empty where there was nothing.
+                for part in [b"{", id, b"} "] {
+                    out.bytes(part);
+                }
+            }
+            out.byte(b'"');
             if record.pool.is_none() || line.is_empty() {
                 out.bytes(b"<BADREQ>");
             } else {
@@ -161,7 +169,7 @@ fn write_end(out: &mut Text<'_>, record: &Record) {
     out.bytes(&[b' ', b'-', b' ', b'-', b' ', cause, phase, client, server, b' ']);
 }
 
-/// `%ac/%fc/%bc/%sc/%rc %sq/%bq "`
+/// `%ac/%fc/%bc/%sc/%rc %sq/%bq `
 fn write_counts(out: &mut Text<'_>, moment: &Moment, record: &Record) {
     for count in [moment.connections, moment.listener_connections, moment.pool_exchanges] {
         out.long(count as u64);
@@ -174,7 +182,7 @@ fn write_counts(out: &mut Text<'_>, moment: &Moment, record: &Record) {
     out.number(record.backend_queue);
     out.byte(b'/');
     out.number(record.pool_queue);
-    out.bytes(b" \"");
+    out.byte(b' ');
 }
 
 #[cfg(test)]
@@ -186,11 +194,12 @@ mod tests {
     use proptest::option;
     use proptest::prelude::*;
 
-    const CONFIG: &[u8] = b"listen.web = 127.0.0.1:0\nlisten.w = 127.0.0.1:0\nbackend.s1 = 127.0.0.1:1\n\
+    const CONFIG: &[u8] =
+        b"listen.web = 127.0.0.1:0\nlisten.w = 127.0.0.1:0\nlisten.w.request-id = X-Id\nbackend.s1 = 127.0.0.1:1\n\
         backend.second-one = 127.0.0.1:2\nbackend.third = 127.0.0.1:3\nbackend.third.pool = api\n";
 
     /// The line as `format!` has it, the plain way.
-    fn expected(tag: &str, config: &Config, moment: &Moment, record: &Record, line: &[u8]) -> String {
+    fn expected(tag: &str, config: &Config, moment: &Moment, record: &Record, line: &[u8], id: &str) -> String {
         let (now, began) = (Date::of(moment.now_wall_ms), Date::of(moment.began_wall_ms));
         let listener = &config.listeners[record.listener.index()].name;
         let between = |from: Option<u64>, to: Option<u64>| match (from, to) {
@@ -205,7 +214,7 @@ mod tests {
         let client = record.client.map_or("unix:1".into(), |client| format!("{}:{}", client.ip(), client.port()));
         format!(
             "{} {:2} {:02}:{:02}:{:02} {tag}{} [{:02}/{}/{}:{:02}:{:02}:{:02}.{:03}] {listener} {}/{} \
-             {}/{}/{}/{}/{} {} {} - - {cause}{phase}{}{} {}/{}/{}/{}/{}{} {}/{} \"{}\"\n",
+             {}/{}/{}/{}/{} {} {} - - {cause}{phase}{}{} {}/{}/{}/{}/{}{} {}/{} {}\"{}\"\n",
             MONTHS[now.month],
             now.day,
             now.hour,
@@ -238,6 +247,7 @@ mod tests {
             record.retries,
             record.backend_queue,
             record.pool_queue,
+            if listener == "w" { format!("{{{id}}} ") } else { String::new() },
             if record.pool.is_none() || line.is_empty() { "<BADREQ>".into() } else { escaped.collect::<String>() },
         )
     }
@@ -310,18 +320,19 @@ mod tests {
     proptest! {
         /// One log writes them all: what it keeps from one line to the next must not show.
         #[test]
-        fn lines_are_what_format_writes(all in proptest::collection::vec((moments(), records(), request_lines()), 1..8)) {
+        fn lines_are_what_format_writes(all in proptest::collection::vec((moments(), records(), request_lines(), "[a-z0-9-]{0,64}"), 1..8)) {
             let config = config::parse("f", CONFIG, &Machine::default()).unwrap();
             let (reader, writer) = nix::unistd::pipe().unwrap();
             let lines: &'static Lines = Box::leak(Box::new(Lines::new(writer)));
             let log = AccessLog::new("board", 7, lines);
             let reactor = crate::runtime::Reactor::new(1, 1).unwrap();
-            for (moment, record, line) in all {
-                log.write_line(&config, &moment, &record, &line);
+            for (moment, mut record, line, id) in all {
+                record.id = u8::try_from(id.len()).unwrap();
+                log.write_line(&config, &moment, &record, &[&line, id.as_bytes()].concat());
                 lines.flush(&reactor);
                 let mut written = vec![0; 65536];
                 let length = nix::unistd::read(&reader, &mut written).unwrap();
-                let expected = expected("board beelance[7]: ", &config, &moment, &record, &line);
+                let expected = expected("board beelance[7]: ", &config, &moment, &record, &line, &id);
                 prop_assert_eq!(String::from_utf8_lossy(&written[..length]), expected);
             }
         }

@@ -11,11 +11,12 @@ use crate::config::Pool;
 use crate::fault::Fault;
 use crate::http::body::Framing;
 use crate::http::fields;
-use crate::http::fields::{Cuts, Fields, Known};
+use crate::http::fields::{Cuts, Fields, Known, TooManyCuts};
 use crate::http::key::Key;
 use crate::http::request::{self, Method, Refusal, RequestHead, Version};
+use crate::http::request_id::{self, RequestId};
 use crate::http::route::Facts;
-use crate::limits::{ListenerId, MAX_HOST, PoolId};
+use crate::limits::{LOG_LINE, ListenerId, MAX_HOST, MAX_REQUEST_ID, PoolId};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -69,8 +70,7 @@ pub(super) fn understand<'a>(
     let bond = Bond::of(connection, pool_id, head, parsed, &mut cuts).map_err(Refusal::from)?;
     let mut says_proto = false;
     if pool.forwardfor && parsed.forwarded {
-        let trust = &config.listeners[listener.index()].trust;
-        let trusted = client.is_some_and(|client| trust.iter().any(|block| block.contains(client)));
+        let trusted = connection.is_trusted();
         for (index, field) in parsed.fields.iter().enumerate() {
             let known = Known::of(field.name);
             if matches!(known, Some(Known::Forwarded | Known::ForwardedProto)) {
@@ -81,6 +81,16 @@ pub(super) fn understand<'a>(
             }
         }
     }
+    let id = match &config.listeners[listener.index()].request_id {
+        Some(name) => {
+            let id = identify(connection, head, parsed, name, &mut cuts).map_err(Refusal::from)?;
+            if proxy.journal.is_some() {
+                exchange.record.id = note_id(&mut exchange.line, &id);
+            }
+            Some((name, id))
+        }
+        None => None,
+    };
     let limit = config.limits.body.unwrap_or(u64::MAX);
     if matches!(parsed.framing, Framing::Length(length) if length > limit) {
         return Err(TOO_LONG);
@@ -119,6 +129,11 @@ pub(super) fn understand<'a>(
                 None => out.write_str("X-Forwarded-Proto: http\r\n")?,
             }
         }
+        if let Some((name, id)) = &id {
+            for part in [name.as_bytes(), b": ", id, b"\r\n"] {
+                out.extend_from_slice(part).map_err(|_| std::fmt::Error)?;
+            }
+        }
         if let Some(left) = max_forwards {
             write!(out, "Max-Forwards: {}\r\n", left.saturating_sub(1))?;
         }
@@ -134,6 +149,27 @@ pub(super) fn understand<'a>(
     });
     started.map_err(refused)?;
     Ok(asked.insert(ask))
+}
+
+/// What the request is called: what a trusted client calls it in the field `name`, else something new.
+#[inline(never)]
+fn identify(
+    connection: &Connection,
+    head: &[u8],
+    parsed: &RequestHead<'_, '_>,
+    name: &str,
+    cuts: &mut Cuts,
+) -> Result<RequestId, TooManyCuts> {
+    let said = request_id::take(head, parsed.fields, name, cuts)?;
+    let kept = said.filter(|_| connection.is_trusted()).and_then(|id| RequestId::from_slice(id).ok());
+    Ok(kept.unwrap_or_else(|| connection.proxy.ids.make()))
+}
+
+/// Writes the id behind the request line, which is cut where that leaves no room; how long it is.
+fn note_id(line: &mut heapless::Vec<u8, LOG_LINE>, id: &[u8]) -> u8 {
+    line.truncate(LOG_LINE - MAX_REQUEST_ID);
+    let _ = line.extend_from_slice(id);
+    u8::try_from(id.len()).unwrap_or(0)
 }
 
 /// The Host to write anew: the authority of an absolute target, or for a client of HTTP/1.0 that named none, the

@@ -12,6 +12,7 @@ use crate::http::proxy_protocol::{self, Parsed};
 use crate::http::reply::{After, Reply};
 use crate::http::request::{Method, Version};
 use crate::http::scan::leading_empty_lines;
+use crate::http::trust::{trusts_client, trusts_peer};
 use crate::limits::{BackendId, ListenerId};
 use crate::runtime::{Buffer, Received, Seat, Stream};
 use std::cell::RefCell;
@@ -28,6 +29,8 @@ pub(super) struct Connection {
     /// Who the client is: its address, or what a PROXY header says. `None`: it came over a UNIX socket, and nothing says.
     pub peer: Option<SocketAddr>,
     pub listener: ListenerId,
+    /// Who opened it answers for whomever a PROXY header names.
+    vouched: bool,
     /// What the client sent behind its last request: the start of the next one.
     rest: Option<Buffer>,
     /// No request was read yet.
@@ -90,6 +93,7 @@ impl Connection {
         here.set(here.get() + 1);
         client.set_owner(seat.index());
         let awaiting = Awaiting::new(proxy, seat.index());
+        let trust = &proxy.config.listeners[listener.index()].trust;
         awaiting.begin(Kind::Fresh);
         Self {
             proxy,
@@ -97,6 +101,7 @@ impl Connection {
             client,
             peer,
             listener,
+            vouched: trusts_peer(trust, peer.map(|peer| peer.ip())),
             rest: None,
             fresh: true,
             introduced: !proxy.config.listeners[listener.index()].accept_proxy,
@@ -319,6 +324,12 @@ impl Connection {
         proxy.budgets[ask.pool.index()].borrow_mut().count(proxy.reactor.now_ms());
         let obtained = self.obtain_at_once(exchange, ask)?;
         Ok((ask, counted, obtained))
+    }
+
+    /// Whether what the client says of itself is kept: where it comes from, what its request is called.
+    pub(super) fn is_trusted(&self) -> bool {
+        let trust = &self.proxy.config.listeners[self.listener.index()].trust;
+        self.vouched || trusts_client(trust, self.peer.map(|peer| peer.ip()))
     }
 
     /// The address the client came to; a UNIX socket has none.

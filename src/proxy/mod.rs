@@ -36,6 +36,7 @@ pub use warm::warm_up;
 use crate::balance::{BackendSpec, Balancer, Budget, Hash, PoolSpec, Sessions, dynamic};
 use crate::config::{Backend, Config};
 use crate::http::date::DateLine;
+use crate::http::request_id;
 use crate::limits::{BackendId, ListenerId, PoolId, SPARE_SEATS};
 use crate::runtime::{Buffers, Endpoint, Loop, Reactor};
 use idle::Idle;
@@ -76,6 +77,8 @@ pub struct Proxy {
     /// The values of the affinity cookie that lead to each backend.
     cookie_values: Box<[Box<str>]>,
     date: RefCell<DateLine>,
+    /// Where the requests' ids come from.
+    ids: request_id::Source,
     /// The seat of [`warm_up`].
     warmer: Cell<Option<u16>>,
     journal: Option<&'static dyn Journal>,
@@ -156,6 +159,7 @@ impl Proxy {
             sessions: RefCell::new(Sessions::new(budget.beside.sessions, secret, expires_ms)),
             cookie_values,
             date: RefCell::new(DateLine::default()),
+            ids: request_id::Source::new([0, 1].map(|half| RandomState::new().hash_one(half))),
             warmer: Cell::new(None),
             journal,
             listening: Cell::new(0),

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 /// Takes the records of finished exchanges.
 pub trait Journal {
-    /// `line` is the request line as it came, cut to a bound; empty when none could be read.
+    /// `line` is the request line as it came, cut to a bound, nothing when none could be read; and the request's id behind it.
     fn write(&self, proxy: &Proxy, record: &Record, line: &[u8]);
 }
 
@@ -53,6 +53,8 @@ pub struct Record {
     pub backend_queue: u32,
     /// Requests before it in the pool's queue.
     pub pool_queue: u32,
+    /// Bytes of its id, behind the request line.
+    pub id: u8,
 }
 
 impl Record {
@@ -79,6 +81,7 @@ impl Record {
             redispatched: false,
             backend_queue: 0,
             pool_queue: 0,
+            id: 0,
         }
     }
 }
