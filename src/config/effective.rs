@@ -32,7 +32,7 @@ pub fn effective(config: &Config) -> String {
         section(&mut out, Kind::Backend, &object.name, &|id| of_backend(id, object, pool(object.pool)));
     }
     for routed @ Routed { route: object, .. } in &config.routes {
-        section(&mut out, Kind::Route, &object.name, &|key| of_route(key, routed, pool(routed.pool)));
+        section(&mut out, Kind::Route, &object.name, &|key| of_route(key, routed, config, pool(routed.pool)));
         for header in &object.headers {
             let key = Id::RouteHeader.key().of(&object.name).replace("NAME", &header.name);
             line(&mut out, &key, &header.values.join(","));
@@ -230,7 +230,7 @@ fn of_backend(id: Id, backend: &Backend, pool: Option<String>) -> Option<String>
     })
 }
 
-fn of_route(id: Id, routed: &Routed, pool: Option<String>) -> Option<String> {
+fn of_route(id: Id, routed: &Routed, config: &Config, pool: Option<String>) -> Option<String> {
     let route = &routed.route;
     match id {
         Id::RoutePriority => Some(routed.priority.to_string()),
@@ -238,6 +238,10 @@ fn of_route(id: Id, routed: &Routed, pool: Option<String>) -> Option<String> {
         Id::RoutePath => list(&route.paths),
         Id::RouteMethod => list(&route.methods),
         Id::RouteSrc => list(&route.sources),
+        Id::RouteListen => {
+            let names = routed.listeners.iter().filter_map(|id| config.listeners.get(id.index()));
+            list(&names.map(|listener| listener.name.as_str()).collect::<Vec<_>>())
+        }
         Id::RoutePool => pool,
         _ => None,
     }

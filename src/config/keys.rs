@@ -65,7 +65,7 @@ pub enum Id {
     Reuse, Retries, Redispatch, RetryOn, RetryBudget, Observe, ErrorLimit, EjectMax, EjectTime, Forwardfor,
     Check, CheckMethod, CheckUri, CheckHost, CheckExpect,
     CheckInter, CheckFastinter, CheckDowninter, CheckTimeout, CheckRise, CheckFall, CheckAgentPort,
-    RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool, RoutePriority,
+    RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RouteListen, RoutePool, RoutePriority,
     TimeoutClient, TimeoutHttpRequest, TimeoutHttpKeepAlive, TimeoutConnect, TimeoutQueue, TimeoutServer, TimeoutTunnel,
     Connections, Memory, Sndbuf, Rcvbuf, NotsentLowat, HeaderSize, Headers, Body,
     LogLevel, LogAccess, DrainTimeout, Splice,
@@ -83,7 +83,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 83] = {
+pub static KEYS: [Key; 84] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -217,6 +217,8 @@ pub static KEYS: [Key; 83] = {
         "Only when the header field NAME has exactly one of these values."),
     key(Id::RouteSrc, Route, "src", Unit::Sources, Unset("none"),
         "Only for clients in these blocks of addresses."),
+    key(Id::RouteListen, Route, "listen", Unit::Listeners, Unset("none"),
+        "Only on these listeners: where one process has several layers, a route is of one of them."),
     key(Id::RoutePool, Route, "pool", Unit::Pool, Unset("none"),
         "The pool that takes the request; every route needs one. Routes are tried in the order of their first line, the first match wins."),
     key(Id::RoutePriority, Route, "priority", Unit::Integer(-10, 10), Text("0"),

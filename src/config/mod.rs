@@ -34,7 +34,7 @@ use crate::http::key::Key;
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::http::route::Route;
 use crate::http::trust::Trust;
-use crate::limits::{BackendId, Budget, Machine, PoolId};
+use crate::limits::{BackendId, Budget, ListenerId, Machine, PoolId};
 use raw::{MAX_FILE, RawConfig};
 use settings::Settings;
 use std::fs::File;
@@ -202,6 +202,8 @@ pub struct Pool {
 pub struct Routed {
     /// Its name and conditions.
     pub route: Route,
+    /// Only on these listeners; on all when there are none.
+    pub listeners: Vec<ListenerId>,
     /// The pool that takes the request.
     pub pool: PoolId,
     /// The request's priority class, -10..=10; the lower the sooner.

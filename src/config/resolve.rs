@@ -28,7 +28,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let backends: Vec<Backend> = backends.iter().map(|(_, name)| resolver.backend(name)).collect();
     let pools = resolver.pools(&backends);
     resolver.bound_rings(&pools, &backends);
-    let routes = resolver.routes(&routes, &pools);
+    let routes = resolver.routes(&routes, &pools, &listeners);
     resolver.warn(&listeners, &routes, &pools);
     resolver.warn_agents(&backends, &pools);
     let mut beside = resolver.beside(&pools, &backends);

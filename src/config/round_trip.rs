@@ -20,7 +20,7 @@ const EVERYTHING: &str = "listen.web = unix:/run/web.sock\nlisten.web.perm = 660
     pool.p.observe = http\npool.p.error-limit = 4\npool.p.eject-max = 20\npool.p.eject-time = 3s\npool.p.forwardfor = no\npool.p.check = http\npool.p.check.method = HEAD\n\
     pool.p.check.uri = /h\npool.p.check.host = h\npool.p.check.expect = string: a, b\npool.p.check.inter = 90s\npool.p.check.fastinter = 1s\n\
     pool.p.check.downinter = 1m\npool.p.check.timeout = 250ms\npool.p.check.rise = 1\npool.p.check.fall = 9\npool.p.check.agent-port = 9777\nroute.r.host = *.A.b, c\n\
-    route.r.path = /x, /y/*, *.z\nroute.r.method = GET,PUT\nroute.r.header.x-n.name = v, w x\nroute.r.header.a = none,1\nroute.r.src = 10.1.2.3/8, ::1\n\
+    route.r.path = /x, /y/*, *.z\nroute.r.method = GET,PUT\nroute.r.header.x-n.name = v, w x\nroute.r.header.a = none,1\nroute.r.src = 10.1.2.3/8, ::1\nroute.r.listen = web\n\
     route.r.pool = p\nroute.r.priority = -3\ntimeout.client = 1s\ntimeout.http-request = 1s\ntimeout.http-keep-alive = 1s\ntimeout.connect = 1s\ntimeout.queue = 1s\n\
     timeout.server = 1s\ntimeout.tunnel = 1s\nlimits.connections = 100\nlimits.memory = 20m\nlimits.sndbuf = 8k\nlimits.rcvbuf = 4k\nlimits.notsent-lowat = 32k\nlimits.header-size = 16k\nlimits.headers = 128\nlimits.body = 1g\n\
     log.level = trace\nlog.access = stderr\ndrain-timeout = 1500ms\nsplice = no\n";
@@ -110,6 +110,7 @@ fn line() -> impl Strategy<Value = String> {
         "0.0.0.0:80",
         "unix:/run/x",
         "unix:@x",
+        "l",
         "unix",
         "peer:::1/128,unix",
         "660",

@@ -146,6 +146,11 @@ fn every_message() {
             &["f:3: route.r.pool: missing: say where the requests go, as in `route.r.pool = default`"],
         ),
         (
+            "route on a listener there is none of",
+            "route.r.pool = default\nroute.r.listen = web, wbe",
+            &["f:4: route.r.listen: no line declares `listen.wbe`"],
+        ),
+        (
             "no follow-up of a bad pool",
             "backend.a.pool = X\nroute.r.pool = y",
             &["f:3: backend.a.pool: `X`: expected the name of a pool: [a-z0-9][a-z0-9_-]{0,31}"],

@@ -61,6 +61,8 @@ pub enum Unit {
     Methods,
     /// Values of a header field.
     HeaderValues,
+    /// Names of listeners.
+    Listeners,
     /// Blocks of addresses.
     Sources,
     /// Blocks of addresses, and who connects from where.
@@ -142,6 +144,7 @@ impl Unit {
             Self::Paths => "a list of paths: /x (this path), /x/* (all below /x/), *.jpg (all that end so)",
             Self::Methods => "a list of methods in upper case: GET, HEAD",
             Self::HeaderValues => "a list of values",
+            Self::Listeners => "a list of names of listeners",
             Self::Sources => "a list of blocks of addresses: 10.0.0.0/8, 2001:db8::/32, 192.0.2.7",
             Self::Trust => "a list of blocks of addresses, such as 10.0.0.0/8, peer:192.0.2.7, or unix",
             Self::FieldName => "the name of a header field with no other meaning, such as X-Request-ID",
@@ -228,6 +231,10 @@ impl Unit {
                 if methods.iter().all(|method| good(method)) { Ok(Value::Texts(methods)) } else { Err("") }
             }
             Self::HeaderValues => items(text).map(Value::Texts),
+            Self::Listeners => match items(text)? {
+                names if names.iter().all(|name| is_name(name)) => Ok(Value::Texts(names)),
+                _ => Err(""),
+            },
             Self::StickKey => stick::read(text).map(Value::StickKey),
         }
     }

@@ -29,8 +29,10 @@ impl Resolver<'_, '_> {
                 self.warnings.push((*line, format!("pool.{}", pool.name), reason));
             }
         }
-        if let Some(index) =
-            routes.iter().position(|routed| routed.route.is_unconditional()).filter(|i| i + 1 < routes.len())
+        if let Some(index) = routes
+            .iter()
+            .position(|routed| routed.listeners.is_empty() && routed.route.is_unconditional())
+            .filter(|i| i + 1 < routes.len())
         {
             let name = routes.get(index).map(|routed| routed.route.name.as_str()).unwrap_or_default();
             let line = settings.named(Kind::Route).get(index).map_or(settings.last_line, |(line, _)| *line);

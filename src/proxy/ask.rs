@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::exchange::Exchange;
 use super::flow::Broken;
 use crate::balance::Algorithm;
-use crate::config::Pool;
+use crate::config::{Pool, Routed};
 use crate::fault::Fault;
 use crate::http::body::Framing;
 use crate::http::fields;
@@ -211,7 +211,8 @@ fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source
         return otherwise;
     }
     let facts = Facts { method: head.method, host: head.host, path: head.path, headers: head.fields, source };
-    let matching = config.routes.iter().find(|routed| routed.route.matches(&facts));
+    let here = |routed: &&Routed| routed.listeners.is_empty() || routed.listeners.contains(&listener);
+    let matching = config.routes.iter().filter(here).find(|routed| routed.route.matches(&facts));
     matching.map_or(otherwise, |routed| (routed.pool, routed.priority))
 }
 

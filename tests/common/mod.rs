@@ -20,11 +20,13 @@ pub mod nginx;
 pub mod peer;
 pub mod port;
 pub mod process;
+pub mod recipe;
 pub mod recorder;
 pub mod raw;
 pub mod request;
 pub mod script;
 pub mod tunnel;
+pub mod varnish;
 
 use std::process::Command;
 use std::time::{Duration, Instant};

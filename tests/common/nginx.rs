@@ -13,7 +13,7 @@ pub const LIMIT: usize = 20;
 /// A running nginx; killed when dropped.
 ///
 /// `/` is slow (20 ms) and limited, `/slow` slower (1 s) and limited as well, `/file/NAME` are files, `/upload` takes bodies, `/healthz` is always well,
-/// `/who` tells whom a PROXY header names.
+/// `/who` tells whom a PROXY header names, `/seen/NAME?cc=VALUE` what was said of the request, with that Cache-Control.
 pub struct Nginx {
     child: Child,
     folder: PathBuf,
@@ -124,6 +124,10 @@ http {{
             echo_request_body;
         }}
         location = /healthz {{ return 200 well; }}
+        location /seen/ {{
+            add_header Cache-Control $arg_cc;
+            return 200 '$http_x_request_id|$http_x_forwarded_for|$http_x_forwarded_proto|$host';
+        }}
         location = /who {{ return 200 $proxy_protocol_addr,$proxy_protocol_port; }}
     }}
 }}

@@ -62,7 +62,7 @@ fn a_path_as_long_as_may_be() {
 
 #[test]
 fn what_is_refused() {
-    let cases: [(Unit, &[&str]); 23] = [
+    let cases: [(Unit, &[&str]); 24] = [
         (Unit::Factor, &["1", "100", "-140", "140%", "10001", ""]),
         (
             Unit::Duration,
@@ -129,6 +129,7 @@ fn what_is_refused() {
         (Unit::RetryOn, &["none", "502,", "all", "402", "conn-failure empty-response"]),
         (Unit::Methods, &["get", "G T", "GET,", ","]),
         (Unit::HeaderValues, &[",", "a,,b"]),
+        (Unit::Listeners, &["a,", "A", "a b", "*"]),
         (Unit::Sources, &["10.0.0.0/33", "a", "10.0.0.0/8,", "unix", "peer:::1"]),
         (Unit::Trust, &["10.0.0.0/33", "peer:a", "unix:/x", "unix,"]),
         (
