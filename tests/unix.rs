@@ -373,3 +373,29 @@ fn abstract_names() {
     assert_eq!(output.code, Some(3), "{output:?}");
     assert!(output.stderr.contains("another process listens there"), "{output:?}");
 }
+
+#[test]
+fn whoever_may_open_the_socket_may_be_trusted() {
+    let folder = Folder::new("trusted");
+    let socket = folder.path("web");
+    let forged = "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n";
+    // A terminator of ours in front says who the client is by fields; with a header, of each connection.
+    for (more, hello, expected) in [
+        ("listen.web.trust = unix\n", "", (vec!["203.0.113.9"], vec!["https"])),
+        ("listen.web.trust = peer:0.0.0.0/0, peer:::/0\n", "", (vec![], vec!["http"])),
+        (
+            "listen.web.trust = unix\nlisten.web.accept-proxy = yes\n",
+            "PROXY TCP4 192.0.2.7 10.0.0.1 1 2\r\n",
+            (vec!["203.0.113.9", "192.0.2.7"], vec!["https"]),
+        ),
+    ] {
+        let backend = Backend::named("one");
+        let beelance = Beelance::start(&config(&socket, &format!("backend.s1 = {}\n{more}", backend.address())));
+        let mut client = Client::connect_unix(&socket);
+        client.send(hello);
+        assert_eq!(client.get_with("/", forged).text(), "one");
+        let request = backend.only();
+        assert_eq!((request.all("x-forwarded-for"), request.all("x-forwarded-proto")), expected, "{more}");
+        drop(beelance);
+    }
+}
