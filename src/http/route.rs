@@ -214,6 +214,7 @@ impl HeaderPattern {
 impl Cidr {
     /// Whether `address` is in the block.
     #[must_use]
+    #[inline(never)]
     pub fn contains(&self, address: IpAddr) -> bool {
         mask(address.to_canonical(), self.bits) == self.network
     }

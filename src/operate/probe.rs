@@ -8,10 +8,9 @@ use crate::proxy::Proxy;
 use crate::runtime::{Endpoint, connect_unix, is_exhaustion};
 use async_io::{Async, Timer};
 use futures_lite::future::or;
-use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::io;
 use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 /// Bytes of a response that a probe looks at.
@@ -102,17 +101,13 @@ async fn probe(endpoint: Endpoint<'_>, check: &Check, hello: &[u8]) -> Outcome {
     or(work, late).await
 }
 
-/// A connection, over whatever it is.
-trait Wire: AsyncRead + AsyncWrite + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> Wire for T {}
-
-async fn connect(endpoint: Endpoint<'_>) -> io::Result<Box<dyn Wire>> {
-    Ok(match endpoint {
-        Endpoint::Inet(address) => Box::new(Async::<TcpStream>::connect(address).await?),
-        // Where its backlog is full there is nothing to wait for: async-io would take that for a connection.
-        Endpoint::Unix(path) => Box::new(Async::new(UnixStream::from(connect_unix(path)?))?),
-    })
+async fn connect(endpoint: Endpoint<'_>) -> io::Result<Async<TcpStream>> {
+    match endpoint {
+        Endpoint::Inet(address) => Async::<TcpStream>::connect(address).await,
+        // Where its backlog is full there is nothing to wait for: async-io would take that for a connection. What is asked
+        // of it is asked of its descriptor, whatever the family; a type of its own would be all of this once more.
+        Endpoint::Unix(path) => Async::new_nonblocking(TcpStream::from(connect_unix(path)?)),
+    }
 }
 
 /// Steps in which a timeout passes.
@@ -129,7 +124,7 @@ pub(super) async fn patience(within: Duration) {
 
 /// Sends the request, and reads the response until it can be judged, no further than [`MAX_RESPONSE`].
 async fn ask(
-    stream: &mut Box<dyn Wire>,
+    stream: &mut Async<TcpStream>,
     method: &str,
     uri: &str,
     host: Option<&str>,

@@ -8,6 +8,7 @@ use super::slot::{Slot, Waiting};
 use crate::balance::{Answer, Failed, Placement, Refused, Seen, Wish};
 use crate::config::Reuse;
 use crate::fault::{Fault, Phase};
+use crate::http::proxy_protocol::{Header, ProxyVersion};
 use crate::limits::{BackendId, TURN_AROUND_MS};
 use crate::runtime::{Stream, is_exhaustion};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -138,14 +139,19 @@ impl Connection {
         }
     }
 
+    #[inline(never)]
+    fn proxy_header(&self, version: ProxyVersion) -> Header {
+        match self.peer {
+            Some(source) => version.header(source, self.here().unwrap_or_else(|| nowhere(source))),
+            None => version.local(),
+        }
+    }
+
     /// Says first of all on a new connection who the client is, where the backend wants to know.
     fn introduce(&self, id: BackendId, stream: &Stream) -> Result<(), Fault> {
         let config = self.proxy.config;
         let Some(version) = config.backends[id.index()].send_proxy else { return Ok(()) };
-        let header = match self.peer {
-            Some(source) => version.header(source, self.here().unwrap_or_else(|| nowhere(source))),
-            None => version.local(),
-        };
+        let header = self.proxy_header(version);
         // There is room for it in an empty socket.
         match stream.send(&header) {
             Ok(Some(sent)) if sent == header.len() => Ok(()),

@@ -4,22 +4,68 @@
 //! no socket, is not touched, and what was made is removed. Nobody can connect before the file's permissions are set: until
 //! then the socket does not listen.
 
-use super::bounds;
-use crate::limits::Sockets;
-use nix::errno::Errno;
-use nix::libc;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, socket};
-use nix::sys::stat::{Mode, fchmod};
-use std::fs::{self, Permissions};
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+#![allow(
+    unsafe_code,
+    reason = "nix checks and copies a path for each call; here it is checked once, in the configuration"
+)]
 
-/// A path whose name in messages is `unix:PATH`; with `@` in front it is a name in Linux' abstract namespace.
-fn address(path: &str) -> nix::Result<UnixAddr> {
-    match path.strip_prefix('@') {
-        Some(name) => UnixAddr::new_abstract(name.as_bytes()),
-        None => UnixAddr::new(path),
+use super::bounds;
+use crate::limits::{MAX_UNIX_PATH, Sockets};
+use nix::errno::Errno;
+use nix::fcntl::AT_FDCWD;
+use nix::libc;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmod, fchmodat, lstat};
+use nix::unistd::unlink;
+use std::ffi::CStr;
+use std::io;
+use std::mem::offset_of;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// A path, or `@` and a name in Linux' abstract namespace, as the system has it: at most [`MAX_UNIX_PATH`] bytes and a zero.
+#[derive(Clone, Copy)]
+struct Address {
+    raw: libc::sockaddr_un,
+    length: libc::socklen_t,
+}
+
+const _: () = assert!(size_of::<libc::sockaddr_un>() == offset_of!(libc::sockaddr_un, sun_path) + MAX_UNIX_PATH + 1);
+
+impl Address {
+    fn new(path: &str) -> nix::Result<Self> {
+        if path.len() > MAX_UNIX_PATH {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        // SAFETY: sockaddr_un is plain old data, for which all zeroes is a value.
+        let mut raw: libc::sockaddr_un = unsafe { std::mem::zeroed() };
+        raw.sun_family = libc::sa_family_t::try_from(libc::AF_UNIX).unwrap_or(0);
+        for (place, byte) in raw.sun_path.iter_mut().zip(path.bytes()) {
+            *place = libc::c_char::from_ne_bytes([byte]);
+        }
+        let is_abstract = path.starts_with('@');
+        if is_abstract {
+            raw.sun_path[0] = 0;
+        }
+        // A name has no zero behind it.
+        let length = offset_of!(libc::sockaddr_un, sun_path) + path.len() + usize::from(!is_abstract);
+        Ok(Self { raw, length: libc::socklen_t::try_from(length).unwrap_or(0) })
+    }
+
+    /// The path; `None` for a name.
+    fn path(&self) -> Option<&CStr> {
+        // SAFETY: as many bytes as the array has, and a byte is a byte.
+        let bytes: &[u8; MAX_UNIX_PATH + 1] = unsafe { &*(&raw const self.raw.sun_path).cast() };
+        CStr::from_bytes_until_nul(bytes).ok().filter(|path| !path.is_empty())
+    }
+
+    fn connect(&self, socket: &OwnedFd) -> nix::Result<()> {
+        // SAFETY: the address has so many bytes and outlives the call; the descriptor is open.
+        Errno::result(unsafe { libc::connect(socket.as_raw_fd(), (&raw const self.raw).cast(), self.length) }).map(drop)
+    }
+
+    fn bind(&self, socket: &OwnedFd) -> nix::Result<()> {
+        // SAFETY: the address has so many bytes and outlives the call; the descriptor is open.
+        Errno::result(unsafe { libc::bind(socket.as_raw_fd(), (&raw const self.raw).cast(), self.length) }).map(drop)
     }
 }
 
@@ -33,7 +79,7 @@ fn open() -> nix::Result<OwnedFd> {
 /// The system's: nobody listens, no permission, or `EAGAIN` when as many connections wait there as its backlog takes.
 pub fn connect_unix(path: &str) -> io::Result<OwnedFd> {
     let socket = open()?;
-    connect(socket.as_raw_fd(), &address(path)?)?;
+    Address::new(path)?.connect(&socket)?;
     Ok(socket)
 }
 
@@ -46,17 +92,17 @@ pub(super) fn connect_within(path: &str, bounds: &Sockets) -> io::Result<OwnedFd
 
 /// The file of a listening socket; removed when dropped, unless another one has its place by then.
 pub(super) struct SocketFile {
-    path: Box<str>,
-    device: u64,
-    inode: u64,
+    address: Address,
+    device: libc::dev_t,
+    inode: libc::ino_t,
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let mine = |found: &fs::Metadata| (found.dev(), found.ino()) == (self.device, self.inode);
-        if fs::symlink_metadata(&*self.path).is_ok_and(|found| mine(&found)) {
+        let Some(path) = self.address.path() else { return };
+        if lstat(path).is_ok_and(|found| (found.st_dev, found.st_ino) == (self.device, self.inode)) {
             // A folder that no longer lets go of it keeps it: the next start replaces it.
-            let _ = fs::remove_file(&*self.path);
+            let _ = unlink(path);
         }
     }
 }
@@ -67,41 +113,43 @@ impl Drop for SocketFile {
 /// The system's; [`io::ErrorKind::AddrInUse`] when somebody listens there, [`io::ErrorKind::AlreadyExists`] when what is
 /// there is no socket.
 pub(super) fn bind_unix(path: &str, mode: u32) -> io::Result<(OwnedFd, Option<SocketFile>)> {
-    let (socket, address) = (open()?, address(path)?);
+    let (socket, address) = (open()?, Address::new(path)?);
     // What Linux makes of it is no more than this allows, whatever the umask.
     fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
-    match bind(socket.as_raw_fd(), &address) {
-        Err(Errno::EADDRINUSE) if !path.starts_with('@') => {
-            remove_stale(path)?;
-            bind(socket.as_raw_fd(), &address)?;
+    let Some(path) = address.path() else {
+        address.bind(&socket)?;
+        return Ok((socket, None));
+    };
+    match address.bind(&socket) {
+        Err(Errno::EADDRINUSE) => {
+            remove_stale(&address, path)?;
+            address.bind(&socket)?;
         }
         result => result?,
     }
-    if path.starts_with('@') {
-        return Ok((socket, None));
-    }
-    let made = fs::symlink_metadata(path)?;
-    let file = SocketFile { path: path.into(), device: made.dev(), inode: made.ino() };
-    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    let made = lstat(path)?;
+    let file = SocketFile { address, device: made.st_dev, inode: made.st_ino };
+    fchmodat(AT_FDCWD, path, Mode::from_bits_truncate(mode), FchmodatFlags::FollowSymlink)?;
     Ok((socket, Some(file)))
 }
 
 /// Removes the socket of a process that is gone.
-fn remove_stale(path: &str) -> io::Result<()> {
-    let found = fs::symlink_metadata(path)?;
-    if !found.file_type().is_socket() {
-        return Err(io::ErrorKind::AlreadyExists.into());
+fn remove_stale(address: &Address, path: &CStr) -> nix::Result<()> {
+    if SFlag::from_bits_truncate(lstat(path)?.st_mode) & SFlag::S_IFMT != SFlag::S_IFSOCK {
+        return Err(Errno::EEXIST);
     }
-    match connect_unix(path) {
-        Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) => fs::remove_file(path),
+    match address.connect(&open()?) {
+        Err(Errno::ECONNREFUSED) => unlink(path),
         // Whoever has a backlog listens, full or not; and of what cannot be asked nobody knows that it is stale.
-        Ok(_) | Err(_) => Err(Errno::EADDRINUSE.into()),
+        Ok(()) | Err(_) => Err(Errno::EADDRINUSE),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::{UnixDatagram, UnixListener};
     use std::path::PathBuf;
 
