@@ -240,7 +240,7 @@ fn of_route(id: Id, routed: &Routed, config: &Config, pool: Option<String>) -> O
         Id::RouteSrc => list(&route.sources),
         Id::RouteListen => {
             let names = routed.listeners.iter().filter_map(|id| config.listeners.get(id.index()));
-            list(&names.map(|listener| listener.name.as_str()).collect::<Vec<_>>())
+            list(&names.map(|listener| listener.name.clone()).collect::<Vec<_>>())
         }
         Id::RoutePool => pool,
         _ => None,

@@ -29,13 +29,17 @@ impl Source {
     pub fn make(&self) -> RequestId {
         let number = self.next.get();
         self.next.set(number.wrapping_add(1));
-        let mut id = RequestId::new();
-        for byte in [self.process, number].map(u64::to_be_bytes).as_flattened() {
-            let digits = [byte >> 4, byte & 0xf].map(|digit| b"0123456789abcdef"[usize::from(digit)]);
-            // 32 fit.
-            let _ = id.extend_from_slice(&digits);
+        let mut text = [0; 32];
+        let (first, last) = text.split_at_mut(16);
+        for (half, word) in [(first, self.process), (last, number)] {
+            let mut rest = word;
+            for digit in half.iter_mut().rev() {
+                *digit = b"0123456789abcdef"[(rest & 0xf) as usize];
+                rest >>= 4;
+            }
         }
-        id
+        // 32 fit.
+        RequestId::from_slice(&text).unwrap_or_default()
     }
 }
 
