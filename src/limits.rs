@@ -1,8 +1,10 @@
 //! Every compile-time capacity, the newtypes that index the fixed tables, and in `budget` what they cost.
 
+mod beside;
 mod budget;
 
-pub use budget::{Beside, Budget, Excess, Machine, Sockets};
+pub use beside::{Beside, Sockets};
+pub use budget::{Budget, Excess, Machine};
 
 /// Backends of all pools together.
 pub const MAX_BACKENDS: usize = 256;
@@ -53,7 +55,11 @@ pub const MAX_TOKEN: usize = 64;
 pub const MAX_COOKIE_ATTRIBUTES: usize = 256;
 /// Bytes of a Host value: a DNS name, a colon and a port, with room.
 pub const MAX_HOST: usize = 280;
-/// Bytes added to a head at most: Host and the X-Forwarded fields, or the affinity cookie, and framing.
+/// Bytes of a request's id that is kept.
+pub const MAX_REQUEST_ID: usize = 64;
+/// Bytes of a UNIX socket's path: what the system's form of an address holds, and a zero.
+pub const MAX_UNIX_PATH: usize = 107;
+/// Bytes added to a head at most: Host, the X-Forwarded fields and the id, or the affinity cookie, and framing.
 pub const MAX_ADDED: usize = 640;
 
 /// Times a backend may set its session cookie in one response, where a pool writes its name before the value.
@@ -197,7 +203,10 @@ const _: () = assert!(
     "Set-Cookie, its dates, Cache-Control and framing"
 );
 const _: () = assert!(PREFIX_BYTES * 4 <= SMALL_BUFFER, "a head still fits beside what is kept free for it");
-const _: () = assert!(MAX_HOST + 200 <= MAX_ADDED, "Host, X-Forwarded-For, X-Forwarded-Proto and framing");
+const _: () = assert!(
+    MAX_HOST + 200 + MAX_TOKEN + MAX_REQUEST_ID + 4 <= MAX_ADDED,
+    "Host, X-Forwarded-For, X-Forwarded-Proto, the id and framing"
+);
 const _: () = assert!(MAX_NAMESERVERS <= 8, "one bit for each in the resolver");
 const _: () = assert!(TCP_ANSWER <= u16::MAX as usize, "its length is two bytes");
 const _: () = assert!(LOG_LINE * 4 <= LOG_BUFFER, "a line always fits once older ones are written");

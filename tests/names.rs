@@ -13,7 +13,7 @@ use common::backend::Port;
 use common::client::Client;
 use common::dnsmasq::{Dnsmasq, backends, config, count, neighbours, wait};
 use common::process::Beelance;
-use common::scale;
+use common::{recipe, scale};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -256,31 +256,18 @@ fn a_nameserver_that_is_gone_takes_no_address_with_it() {
     assert_eq!((three.count(), beelance.changes("app", "down")), (1, 0));
 }
 
-/// The indented lines of a section of docs/recipes.md.
-#[track_caller]
-fn recipe(title: &str) -> String {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md")).unwrap();
-    let (_, section) = page.split_once(&format!("\n## {title}\n")).expect("the section");
-    let section = section.split("\n## ").next().unwrap();
-    section.lines().filter_map(|line| line.strip_prefix("    ")).map(|line| format!("{line}\n")).collect()
-}
-
 #[test]
 fn the_recipe_scales_out_and_in_under_load() {
     let ([two, three, four], port) = backends(["two", "three", "four"]);
     let dns = Dnsmasq::knowing("127.0.0.2 app.test\n127.0.0.3 app.test\n");
-    let mut config = recipe("Autoscaling by name");
     let (server, nameserver) = (format!("app.test:{port}"), dns.address().to_string());
-    for (known, here) in [
+    let replaced = [
         ("0.0.0.0:80", "127.0.0.1:0"),
-        ("app.internal:8080", &server),
+        ("app.internal:8080", server.as_str()),
         ("192.168.1.1", &nameserver),
         ("resolver.hold             = 5s", "resolver.hold = 100ms"),
-    ] {
-        assert_eq!(config.matches(known).count(), 1, "{known} is in the recipe once");
-        config = config.replace(known, here);
-    }
-    let beelance = Beelance::start(&config);
+    ];
+    let beelance = Beelance::start(&recipe::with(recipe::block("beelance", "autoscaling"), &replaced));
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..4 {

@@ -11,31 +11,17 @@ mod common;
 
 use common::process::Beelance;
 use common::redis::{Redis, Session};
-use common::{eventually, output, scale, tool};
+use common::{eventually, output, recipe, scale, tool};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// The indented lines of a section of docs/recipes.md.
-#[track_caller]
-fn recipe(title: &str) -> String {
-    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recipes.md")).unwrap();
-    let (_, section) = page.split_once(&format!("\n## {title}\n")).expect("the section");
-    let section = section.split("\n## ").next().unwrap();
-    section.lines().filter_map(|line| line.strip_prefix("    ")).map(|line| format!("{line}\n")).collect()
-}
-
 /// The recipe as it stands, but for the addresses.
 #[track_caller]
 fn run_recipe(servers: [SocketAddr; 2]) -> Beelance {
-    let mut config = recipe("A database over TCP");
-    let known = ["0.0.0.0:6379", "192.168.1.21:6379", "192.168.1.22:6379"];
     let [first, second] = servers.map(|address| address.to_string());
-    for (known, here) in known.into_iter().zip(["127.0.0.1:0", &first, &second]) {
-        assert_eq!(config.matches(known).count(), 1, "{known} is in the recipe once");
-        config = config.replace(known, here);
-    }
-    Beelance::start(&config)
+    let replaced = [("0.0.0.0:6379", "127.0.0.1:0"), ("192.168.1.21:6379", &first), ("192.168.1.22:6379", &second)];
+    Beelance::start(&recipe::with(recipe::block("beelance", "redis"), &replaced))
 }
 
 /// What redis-cli prints for these words.

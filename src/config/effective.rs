@@ -10,7 +10,8 @@ use super::keys::{Id, KEYS, Kind};
 use super::names::nameserver_text;
 use super::value::{duration_text, size_text};
 use super::{
-    AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Mode, Pool, Reuse, Routed, Slots, stick,
+    AccessLog, Address, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Mode, Pool, Reuse, Routed, Slots,
+    stick,
 };
 use crate::balance::{CookieMode, Observe};
 use crate::dns::Family;
@@ -39,7 +40,7 @@ pub fn effective(config: &Config) -> String {
         section(&mut out, Kind::Backend, &object.name, &|id| of_backend(id, object, pool(object.pool)));
     }
     for routed @ Routed { route: object, .. } in &config.routes {
-        section(&mut out, Kind::Route, &object.name, &|key| of_route(key, routed, pool(routed.pool)));
+        section(&mut out, Kind::Route, &object.name, &|key| of_route(key, routed, config, pool(routed.pool)));
         for header in &object.headers {
             let key = Id::RouteHeader.key().of(&object.name).replace("NAME", &header.name);
             line(&mut out, &key, &header.values.join(","));
@@ -212,8 +213,11 @@ fn of_listener(id: Id, listener: &Listener, pool: Option<String>) -> Option<Stri
     match id {
         Id::Listen => Some(listener.address.to_string()),
         Id::ListenMode => Some(if listener.mode == Mode::Tcp { "tcp" } else { "http" }.to_owned()),
+        Id::ListenPerm if !matches!(&listener.address, Address::Unix(path) if !path.starts_with('@')) => None,
+        Id::ListenPerm => Some(format!("{:03o}", listener.perm)),
         Id::ListenPool => pool,
         Id::AcceptProxy => Some(yes(listener.accept_proxy)),
+        Id::RequestId => Some(listener.request_id.clone().unwrap_or_else(none)),
         Id::ListenTrust => Some(list(&listener.trust).unwrap_or_else(none)),
         _ => None,
     }
@@ -229,6 +233,9 @@ fn of_slots(id: Id, backend: &Backend, slots: &Slots) -> Option<String> {
 }
 
 fn of_backend(id: Id, backend: &Backend, pool: Option<String>) -> Option<String> {
+    if let (Id::Backend, Some(path)) = (id, &backend.path) {
+        return Some(format!("unix:{path}"));
+    }
     Some(match id {
         Id::Backend | Id::Slots if backend.slots.is_some() => return None,
         Id::Slots => none(),
@@ -253,7 +260,7 @@ fn of_backend(id: Id, backend: &Backend, pool: Option<String>) -> Option<String>
     })
 }
 
-fn of_route(id: Id, routed: &Routed, pool: Option<String>) -> Option<String> {
+fn of_route(id: Id, routed: &Routed, config: &Config, pool: Option<String>) -> Option<String> {
     let route = &routed.route;
     match id {
         Id::RoutePriority => Some(routed.priority.to_string()),
@@ -261,6 +268,10 @@ fn of_route(id: Id, routed: &Routed, pool: Option<String>) -> Option<String> {
         Id::RoutePath => list(&route.paths),
         Id::RouteMethod => list(&route.methods),
         Id::RouteSrc => list(&route.sources),
+        Id::RouteListen => {
+            let names = routed.listeners.iter().filter_map(|id| config.listeners.get(id.index()));
+            list(&names.map(|listener| listener.name.clone()).collect::<Vec<_>>())
+        }
         Id::RoutePool => pool,
         _ => None,
     }

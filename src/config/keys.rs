@@ -57,7 +57,7 @@ pub enum Builtin {
 #[allow(missing_docs, reason = "KEYS says what each means")]
 #[rustfmt::skip]
 pub enum Id {
-    Listen, ListenMode, ListenPool, AcceptProxy, ListenTrust,
+    Listen, ListenMode, ListenPool, AcceptProxy, ListenTrust, ListenPerm, RequestId,
     Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy, Slots,
     Balance, BalanceUriDepth, BalanceUriWhole, Hash, HashFactor, PoolMaxconn, PoolMaxqueue, Slowstart,
     Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr,
@@ -65,7 +65,7 @@ pub enum Id {
     Reuse, Retries, Redispatch, RetryOn, RetryBudget, Observe, ErrorLimit, EjectMax, EjectTime, Forwardfor,
     Check, CheckMethod, CheckUri, CheckHost, CheckExpect,
     CheckInter, CheckFastinter, CheckDowninter, CheckTimeout, CheckRise, CheckFall, CheckAgentPort,
-    RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool, RoutePriority,
+    RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RouteListen, RoutePool, RoutePriority,
     TimeoutClient, TimeoutHttpRequest, TimeoutHttpKeepAlive, TimeoutConnect, TimeoutQueue, TimeoutServer, TimeoutTunnel,
     Connections, Memory, Sndbuf, Rcvbuf, NotsentLowat, HeaderSize, Headers, Body,
     ResolverNameservers, ResolverHold, ResolverPrefer,
@@ -84,24 +84,28 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 86] = {
+pub static KEYS: [Key; 89] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
     [
     key(Id::Listen, Listen, "", Unit::Listen, Declared,
-        "Accept connections here; `[::]:80` takes IPv4 too unless a listener holds `0.0.0.0:80`; port 0 lets the system choose."),
+        "Accept connections here; `[::]:80` takes IPv4 too unless a listener holds `0.0.0.0:80`; port 0 lets the system choose; `unix:@NAME` is in Linux' abstract namespace."),
     key(Id::ListenMode, Listen, "mode", Choice(&["http", "tcp"]), Text("http"),
         "What connections carry: HTTP, or whatever it is: with `tcp` each connection gets a backend at once, no route applies, and its bytes pass unchanged."),
     key(Id::ListenPool, Listen, "pool", Unit::Pool, Text("default"),
         "The pool for what no route takes; while it has no backend the answer is 503."),
     key(Id::AcceptProxy, Listen, "accept-proxy", NO_YES, Text("no"),
         "Every connection begins with a PROXY header, version 1 or 2, which names the client; one without is closed."),
-    key(Id::ListenTrust, Listen, "trust", Unit::Sources, Unset("none"),
-        "Clients in these blocks of addresses, proxies of yours, keep the X-Forwarded fields they send; everybody else's are removed."),
+    key(Id::ListenTrust, Listen, "trust", Unit::Trust, Unset("none"),
+        "Clients in these blocks of addresses, proxies of yours, keep the X-Forwarded fields and the id they send; everybody else's are removed. `peer:` is about who connects, and `unix` about who may connect to the UNIX socket, whatever client a PROXY header names."),
+    key(Id::ListenPerm, Listen, "perm", Unit::Mode, Text("600"),
+        "The permissions of a UNIX socket's file: who may write to it may connect."),
+    key(Id::RequestId, Listen, "request-id", Unit::FieldName, Unset("none"),
+        "Name every request: the backend finds an id in the field of this name, and the access log has it in braces (HAProxy's `unique-id-header`). A trusted client's is kept, if it has at most 64 letters, digits and -._~+/=:@."),
 
     key(Id::Backend, Backend, "", Unit::Server, Declared,
-        "A server; the address of a host name is looked up, and looked up again while beelance runs: where it changes, requests go to the new one."),
+        "A server; the address of a host name is looked up, and looked up again while beelance runs: where it changes, requests go to the new one; `unix:@NAME` is in Linux' abstract namespace."),
     key(Id::BackendPool, Backend, "pool", Unit::Pool, Text("default"),
         "The pool it belongs to."),
     key(Id::Weight, Backend, "weight", Number(0, 256), Text("1"),
@@ -218,6 +222,8 @@ pub static KEYS: [Key; 86] = {
         "Only when the header field NAME has exactly one of these values."),
     key(Id::RouteSrc, Route, "src", Unit::Sources, Unset("none"),
         "Only for clients in these blocks of addresses."),
+    key(Id::RouteListen, Route, "listen", Unit::Listeners, Unset("none"),
+        "Only on these listeners: where one process has several layers, a route is of one of them."),
     key(Id::RoutePool, Route, "pool", Unit::Pool, Unset("none"),
         "The pool that takes the request; every route needs one. Routes are tried in the order of their first line, the first match wins."),
     key(Id::RoutePriority, Route, "priority", Unit::Integer(-10, 10), Text("0"),

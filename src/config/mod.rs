@@ -26,6 +26,7 @@ mod round_trip;
 #[cfg(test)]
 mod tests;
 
+pub use address::Address;
 pub use effective::effective;
 pub use error::Errors;
 pub use mode::Mode;
@@ -35,13 +36,13 @@ pub use stick::Stick;
 use crate::balance::{Algorithm, CookieRules, PassiveSpec, RetryOn};
 use crate::http::key::Key;
 use crate::http::proxy_protocol::ProxyVersion;
-use crate::http::route::{Cidr, Route};
-use crate::limits::{BackendId, Budget, Machine, PoolId};
+use crate::http::route::Route;
+use crate::http::trust::Trust;
+use crate::limits::{BackendId, Budget, ListenerId, Machine, PoolId};
 use raw::{MAX_FILE, RawConfig};
 use settings::Settings;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::path::Path;
 
 /// Reads the file at `path`; see [`parse`].
@@ -113,7 +114,9 @@ pub struct Listener {
     /// N.
     pub name: String,
     /// Where to listen; port 0 lets the system choose.
-    pub address: SocketAddr,
+    pub address: Address,
+    /// The permissions of a UNIX socket's file.
+    pub perm: u32,
     /// `[::]:P` takes IPv4 too, unless a listener holds `0.0.0.0:P`.
     pub only_v6: bool,
     /// What connections carry.
@@ -122,8 +125,10 @@ pub struct Listener {
     pub pool: PoolId,
     /// Every connection begins with a PROXY header.
     pub accept_proxy: bool,
-    /// Clients whose X-Forwarded fields are kept.
-    pub trust: Vec<Cidr>,
+    /// Whose X-Forwarded fields, and id, are kept.
+    pub trust: Vec<Trust>,
+    /// The field that carries a request's id.
+    pub request_id: Option<String>,
 }
 
 /// `backend.N`.
@@ -131,6 +136,8 @@ pub struct Listener {
 pub struct Backend {
     /// N.
     pub name: String,
+    /// The path of its UNIX socket; without one it has a host and a port.
+    pub path: Option<String>,
     /// Host name or address, without brackets.
     pub host: String,
     /// TCP port, never 0.
@@ -149,7 +156,7 @@ pub struct Backend {
     pub backup: bool,
     /// The value of the affinity cookie that leads here.
     pub cookie: String,
-    /// It follows from the address and its pool's `cookie.dynamic-key` instead.
+    /// It follows from the host's address and its pool's `cookie.dynamic-key` instead.
     pub dynamic_cookie: bool,
     /// The PROXY header that its connections begin with.
     pub send_proxy: Option<ProxyVersion>,
@@ -207,6 +214,8 @@ pub struct Pool {
 pub struct Routed {
     /// Its name and conditions.
     pub route: Route,
+    /// Only on these listeners; on all when there are none.
+    pub listeners: Vec<ListenerId>,
     /// The pool that takes the request.
     pub pool: PoolId,
     /// The request's priority class, -10..=10; the lower the sooner.

@@ -9,7 +9,7 @@ use super::value::Value;
 use super::{Backend, Listener, Pool, Reuse, Routed};
 use crate::balance::{Algorithm, Observe, RetryOn};
 use crate::http::key::Key;
-use crate::limits::PoolId;
+use crate::limits::{ListenerId, PoolId};
 
 /// `listen.N.mode` (HAProxy `mode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,9 +92,16 @@ impl Resolver<'_, '_> {
         {
             let reason = "no listener has `mode = http`: no request comes to any route".to_owned();
             self.warnings.push((*line, Id::RoutePool.key().of(name), reason));
+        } else {
+            let is_tcp = |id: &ListenerId| listeners.get(id.index()).is_some_and(|l| l.mode == Mode::Tcp);
+            let silent = |routed: &&Routed| !routed.listeners.is_empty() && routed.listeners.iter().all(is_tcp);
+            for Routed { route, .. } in routes.iter().filter(silent) {
+                let line = settings.line(Id::RouteListen, &route.name);
+                self.warnings.push((line, Id::RouteListen.key().of(&route.name), IDLE.to_owned()));
+            }
         }
         for Listener { name, .. } in listeners.iter().filter(|listener| listener.mode == Mode::Tcp) {
-            if let Some(setting) = settings.exactly(Id::ListenTrust, name, "") {
+            for setting in [Id::ListenTrust, Id::RequestId].iter().filter_map(|&id| settings.exactly(id, name, "")) {
                 self.warnings.push((setting.line, setting.written.to_owned(), IDLE.to_owned()));
             }
         }
@@ -236,6 +243,17 @@ mod tests {
                 "f:7: pool.db.reuse: it does nothing without HTTP (`mode = tcp`)",
                 "f:8: pool.db.forwardfor: it does nothing without HTTP (`mode = tcp`)",
                 "f:9: route.r.pool: no listener has `mode = http`: no request comes to any route",
+            ]
+        );
+        let config = read(&format!(
+            "{BASE}listen.db.request-id = X-Id\nlisten.w = 0.0.0.0:80\nlisten.w.pool = w\nbackend.w = h:2\nbackend.w.pool = w\n\
+             route.r.listen = db\nroute.r.pool = w\nroute.s.listen = db, w\nroute.s.pool = w\n"
+        ));
+        assert_eq!(
+            config.warnings,
+            [
+                "f:6: listen.db.request-id: it does nothing without HTTP (`mode = tcp`)",
+                "f:11: route.r.listen: it does nothing without HTTP (`mode = tcp`)",
             ]
         );
         let empty = read("listen.db = 0.0.0.0:5432\nlisten.db.mode = tcp\n");

@@ -132,7 +132,9 @@ pub(super) fn count(backends: &[Backend]) -> usize {
     let is_first = |(at, name): (usize, &String)| {
         name.parse::<IpAddr>().is_err() && !backends.iter().take(at).any(|other| other.host.eq_ignore_ascii_case(name))
     };
-    backends.iter().map(|backend| &backend.host).enumerate().filter(|&named| is_first(named)).count()
+    let hosts = backends.iter().map(|backend| &backend.host).enumerate();
+    // A UNIX socket has none.
+    hosts.filter(|&(at, host)| !host.is_empty() && is_first((at, host))).count()
 }
 
 /// An address, with a port or without.
@@ -197,6 +199,8 @@ mod tests {
         let config =
             read(&format!("{BASE}backend.b = b:80\nbackend.c = c:80\nbackend.d = B:81\nbackend.e = 10.0.0.1:80\n"));
         assert_eq!(config.limits.budget.beside.names, 2);
+        let config = read(&format!("{BASE}backend.b = b:80\nbackend.u = unix:/run/u\nbackend.*.slots = 2\n"));
+        assert_eq!((names(&config).join(" "), config.limits.budget.beside.names), ("b1 b2 u".to_owned(), 1));
     }
 
     #[test]
@@ -205,6 +209,10 @@ mod tests {
         let cases = [
             (
                 "backend.a = 10.0.0.1:80\nbackend.a.slots = 2\n".to_owned(),
+                "f:3: backend.a.slots: an address has no slots: only the addresses of a host name fill them",
+            ),
+            (
+                "backend.a = unix:/run/a\nbackend.a.slots = 2\n".to_owned(),
                 "f:3: backend.a.slots: an address has no slots: only the addresses of a host name fill them",
             ),
             (

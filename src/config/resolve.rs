@@ -8,7 +8,7 @@ use super::keys::{Id, Kind};
 use super::names::{self, Wanted};
 use super::settings::{Settings, in_order};
 use super::value::Value;
-use super::{AccessLog, Backend, Config, Limits, Names, Pool, Timeouts};
+use super::{AccessLog, Address, Backend, Config, Limits, Names, Pool, Timeouts};
 use crate::balance::{Algorithm, Hash};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::{
@@ -31,13 +31,18 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let mut backends: Vec<Backend> = wanted.iter().map(|wanted| resolver.backend(wanted)).collect();
     let pools = resolver.pools(&backends, &listeners);
     resolver.bound_rings(&pools, &backends);
-    let routes = resolver.routes(&routes, &pools);
+    let routes = resolver.routes(&routes, &pools, &listeners);
     resolver.modes(&listeners, &routes, &pools, &mut backends);
     resolver.warn(&listeners, &routes, &pools);
+    resolver.warn_agents(&backends, &pools);
     let mut beside = resolver.beside(&pools, &backends);
     beside.listeners = listeners.len();
     beside.objects = listeners.len() + backends.len() + pools.len() + routes.len();
-    let limits = resolver.limits(machine, beside);
+    let is_unix = |address: &Address| address.inet().is_none();
+    let unix = listeners.iter().any(|l| is_unix(&l.address)) || backends.iter().any(|backend| backend.path.is_some());
+    // What the system lets all sockets of TCP have bounds no UNIX socket.
+    let machine = Machine { tcp_memory: machine.tcp_memory.filter(|_| !unix), ..*machine };
+    let limits = resolver.limits(&machine, beside);
 
     let number = |id| settings.number(id, "").unwrap_or_default();
     let mut warnings = resolver.warnings;
@@ -154,9 +159,10 @@ impl<'a> Resolver<'_, 'a> {
 
     fn backend(&self, wanted: &Wanted<'_>) -> Backend {
         let (settings, name) = (self.settings, wanted.name.as_str());
-        let (host, port) = match settings.value(Id::Backend, name) {
-            Value::Server(host, port) => (host, port),
-            _ => (String::new(), 0),
+        let (path, host, port) = match settings.value(Id::Backend, name) {
+            Value::Server(host, port) => (None, host, port),
+            Value::Path(path) => (Some(path), String::new(), 0),
+            _ => (None, String::new(), 0),
         };
         let pool = settings.text(Id::BackendPool, name).unwrap_or_default();
         Backend {
@@ -173,7 +179,8 @@ impl<'a> Resolver<'_, 'a> {
             maxqueue: settings.small(Id::Maxqueue, name).unwrap_or_default(),
             backup: settings.yes(Id::Backup, name),
             cookie: settings.text(Id::BackendCookie, name).unwrap_or_else(|| name.to_owned()),
-            dynamic_cookie: !settings.is_set(Id::BackendCookie, name)
+            dynamic_cookie: path.is_none()
+                && !settings.is_set(Id::BackendCookie, name)
                 && [Id::Cookie, Id::CookieDynamicKey].iter().all(|&id| settings.is_set(id, &pool)),
             send_proxy: match settings.number(Id::SendProxy, name) {
                 Some(1) => Some(ProxyVersion::V1),
@@ -181,6 +188,7 @@ impl<'a> Resolver<'_, 'a> {
                 _ => None,
             },
             slots: wanted.slots(),
+            path,
         }
     }
 

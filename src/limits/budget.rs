@@ -3,11 +3,12 @@
 //! Owns the arithmetic that turns bytes into a count of connections. Refuses to read anything: what the machine has is an
 //! argument, so that the formula is the same in `check`, in `run` and in a test.
 
+use super::beside::{Beside, Sockets};
 use super::{
     CONNECTION_BYTES, CONNECTIONS_PER_LARGE_BUFFER, CONNECTIONS_PER_PIPE, FIXED_BYTES, LARGE_BUFFER, LOOKUP_BYTES,
-    LOOKUP_SOCKETS, LOOKUPS, MAX_CONNECTIONS, MAX_PIPES, MAX_UNSENT, MIN_LARGE_BUFFERS, MIN_PIPES, MIN_UNSENT,
-    NAME_BYTES, NODE_BYTES, OBJECT_BYTES, PIPE_BYTES, PROBE_BYTES, PROGRAM_BYTES, SESSION_BYTES, SMALL_BUFFER,
-    SOCKET_BYTES, SOCKETS_PER_CONNECTION, SPARE_DESCRIPTORS, SPARE_SEATS, WAITER_BYTES, WORKER_BYTES,
+    LOOKUPS, MAX_CONNECTIONS, MAX_PIPES, MAX_UNSENT, MIN_LARGE_BUFFERS, MIN_PIPES, MIN_UNSENT, NAME_BYTES, NODE_BYTES,
+    OBJECT_BYTES, PIPE_BYTES, PROBE_BYTES, PROGRAM_BYTES, SESSION_BYTES, SMALL_BUFFER, SOCKET_BYTES,
+    SOCKETS_PER_CONNECTION, SPARE_DESCRIPTORS, SPARE_SEATS, WAITER_BYTES, WORKER_BYTES,
 };
 use std::fmt;
 
@@ -55,53 +56,6 @@ pub struct Budget {
     pub beside: Beside,
     /// What all TCP sockets of the system may hold together.
     pub tcp_memory: Option<u64>,
-}
-
-/// What a budget holds beside the connections, and what was asked of their sockets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Beside {
-    /// Entries of the session map; none when no pool has one.
-    pub sessions: usize,
-    /// Probes and questions to agents that may be under way at once: each has a descriptor that no connection can take.
-    pub probes: usize,
-    /// Host names of backends: each is looked up again and again.
-    pub names: usize,
-    /// Listeners.
-    pub listeners: usize,
-    /// Listeners, backends, pools and routes.
-    pub objects: usize,
-    /// Whether there are pipes to splice through.
-    pub splice: bool,
-    /// Nodes on HAProxy's rings.
-    pub nodes: usize,
-    /// What is said of the kernel's buffers.
-    pub sockets: Sockets,
-}
-
-/// How much the kernel may hold for one socket, as far as that is said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sockets {
-    /// Bytes to send (`SO_SNDBUF`); Linux allows twice as much, for its own part of them.
-    pub send: Option<u32>,
-    /// Bytes received and not read (`SO_RCVBUF`), as above.
-    pub receive: Option<u32>,
-    /// Bytes that are not on the way yet (`TCP_NOTSENT_LOWAT`).
-    pub unsent: Option<u32>,
-}
-
-impl Beside {
-    /// Sockets beside the connections': of probes, agents and lookups.
-    fn sockets(&self) -> usize {
-        self.probes + self.names.min(LOOKUPS) * LOOKUP_SOCKETS
-    }
-}
-
-impl Sockets {
-    /// What one socket may hold in all.
-    fn bytes(&self) -> u64 {
-        let set = |size: Option<u32>| size.map(|bytes| 2 * u64::from(bytes));
-        set(self.send).or(self.unsent.map(u64::from)).unwrap_or(0) + set(self.receive).unwrap_or(0)
-    }
 }
 
 /// Why a budget cannot be made.
@@ -318,7 +272,7 @@ impl fmt::Display for Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::SESSIONS;
+    use crate::limits::{LOOKUP_SOCKETS, SESSIONS};
 
     const BOARD: Machine = Machine {
         memory_total: Some(58_404 * 1024),

@@ -8,7 +8,7 @@ use super::text::Text;
 use crate::config::Config;
 use crate::fault::Phase;
 use crate::http::date::{Date, MONTHS, Second};
-use crate::proxy::{Journal, Proxy, Record};
+use crate::proxy::{Journal, Proxy, Record, UNNAMED};
 use std::cell::RefCell;
 use std::fmt::{self, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -32,15 +32,23 @@ impl AccessLog {
         Self { lines, tag, stamp: RefCell::default(), began: RefCell::default() }
     }
 
-    /// `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %{+Q}r`, behind the
-    /// prefix.
+    /// `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %{+Q}r`, behind the
+    /// prefix; `%hr` only where the listener has ids.
     fn write_line(&self, config: &Config, moment: &Moment, record: &Record, line: &[u8]) {
+        let (line, id) = line.split_at(line.len().saturating_sub(record.id.into()));
         self.lines.push(|out| {
             self.write_start(out, config, moment, record);
             write_times(out, moment, record);
             write_end(out, record);
             write_counts(out, moment, record);
-            out.bytes(b" \"");
+            out.byte(b' ');
+            if config.listeners[record.listener.index()].request_id.is_some() {
+                // As HAProxy writes what it captured of the request: here, and empty where there was nothing.
+                for part in [b"{", id, b"} "] {
+                    out.bytes(part);
+                }
+            }
+            out.byte(b'"');
             if record.pool.is_none() || line.is_empty() {
                 out.bytes(b"<BADREQ>");
             } else {
@@ -129,7 +137,8 @@ fn write_began(out: &mut dyn Write, date: &Date) -> fmt::Result {
 }
 
 /// `%ci:%cp`
-fn write_address(out: &mut Text<'_>, address: SocketAddr) {
+fn write_address(out: &mut Text<'_>, address: Option<SocketAddr>) {
+    let Some(address) = address else { return out.bytes(UNNAMED.as_bytes()) };
     match address.ip() {
         IpAddr::V4(ip) => {
             for (at, octet) in ip.octets().into_iter().enumerate() {
@@ -224,11 +233,13 @@ mod tests {
     use proptest::option;
     use proptest::prelude::*;
 
-    const CONFIG: &[u8] = b"listen.web = 127.0.0.1:0\nlisten.w = 127.0.0.1:0\nlisten.w.mode = tcp\nlisten.w.pool = tcp\nbackend.s1 = 127.0.0.1:1\n\
+    const CONFIG: &[u8] =
+        b"listen.web = 127.0.0.1:0\nlisten.w = 127.0.0.1:0\nlisten.w.mode = tcp\nlisten.w.pool = tcp\n\
+        listen.named = 127.0.0.1:0\nlisten.named.request-id = X-Id\nbackend.s1 = 127.0.0.1:1\n\
         backend.second-one = 127.0.0.1:2\nbackend.third = 127.0.0.1:3\nbackend.third.pool = api\n";
 
     /// The line as `format!` has it, the plain way.
-    fn expected(tag: &str, config: &Config, moment: &Moment, record: &Record, line: &[u8]) -> String {
+    fn expected(tag: &str, config: &Config, moment: &Moment, record: &Record, line: &[u8], id: &str) -> String {
         let (now, began) = (Date::of(moment.now_wall_ms), Date::of(moment.began_wall_ms));
         let listener = &config.listeners[record.listener.index()].name;
         let between = |from: Option<u64>, to: Option<u64>| match (from, to) {
@@ -240,6 +251,7 @@ mod tests {
             byte => char::from(byte).to_string(),
         });
         let (cause, phase) = record.fault.map_or(('-', '-'), |fault| (fault.letter(), record.phase.letter()));
+        let client = record.client.map_or("unix:1".into(), |client| format!("{}:{}", client.ip(), client.port()));
         let all = between(Some(record.began_ms), Some(moment.now_ms));
         let (waited, connected) =
             (between(record.headed_ms, record.placed_ms), between(record.placed_ms, record.connected_ms));
@@ -256,20 +268,20 @@ mod tests {
                 record.client_cookie,
                 record.server_cookie
             );
-            (middle, format!(" \"{line}\""))
+            let id = if listener == "named" { format!("{{{id}}} ") } else { String::new() };
+            (middle, format!(" {id}\"{line}\""))
         } else {
             (format!("{waited}/{connected}/{all} {} {cause}{phase}", record.bytes), String::new())
         };
         format!(
-            "{} {:2} {:02}:{:02}:{:02} {tag}{}:{} [{:02}/{}/{}:{:02}:{:02}:{:02}.{:03}] {listener} {}/{} \
+            "{} {:2} {:02}:{:02}:{:02} {tag}{} [{:02}/{}/{}:{:02}:{:02}:{:02}.{:03}] {listener} {}/{} \
              {middle} {}/{}/{}/{}/{}{} {}/{}{request}\n",
             MONTHS[now.month],
             now.day,
             now.hour,
             now.minute,
             now.second,
-            record.client.ip(),
-            record.client.port(),
+            client,
             began.day,
             MONTHS[began.month],
             began.year,
@@ -305,10 +317,10 @@ mod tests {
     }
 
     fn records() -> impl Strategy<Value = Record> {
-        let client = prop_oneof![
+        let client = option::of(prop_oneof![
             any::<([u8; 4], u16)>().prop_map(SocketAddr::from),
             any::<([u16; 8], u16)>().prop_map(SocketAddr::from)
-        ];
+        ]);
         let times = (number(48), [(); 4].map(|()| option::of(number(48))));
         let faults = [
             None,
@@ -320,7 +332,7 @@ mod tests {
         ];
         let end = (any::<u16>(), number(64), proptest::sample::select(faults.to_vec()), "[NVDIE-]", "[NIUPDR-]");
         let counts = (small(), any::<bool>(), small(), small());
-        let places = (0..2usize, option::of(0..2usize), option::of(0..3usize));
+        let places = (0..3usize, option::of(0..2usize), option::of(0..3usize));
         (client, places, times, end, counts).prop_map(|(client, places, times, end, counts)| {
             let letter = |text: &str| text.chars().next().unwrap();
             let mut record = Record::new(client, ListenerId::new(places.0).unwrap(), times.0);
@@ -358,21 +370,22 @@ mod tests {
     proptest! {
         /// One log writes them all: what it keeps from one line to the next must not show.
         #[test]
-        fn lines_are_what_format_writes(all in proptest::collection::vec((moments(), records(), request_lines()), 1..8)) {
+        fn lines_are_what_format_writes(all in proptest::collection::vec((moments(), records(), request_lines(), "[a-z0-9-]{0,64}"), 1..8)) {
             let config = config::parse("f", CONFIG, &Machine::default()).unwrap();
             let (reader, writer) = nix::unistd::pipe().unwrap();
             let lines: &'static Lines = Box::leak(Box::new(Lines::new(writer)));
             let log = AccessLog::new("board", 7, lines);
             let reactor = crate::runtime::Reactor::new(1, 1).unwrap();
-            for (moment, record, line) in all {
+            for (moment, mut record, line, id) in all {
+                record.id = u8::try_from(id.len()).unwrap();
                 match config.listeners[record.listener.index()].mode {
-                    Mode::Http => log.write_line(&config, &moment, &record, &line),
+                    Mode::Http => log.write_line(&config, &moment, &record, &[&line, id.as_bytes()].concat()),
                     Mode::Tcp => log.write_line_of_connection(&config, &moment, &record),
                 }
                 lines.flush(&reactor);
                 let mut written = vec![0; 65536];
                 let length = nix::unistd::read(&reader, &mut written).unwrap();
-                let expected = expected("board beelance[7]: ", &config, &moment, &record, &line);
+                let expected = expected("board beelance[7]: ", &config, &moment, &record, &line, &id);
                 prop_assert_eq!(String::from_utf8_lossy(&written[..length]), expected);
             }
         }

@@ -5,12 +5,12 @@ use crate::config::{Check, CheckKind, Expect};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::BackendId;
 use crate::proxy::Proxy;
-use crate::runtime::is_exhaustion;
+use crate::runtime::{Endpoint, connect_unix, is_exhaustion};
 use async_io::{Async, Timer};
 use futures_lite::future::or;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 /// Bytes of a response that a probe looks at.
@@ -38,7 +38,7 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static 
     Timer::after(wait).await;
     loop {
         proxy.placed(id).await;
-        if let Some(address) = proxy.address(id).filter(|_| !proxy.rests(id)) {
+        if let Some(endpoint) = proxy.address(id).filter(|_| !proxy.rests(id)) {
             // Another server took the slot, or the same one again.
             if is_slot && era != proxy.era(id) {
                 era = proxy.era(id);
@@ -50,7 +50,7 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static 
                 proxy.set_up(id, true, why);
             }
             let hello = proxy.config.backends[id.index()].send_proxy.map(ProxyVersion::local);
-            let outcome = probe(address, check, hello.as_deref().unwrap_or_default()).await;
+            let outcome = probe(endpoint, check, hello.as_deref().unwrap_or_default()).await;
             let healthy = match &outcome {
                 Outcome::Healthy => Some(true),
                 Outcome::Ill(_) => Some(false),
@@ -79,11 +79,11 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static 
 }
 
 /// One probe, within its timeout. `hello` is what every connection to the backend begins with.
-async fn probe(address: SocketAddr, check: &Check, hello: &[u8]) -> Outcome {
+async fn probe(endpoint: Endpoint<'_>, check: &Check, hello: &[u8]) -> Outcome {
     let within = Duration::from_millis(check.timeout_ms);
     let work = async {
         let problem = |error: io::Error| format!("Layer4 connection problem, info: \"{error}\"");
-        let mut stream = match Async::<TcpStream>::connect(address).await {
+        let mut stream = match connect(endpoint).await {
             Ok(stream) => stream,
             Err(error) if is_exhaustion(&error) => return Outcome::Unknown(problem(error)),
             Err(error) => return Outcome::Ill(problem(error)),
@@ -106,6 +106,15 @@ async fn probe(address: SocketAddr, check: &Check, hello: &[u8]) -> Outcome {
         Outcome::Ill(format!("timeout, check duration: {}ms", within.as_millis()))
     };
     or(work, late).await
+}
+
+async fn connect(endpoint: Endpoint<'_>) -> io::Result<Async<TcpStream>> {
+    match endpoint {
+        Endpoint::Inet(address) => Async::<TcpStream>::connect(address).await,
+        // Where its backlog is full there is nothing to wait for: async-io would take that for a connection. What is asked
+        // of it is asked of its descriptor, whatever the family; a type of its own would be all of this once more.
+        Endpoint::Unix(path) => Async::new_nonblocking(TcpStream::from(connect_unix(path)?)),
+    }
 }
 
 /// Steps in which a timeout passes.
@@ -256,12 +265,12 @@ mod tests {
                 Timer::after(Duration::from_millis(1)).await;
             }
         });
-        let outcome = async_io::block_on(executor.run(probe(address, &check, b"")));
+        let outcome = async_io::block_on(executor.run(probe(Endpoint::Inet(address), &check, b"")));
         assert_eq!(outcome, Outcome::Healthy);
         drop(busy);
         // And who really does not answer is found out, although each step of the timeout is a long one.
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let outcome = async_io::block_on(probe(silent.local_addr().unwrap(), &check, b""));
+        let outcome = async_io::block_on(probe(Endpoint::Inet(silent.local_addr().unwrap()), &check, b""));
         assert_eq!(outcome, Outcome::Ill("timeout, check duration: 50ms".into()));
     }
 }

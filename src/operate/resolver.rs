@@ -40,7 +40,7 @@ enum Target {
 /// What came of a lookup: addresses, for how many seconds, who knows them.
 type Known = (Vec<IpAddr>, u32, &'static str);
 
-/// Where backends are whose addresses are in the file; `None` where a name has to be looked up.
+/// Where backends are whose addresses are in the file; `None` where a name has to be looked up, and of a UNIX socket.
 pub(super) fn literal(backend: &Backend) -> Option<SocketAddr> {
     backend.host.parse().ok().map(|address| SocketAddr::new(address, backend.port))
 }
@@ -65,7 +65,7 @@ fn names(config: &'static Config) -> Vec<Name> {
     let mut index = 0;
     while let Some(backend) = config.backends.get(index) {
         let count = backend.slots.as_ref().map_or(1, |slots| slots.count);
-        if literal(backend).is_none() {
+        if backend.path.is_none() && literal(backend).is_none() {
             let target = match (&backend.slots, BackendId::new(index)) {
                 (None, Some(id)) => Target::One(id),
                 _ => Target::Slots { first: index, slots: vec![Slot::Free; count].into(), full: false },
@@ -122,10 +122,11 @@ async fn round(proxy: &'static Proxy, name: &mut Name, arrival: Arrival, late: &
 impl Name {
     /// An address that one of its backends has.
     fn now(&self, proxy: &Proxy) -> Option<IpAddr> {
-        let of = |id| proxy.address(id).map(|address| address.ip());
         self.targets.iter().find_map(|target| match target {
-            Target::One(id) => of(*id),
-            Target::Slots { first, slots, .. } => (*first..first + slots.len()).filter_map(BackendId::new).find_map(of),
+            Target::One(id) => proxy.ip(*id),
+            Target::Slots { first, slots, .. } => {
+                (*first..first + slots.len()).filter_map(BackendId::new).find_map(|id| proxy.ip(id))
+            }
         })
     }
 
@@ -155,8 +156,7 @@ impl Name {
         for target in &mut self.targets {
             match target {
                 Target::One(id) => {
-                    let now = proxy.address(*id).map(|address| address.ip());
-                    let address = choose(now, addresses).map(|address| SocketAddr::new(address, port(*id)));
+                    let address = choose(proxy.ip(*id), addresses).map(|address| SocketAddr::new(address, port(*id)));
                     proxy.set_address(*id, address, arrival, by);
                 }
                 Target::Slots { first, slots, full } => {

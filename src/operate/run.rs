@@ -4,10 +4,10 @@ use super::access_log::AccessLog;
 use super::lines::{self, Lines};
 use super::messages::{self, Serving};
 use super::{agent, machine, probe, resolver, signals};
-use crate::config::{self, Config};
+use crate::config::{self, Address, Config};
 use crate::limits::{ListenerId, SPARE_SEATS, SPARE_SOURCES};
 use crate::proxy::{self, Journal, Proxy};
-use crate::runtime::{Listener, Loop, Reactor};
+use crate::runtime::{Bind, Listener, Loop, Reactor};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -126,14 +126,9 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
 
     let mut listeners = Vec::new();
     for (index, listener) in config.listeners.iter().enumerate() {
-        let bounds = budget.client_socket();
-        let bound = Listener::bind(reactor, &listener.address, listener.only_v6, &bounds).map_err(|error| {
-            let hint = match error.kind() {
-                io::ErrorKind::AddrInUse => ": another process listens there; stop it, or change the port",
-                io::ErrorKind::PermissionDenied => ": a port below 1024 needs root or CAP_NET_BIND_SERVICE",
-                io::ErrorKind::AddrNotAvailable => ": the address is not one of this machine's",
-                _ => "",
-            };
+        let how = Bind { only_v6: listener.only_v6, mode: listener.perm, bounds: budget.client_socket() };
+        let bound = Listener::bind(reactor, listener.address.endpoint(), &how).map_err(|error| {
+            let hint = hint(&listener.address, error.kind());
             Failure::System(format!("beelance: listen.{}: {}: {error}{hint}", listener.name, listener.address))
         })?;
         listeners.push((ListenerId::new(index), bound));
@@ -141,7 +136,7 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
     resolver::start(proxy);
     let mut stdout = io::stdout().lock();
     for (listener, (id, bound)) in config.listeners.iter().zip(listeners) {
-        let _ = writeln!(stdout, "listening on {} ({})", bound.address(), listener.name);
+        let _ = writeln!(stdout, "listening on {} ({})", bound.endpoint(), listener.name);
         if let Some(id) = id {
             event_loop.executor.spawn(proxy::accept(proxy, bound, id)).detach();
         }
@@ -155,6 +150,22 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
     start_probes(event_loop, proxy);
     also(proxy);
     Ok(Running { proxy, lines, serving })
+}
+
+/// What may help where it is refused to listen on `address`.
+fn hint(address: &Address, why: io::ErrorKind) -> &'static str {
+    match (address, why) {
+        (Address::Inet(_), io::ErrorKind::AddrInUse) => ": another process listens there; stop it, or change the port",
+        (Address::Inet(_), io::ErrorKind::PermissionDenied) => ": a port below 1024 needs root or CAP_NET_BIND_SERVICE",
+        (Address::Inet(_), io::ErrorKind::AddrNotAvailable) => ": the address is not one of this machine's",
+        (Address::Unix(_), io::ErrorKind::AddrInUse) => ": another process listens there; stop it, or change the path",
+        (Address::Unix(_), io::ErrorKind::AlreadyExists) => {
+            ": what is there is no socket; remove it, or change the path"
+        }
+        (Address::Unix(_), io::ErrorKind::NotFound) => ": the folder does not exist; make it",
+        (Address::Unix(_), io::ErrorKind::PermissionDenied) => ": the folder must be writable to make a file there",
+        _ => "",
+    }
 }
 
 /// Starts the probes and the questions to agents, spread evenly over an interval.

@@ -54,7 +54,7 @@ impl Bond {
         if let Some(stick) = &pool.stick {
             let sessions = proxy.sessions.borrow();
             bond.session = match &stick.key {
-                Key::Source => Some(sessions.source(pool_id, connection.peer.ip())),
+                Key::Source => connection.peer.map(|peer| sessions.source(pool_id, peer.ip())),
                 Key::Uri { .. } | Key::Header(_) | Key::Cookie(_) | Key::UrlParam(_) => {
                     stick.key.of(head).and_then(|[value, _]| sessions.key(pool_id, value))
                 }
@@ -70,7 +70,7 @@ impl Bond {
         let proxy = connection.proxy;
         let mut bond = Self::default();
         if proxy.config.pools[pool.index()].stick.is_some() {
-            bond.session = Some(proxy.sessions.borrow().source(pool, connection.peer.ip()));
+            bond.session = connection.peer.map(|peer| proxy.sessions.borrow().source(pool, peer.ip()));
             bond.recall(proxy);
         }
         bond

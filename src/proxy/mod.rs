@@ -31,7 +31,7 @@ mod workers;
 pub use accept::accept;
 pub use idle::purge_idle;
 pub use place::Arrival;
-pub use record::{Journal, Record};
+pub use record::{Journal, Record, UNNAMED};
 pub use state::begin_trials;
 pub use usage::Usage;
 pub use warm::warm_up;
@@ -39,6 +39,7 @@ pub use warm::warm_up;
 use crate::balance::{BackendSpec, Balancer, Budget, Hash, PoolSpec, Sessions, dynamic};
 use crate::config::{Backend, Config};
 use crate::http::date::DateLine;
+use crate::http::request_id;
 use crate::limits::{BackendId, ListenerId, PoolId, SPARE_SEATS};
 use crate::runtime::{Buffers, Loop, Reactor};
 use idle::Idle;
@@ -67,7 +68,7 @@ pub struct Proxy {
     posts: Box<[Cell<Post>]>,
     /// Workers without a connection: made when first needed, then kept.
     shelf: RefCell<Vec<Worker>>,
-    /// Where each backend is; `None` while its name is not resolved, or its slot is free.
+    /// Where each backend is; `None` while its name is not resolved, or its slot is free, and where it is a UNIX socket.
     addresses: Box<[Cell<Option<SocketAddr>>]>,
     expecting: Expecting,
     /// What each pool may retry.
@@ -79,9 +80,13 @@ pub struct Proxy {
     /// Which backends users were given, where a pool remembers that.
     sessions: RefCell<Sessions>,
     date: RefCell<DateLine>,
+    /// Where the requests' ids come from.
+    ids: request_id::Source,
     /// The seat of [`warm_up`].
     warmer: Cell<Option<u16>>,
     journal: Option<&'static dyn Journal>,
+    /// Listeners that are open.
+    listening: Cell<usize>,
     connections: Cell<usize>,
     listener_connections: Box<[Cell<usize>]>,
     pool_exchanges: Box<[Cell<usize>]>,
@@ -139,7 +144,10 @@ impl Proxy {
         let (small, large) = (budget.small_buffers, budget.large_buffers);
         let buffers = Buffers::new(small, large, budget.pipes, event_loop.reactor);
         let mut balancer = Balancer::new(&pools, specs.collect(), seats).seeded(seed);
-        for (id, _) in (0..).map_while(BackendId::new).zip(addresses).filter(|(_, address)| address.is_none()) {
+        let nowhere =
+            |(_, (backend, address)): &(_, (&Backend, &Option<_>))| address.is_none() && backend.path.is_none();
+        let placed = config.backends.iter().zip(addresses);
+        for (id, _) in (0..).map_while(BackendId::new).zip(placed).filter(nowhere) {
             let wake: &mut dyn FnMut(u16) = &mut |_| ();
             balancer.set_placed(id, false, wake);
         }
@@ -160,8 +168,10 @@ impl Proxy {
             trials: Cell::new(0),
             sessions: RefCell::new(Sessions::new(budget.beside.sessions, secret, expires_ms)),
             date: RefCell::new(DateLine::default()),
+            ids: request_id::Source::new([0, 1].map(|half| RandomState::new().hash_one(half))),
             warmer: Cell::new(None),
             journal,
+            listening: Cell::new(0),
             connections: Cell::new(0),
             listener_connections: config.listeners.iter().map(|_| Cell::new(0)).collect(),
             pool_exchanges: config.pools.iter().map(|_| Cell::new(0)).collect(),
@@ -175,6 +185,12 @@ impl Proxy {
     #[must_use]
     pub fn event_loop(&self) -> &'static Loop {
         self.event_loop
+    }
+
+    /// Whether every listener is closed, and every client's connection.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.listening.get() == 0 && self.connections() == 0
     }
 
     /// Client connections there are.
@@ -213,7 +229,7 @@ impl Proxy {
         self.stopping.get()
     }
 
-    /// Lets `seat` be woken whenever a connection ends, until [`Proxy::look_away`].
+    /// Lets `seat` be woken whenever a connection ends, or a listener closes, until [`Proxy::look_away`].
     pub fn watch_connections(&self, seat: u16) {
         // There are fewer such tasks than places.
         let _ = self.watchers.borrow_mut().push(seat);

@@ -6,9 +6,10 @@
 use super::Proxy;
 use crate::balance::dynamic;
 use crate::limits::{BackendId, JOIN_RAMP_MS};
+use crate::runtime::Endpoint;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::task::{Poll, Waker};
 
 /// How a backend comes to an address.
@@ -34,8 +35,16 @@ pub(super) struct Expecting {
 impl Proxy {
     /// Where a backend is.
     #[must_use]
-    pub fn address(&self, id: BackendId) -> Option<SocketAddr> {
-        self.addresses[id.index()].get()
+    pub fn address(&self, id: BackendId) -> Option<Endpoint<'static>> {
+        let address = self.addresses[id.index()].get();
+        let path = || self.config.backends[id.index()].path.as_deref();
+        address.map(Endpoint::Inet).or_else(|| path().map(Endpoint::Unix))
+    }
+
+    /// The IP of a backend; a UNIX socket has none.
+    #[must_use]
+    pub fn ip(&self, id: BackendId) -> Option<IpAddr> {
+        self.addresses[id.index()].get().map(|address| address.ip())
     }
 
     /// Changes with each address of a backend.
@@ -44,7 +53,7 @@ impl Proxy {
         self.idle.borrow().era(id)
     }
 
-    /// Returns when a backend has an address.
+    /// Returns when a backend has an address, or a path.
     pub async fn placed(&self, id: BackendId) {
         poll_fn(|cx| match self.address(id) {
             Some(_) => Poll::Ready(()),

@@ -9,6 +9,7 @@ use super::ask::{Ask, key_of_source};
 use super::connection::Connection;
 use super::exchange::Exchange;
 use super::obtain::Obtained;
+use super::record::Named;
 use super::{Counted, Proxy};
 use crate::config::Mode;
 use crate::fault::{Fault, Phase};
@@ -37,7 +38,7 @@ impl Connection {
         exchange.record.fault = self.carry(exchange).await.err();
         let record = &mut exchange.record;
         if let Some(fault) = record.fault {
-            log::debug!("{}: {fault:?} in {:?}", self.peer, record.phase);
+            log::debug!("{}: {fault:?} in {:?}", Named(self.peer), record.phase);
         }
         record.bytes = exchange.response.total;
         if let Some(journal) = self.proxy.journal {
@@ -68,7 +69,7 @@ impl Connection {
         Ask {
             pool: pool_id,
             bond: Bond::of_source(self, pool_id),
-            key: key_of_source(pool, self.peer.ip()),
+            key: key_of_source(pool, self.peer.map(|peer| peer.ip())),
             class: 0,
             method: Method::Other,
             version: Version::Http11,

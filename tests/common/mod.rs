@@ -21,6 +21,7 @@ pub mod nginx;
 pub mod peer;
 pub mod port;
 pub mod process;
+pub mod recipe;
 pub mod recorder;
 pub mod raw;
 pub mod redis;
@@ -28,6 +29,7 @@ pub mod request;
 pub mod script;
 pub mod tcp_line;
 pub mod tunnel;
+pub mod varnish;
 
 use std::process::Command;
 use std::time::{Duration, Instant};
