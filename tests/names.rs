@@ -43,7 +43,8 @@ fn the_first_connections_wait_for_the_first_answers() {
             format!("backend.b = {name}:{port}\nlisten.b = 127.0.0.1:0\nlisten.b.pool = b\nbackend.b.pool = b\n");
         let beelance = Beelance::start(&config(&[dns.address()], port, &more));
         assert_eq!(Client::connect(beelance.address("b")).get("/").text(), "two", "{name}");
-        assert_eq!(count(&beelance, &["b/b has the IP 127.0.0.2 by DNS."]), 1, "{name}");
+        wait(&beelance, &["b/b has the IP 127.0.0.2 by DNS."]);
+        assert_eq!(count(&beelance, &["b/b has the IP"]), 1, "{name}");
         assert_eq!(beelance.changes("b", "up"), 0, "it was never down: {name}");
     }
     assert_eq!(two.count(), 3);
