@@ -6,6 +6,7 @@
 pub mod limits;
 pub mod fault;
 pub mod http;
+pub mod dns;
 pub mod balance;
 pub mod config;
 pub mod runtime;

@@ -1,8 +1,10 @@
 //! Every compile-time capacity, the newtypes that index the fixed tables, and in `budget` what they cost.
 
+mod beside;
 mod budget;
 
-pub use budget::{Beside, Budget, Excess, Machine, Sockets};
+pub use beside::{Beside, Sockets};
+pub use budget::{Budget, Excess, Machine};
 
 /// Backends of all pools together.
 pub const MAX_BACKENDS: usize = 256;
@@ -53,7 +55,11 @@ pub const MAX_TOKEN: usize = 64;
 pub const MAX_COOKIE_ATTRIBUTES: usize = 256;
 /// Bytes of a Host value: a DNS name, a colon and a port, with room.
 pub const MAX_HOST: usize = 280;
-/// Bytes added to a head at most: Host and the X-Forwarded fields, or the affinity cookie, and framing.
+/// Bytes of a request's id that is kept.
+pub const MAX_REQUEST_ID: usize = 64;
+/// Bytes of a UNIX socket's path: what the system's form of an address holds, and a zero.
+pub const MAX_UNIX_PATH: usize = 107;
+/// Bytes added to a head at most: Host, the X-Forwarded fields and the id, or the affinity cookie, and framing.
 pub const MAX_ADDED: usize = 640;
 
 /// Times a backend may set its session cookie in one response, where a pool writes its name before the value.
@@ -69,6 +75,32 @@ pub const SESSION_BYTES: u64 = 16;
 pub const LOG_BUFFER: usize = 20 * 1024;
 /// Bytes of one access-log line; a longer request line is cut, as HAProxy's `len 1024` does.
 pub const LOG_LINE: usize = 1024;
+
+/// Nameservers that are asked, as many as the C library asks.
+pub const MAX_NAMESERVERS: usize = 3;
+/// Addresses of one name.
+pub const MAX_ADDRESSES: usize = MAX_BACKENDS;
+
+/// Bytes of an answer in a datagram (RFC 1035, 4.2.1).
+pub const UDP_ANSWER: usize = 512;
+/// Bytes of an answer over TCP: 256 addresses and more.
+pub const TCP_ANSWER: usize = 8 * 1024;
+/// Names that are looked up at once.
+pub const LOOKUPS: usize = 4;
+/// Milliseconds after which the next nameserver is asked as well.
+pub const HEDGE_MS: u64 = 200;
+/// Milliseconds a nameserver has for an answer, before it is asked again.
+pub const LOOKUP_TRY_MS: u64 = 1_000;
+/// How often a nameserver is asked (HAProxy `resolve_retries`).
+pub const LOOKUP_TRIES: usize = 3;
+/// Datagrams that are no answer to what was asked, and are taken for one nameserver's try.
+pub const STRAY_DATAGRAMS: usize = 64;
+/// Bytes of /etc/hosts and /etc/resolv.conf that are read.
+pub const NAME_FILE_BYTES: u64 = 16 * 1024;
+/// Milliseconds that the first connections wait for the first answers to come.
+pub const FIRST_ANSWERS_MS: u64 = 1_000;
+/// Milliseconds in which a server that takes a slot gets all of its weight, where its pool has no slowstart.
+pub const JOIN_RAMP_MS: u64 = 10_000;
 
 /// The lowest priority class, which is served first (`route.N.priority`).
 pub const MIN_CLASS: i8 = -10;
@@ -126,6 +158,12 @@ pub const WORKER_BYTES: u64 = if WIDE { 4032 } else { 4112 };
 pub const OBJECT_BYTES: u64 = 512;
 /// A probe, or a question to an agent, under way.
 pub const PROBE_BYTES: u64 = 4 * 1024;
+/// A name of backends, and what is known of it.
+pub const NAME_BYTES: u64 = 256;
+/// A lookup under way: one of the files, or a question to each nameserver and an answer over TCP.
+pub const LOOKUP_BYTES: u64 = NAME_FILE_BYTES + 16 * 1024;
+/// Sockets of a lookup: one for each nameserver, and one over TCP.
+pub const LOOKUP_SOCKETS: usize = MAX_NAMESERVERS + 1;
 /// A node on HAProxy's ring.
 pub const NODE_BYTES: u64 = 8;
 /// What Linux keeps for one idle TCP socket (measured on 32-bit ARM: 2.5 to 3.1 kB).
@@ -165,7 +203,12 @@ const _: () = assert!(
     "Set-Cookie, its dates, Cache-Control and framing"
 );
 const _: () = assert!(PREFIX_BYTES * 4 <= SMALL_BUFFER, "a head still fits beside what is kept free for it");
-const _: () = assert!(MAX_HOST + 200 <= MAX_ADDED, "Host, X-Forwarded-For, X-Forwarded-Proto and framing");
+const _: () = assert!(
+    MAX_HOST + 200 + MAX_TOKEN + MAX_REQUEST_ID + 4 <= MAX_ADDED,
+    "Host, X-Forwarded-For, X-Forwarded-Proto, the id and framing"
+);
+const _: () = assert!(MAX_NAMESERVERS <= 8, "one bit for each in the resolver");
+const _: () = assert!(TCP_ANSWER <= u16::MAX as usize, "its length is two bytes");
 const _: () = assert!(LOG_LINE * 4 <= LOG_BUFFER, "a line always fits once older ones are written");
 
 /// One backend: its place in [`crate::config::Config::backends`] and in every table.

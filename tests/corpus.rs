@@ -37,6 +37,11 @@ fn cookie() {
 }
 
 #[test]
+fn dns() {
+    replay("dns");
+}
+
+#[test]
 fn framing() {
     replay("framing");
 }
@@ -58,6 +63,6 @@ fn every_folder_has_its_target() {
     let mut folders: Vec<_> =
         fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     folders.sort();
-    assert_eq!(folders, ["config", "cookie", "framing", "head", "proxy"]);
+    assert_eq!(folders, ["config", "cookie", "dns", "framing", "head", "proxy"]);
     assert_eq!(folders, targets::TARGETS.map(|(name, _)| name));
 }

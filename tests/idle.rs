@@ -11,6 +11,7 @@ mod common;
 
 use common::backend::{Backend, Step, ok, send};
 use common::client::Client;
+use common::dnsmasq::Dnsmasq;
 use common::process::{Beelance, command, is_native};
 use std::time::Duration;
 
@@ -47,6 +48,22 @@ fn idle_connections_cost_nothing() {
     for client in &mut clients {
         assert_eq!(client.get("/").text(), "one");
     }
+}
+
+#[test]
+fn a_name_wakes_nobody_while_its_answer_is_good() {
+    let dns = Dnsmasq::knowing("127.0.0.1 app.test\n");
+    let backend = Backend::named("one");
+    let beelance = Beelance::start(&format!(
+        "listen.web = 127.0.0.1:0\nbackend.s1 = app.test:{}\nbackend.many = app.test:9\nbackend.many.slots = 8\n\
+         backend.many.pool = many\npool.many.check.inter = 20ms\nbackend.many1.pool = default\nbackend.many1.weight = 0\n\
+         resolver.nameservers = {}\nresolver.hold = 1h\n{PATIENT}",
+        backend.address().port(),
+        dns.address()
+    ));
+    assert_eq!(beelance.connect().get("/").text(), "one");
+    backend.wait_open(0);
+    assert_sleeps(&beelance, "names with good answers, and free slots that would be probed");
 }
 
 #[test]

@@ -111,6 +111,50 @@ fn idle_connections_take_their_entries_and_no_more() {
     ends_with_nothing(beelance);
 }
 
+#[test]
+fn connections_without_http_take_a_worker_each_and_buffers_while_they_hold_bytes() {
+    /// What is in use at once while they greet each other: a few large buffers.
+    const GREETING: u64 = 8 * 18 * 1024;
+    let count = scale(500);
+    need_descriptors(4 * count + 200);
+    let config = |backend: &Crowd| {
+        format!(
+            "listen.web = 127.0.0.1:0\nlisten.web.mode = tcp\nbackend.s1 = {}\nlimits.connections = {count}\nlimits.memory = 128m\n\
+             limits.sndbuf = 4k\nlimits.rcvbuf = 4k\n",
+            backend.address()
+        )
+    };
+    let greets = Crowd::backend(b"hello", false);
+    let lines = config(&greets);
+    let held = ["connections", "table of clients", "workers", "fixed"];
+    let bound = held.map(|line| budget(&lines, line)).iter().sum::<u64>() + GREETING;
+    let beelance = Beelance::start(&lines);
+    let clients = Crowd::clients(beelance.web(), count, "hello", false);
+    eventually("all are connected", || (greets.connections() == count).then_some(()));
+    if is_native() {
+        let taken = settled(|| beelance.resident_of_its_own());
+        eprintln!("memory: {taken} bytes with {count} idle connections without HTTP, the budget has {bound}");
+        assert!(taken <= bound, "{taken} bytes, the budget has {bound}");
+    }
+    drop(clients);
+    ends_with_nothing(beelance);
+
+    let floods = Crowd::backend(b"hello", true);
+    let lines = config(&floods);
+    let bound = budget(&lines, "the process") - budget(&lines, "program");
+    let beelance = Beelance::start(&lines);
+    let clients = Crowd::clients(beelance.web(), count, "hello", true);
+    eventually("all are connected", || (floods.connections() == count).then_some(()));
+    settled(|| (clients.sent() + floods.sent()) as u64);
+    if is_native() {
+        let taken = beelance.resident_of_its_own();
+        eprintln!("memory: {taken} bytes with {count} stuck both ways, the budget has {bound}");
+        assert!(taken <= bound, "{taken} bytes, the budget has {bound}");
+    }
+    drop((clients, floods));
+    ends_with_nothing(beelance);
+}
+
 /// One odd client after the other.
 fn odd(address: SocketAddr, number: usize) {
     let long = "x".repeat(3000);

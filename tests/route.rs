@@ -190,3 +190,19 @@ fn a_listener_for_ipv4_leaves_the_same_port_to_ipv6() {
     assert_eq!(Client::connect(format!("[::1]:{number}").parse().unwrap()).get("/").text(), "one");
     assert_eq!(beelance.web().port(), number);
 }
+
+#[test]
+fn a_route_of_one_listener() {
+    let (all, one) = (Backend::named("all"), Backend::named("one"));
+    let more = format!(
+        "listen.inner = 127.0.0.1:0\nlisten.third = 127.0.0.1:0\nbackend.one = {}\nbackend.one.pool = one\n\
+         route.r.path = /x\nroute.r.listen = web, third\nroute.r.pool = one\n",
+        one.address()
+    );
+    let beelance = Beelance::before(&[&all], &more);
+    for (listener, target, expected) in
+        [("web", "/x", "one"), ("inner", "/x", "all"), ("third", "/x", "one"), ("web", "/y", "all")]
+    {
+        assert_eq!(Client::connect(beelance.address(listener)).get(target).text(), expected, "{listener} {target}");
+    }
+}

@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod cookie;
+pub mod dns;
 pub mod framing;
 pub mod head;
 mod passed_on;
@@ -15,9 +16,10 @@ mod reader;
 pub type Target = fn(&[u8]);
 
 /// All of them by name, which is also the name of the folder in `corpus/`.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("config", config::check),
     ("cookie", cookie::check),
+    ("dns", dns::check),
     ("framing", framing::check),
     ("head", head::check),
     ("proxy", proxy::check),

@@ -1,6 +1,7 @@
 //! One balancer, one case after the other: who gets which slot, who waits, who is next.
 
 mod keys;
+mod placing;
 mod taking;
 mod waiting;
 

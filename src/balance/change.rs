@@ -4,7 +4,7 @@
 //! backend that is gone has been placed anew. `wake` is called for everybody who has an answer.
 
 use super::balancer::{Backend, Balancer};
-use super::passive::{Observe, Seen};
+use super::passive::{Observe, Seen, Watch};
 use super::queue::Place;
 use super::state::{Admin, Authority};
 use super::tier::Tier;
@@ -21,6 +21,26 @@ impl Balancer {
     pub fn set_agent_up(&mut self, id: BackendId, up: bool, wake: impl FnMut(u16)) {
         self.backends[id.index()].state.agent_up = up;
         self.apply(id, wake);
+    }
+
+    /// A backend has an address, or has none any more. Requests under way go on.
+    pub fn set_placed(&mut self, id: BackendId, placed: bool, wake: impl FnMut(u16)) {
+        self.backends[id.index()].state.placed = placed;
+        self.apply(id, wake);
+    }
+
+    /// Another server is about to come up where a backend without an address was: nothing is held against it, and it
+    /// starts slowly, over `ramp_ms` where its pool says nothing.
+    pub fn join(&mut self, id: BackendId, now_ms: u64, ramp_ms: u64) {
+        let slowstart_ms = self.pools[self.backend(id).spec.pool.index()].spec.slowstart_ms;
+        let backend = &mut self.backends[id.index()];
+        (backend.state.probe_up, backend.state.agent_up, backend.state.watch) = (true, true, Watch::default());
+        backend.pace.start_slowly(now_ms, if slowstart_ms > 0 { slowstart_ms } else { ramp_ms });
+    }
+
+    /// Gives a backend another value of the affinity cookie.
+    pub fn set_cookie(&mut self, id: BackendId, value: Box<str>) {
+        self.backends[id.index()].spec.cookie = value;
     }
 
     /// `by` wants a backend to be ready, to drain, or to rest. The stricter of what the two want holds.
@@ -134,7 +154,8 @@ impl Balancer {
         let others = || pool.members.iter().filter(|&&other| other != id).map(|&other| self.backend(other));
         let serves = others().any(Backend::is_trusted);
         let ejected = others().filter(|backend| !backend.state.watch.is_trusted()).count() as u64 + 1;
-        serves && ejected * 100 <= pool.members.len() as u64 * u64::from(pool.spec.passive.eject_max)
+        let members = others().filter(|backend| backend.state.placed).count() as u64 + 1;
+        serves && ejected * 100 <= members * u64::from(pool.spec.passive.eject_max)
     }
 
     /// Makes the state of a backend take effect.

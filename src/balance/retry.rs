@@ -21,6 +21,9 @@ pub enum Failed {
 pub struct RetryOn(u16);
 
 impl RetryOn {
+    /// `conn-failure` alone.
+    pub const CONNECTION: Self = Self(1);
+
     /// The words of the words' places, before the statuses.
     const WORDS: [(&str, Failed); 3] = [
         ("conn-failure", Failed::Connection),
@@ -75,6 +78,7 @@ mod tests {
         }
         let words: Vec<String> = all.words().collect();
         assert_eq!(words, ["conn-failure", "empty-response", "response-timeout", "401", "504"]);
+        assert_eq!(RetryOn::CONNECTION.words().collect::<Vec<_>>(), ["conn-failure"]);
         assert!(all.takes(Failed::Status(504)) && !all.takes(Failed::Status(503)) && !all.takes(Failed::Status(200)));
         for word in ["", "200", "402", "0504", "+504", "junk-response", "none"] {
             assert!(!all.add(word), "{word}");

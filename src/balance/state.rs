@@ -33,6 +33,8 @@ pub(super) struct State {
     pub probe_up: bool,
     /// The agent does.
     pub agent_up: bool,
+    /// It has an address.
+    pub placed: bool,
     pub operator: Admin,
     pub agent: Admin,
     /// What the traffic says.
@@ -41,7 +43,8 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(up: bool) -> Self {
-        Self { probe_up: up, agent_up: true, operator: Admin::Ready, agent: Admin::Ready, watch: Watch::default() }
+        let (operator, agent) = (Admin::Ready, Admin::Ready);
+        Self { probe_up: up, agent_up: true, placed: true, operator, agent, watch: Watch::default() }
     }
 
     pub(super) fn admin(&self) -> Admin {
@@ -50,17 +53,22 @@ impl State {
 
     /// Whether it is well, as far as is known for sure: on trial it is not yet.
     pub(super) fn is_healthy(&self) -> bool {
-        self.probe_up && self.agent_up && self.watch.is_trusted()
+        self.is_fit() && self.watch.is_trusted()
     }
 
     /// Whether it takes requests at all.
     pub(super) fn takes(&self) -> bool {
-        self.probe_up && self.agent_up && !self.watch.is_out() && self.admin() != Admin::Maint
+        self.is_fit() && !self.watch.is_out() && self.admin() != Admin::Maint
     }
 
     /// Whether only what the traffic says keeps it from taking new users.
     pub(super) fn is_only_suspected(&self) -> bool {
-        self.probe_up && self.agent_up && self.admin() == Admin::Ready && !self.watch.is_trusted()
+        self.is_fit() && self.admin() == Admin::Ready && !self.watch.is_trusted()
+    }
+
+    /// Whether it can be reached, and neither probes nor agent object.
+    fn is_fit(&self) -> bool {
+        self.placed && self.probe_up && self.agent_up
     }
 }
 
@@ -99,7 +107,10 @@ mod tests {
             (true, false, Ready, Ready, "out", "---", Ready),
         ];
         for (probe_up, agent_up, operator, agent, traffic, expected, admin) in cases {
-            let state = State { probe_up, agent_up, operator, agent, watch: watch(traffic) };
+            let state = State { probe_up, agent_up, placed: true, operator, agent, watch: watch(traffic) };
+            let nowhere = State { placed: false, ..state };
+            assert!(!nowhere.takes() && !nowhere.is_healthy() && !nowhere.is_only_suspected(), "{nowhere:?}");
+            assert_eq!(nowhere.admin(), admin);
             let letter = |is: bool, letter| if is { letter } else { '-' };
             let said =
                 [letter(state.takes(), 't'), letter(state.is_healthy(), 'h'), letter(state.is_only_suspected(), 's')];

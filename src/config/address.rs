@@ -1,9 +1,64 @@
-//! Where a backend is: a host and a port, as a file says it.
+//! Where a listener or a backend is, as a file says it: an address and a port, a host and a port, a UNIX socket.
 //!
-//! Owns the form. Refuses to resolve a name.
+//! Owns the forms. Refuses to resolve a name, or to look for a file.
 
 use super::value::scaled;
-use std::net::{IpAddr, Ipv6Addr};
+use crate::limits::MAX_UNIX_PATH;
+use crate::runtime::Endpoint;
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Inet(SocketAddr),
+    /// A UNIX socket: an absolute path, or `@` and a name in Linux' abstract namespace.
+    Unix(String),
+}
+
+impl Address {
+    /// What is bound.
+    #[must_use]
+    pub fn endpoint(&self) -> Endpoint<'_> {
+        match self {
+            Self::Inet(address) => Endpoint::Inet(*address),
+            Self::Unix(path) => Endpoint::Unix(path),
+        }
+    }
+
+    /// The address and port, where it has them.
+    #[must_use]
+    pub fn inet(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Inet(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.endpoint().fmt(f)
+    }
+}
+
+/// What stands before the path of a UNIX socket.
+const UNIX: &str = "unix:";
+
+/// The path of a UNIX socket, where `text` is meant as one.
+pub(super) fn unix(text: &str) -> Option<Result<String, &'static str>> {
+    let path = text.strip_prefix(UNIX)?;
+    let name = path.strip_prefix('@').unwrap_or(path);
+    Some(match () {
+        () if name.is_empty() || !path.starts_with(['/', '@']) => Err("the path of a UNIX socket is absolute"),
+        () if path.len() > MAX_UNIX_PATH => Err("the path of a UNIX socket has at most 107 bytes"),
+        () if !path.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err("the path of a UNIX socket is of printable ASCII without blanks")
+        }
+        () => Ok(path.to_owned()),
+    })
+}
 
 /// `host:port`, with the host's brackets removed.
 pub(super) fn server(text: &str) -> Result<(String, u16), &'static str> {

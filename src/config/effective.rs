@@ -7,9 +7,14 @@
 
 use super::balance;
 use super::keys::{Id, KEYS, Kind};
+use super::names::nameserver_text;
 use super::value::{duration_text, size_text};
-use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse, Routed, stick};
+use super::{
+    AccessLog, Address, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Mode, Pool, Reuse, Routed, Slots,
+    stick,
+};
 use crate::balance::{CookieMode, Observe};
+use crate::dns::Family;
 use crate::http::proxy_protocol::ProxyVersion;
 use std::fmt::Display;
 
@@ -26,11 +31,16 @@ pub fn effective(config: &Config) -> String {
     for object in &config.listeners {
         section(&mut out, Kind::Listen, &object.name, &|id| of_listener(id, object, pool(object.pool)));
     }
+    let mut last: Option<&Slots> = None;
     for object in &config.backends {
+        if let Some(slots) = object.slots.as_ref().filter(|slots| last.is_none_or(|last| last.of != slots.of)) {
+            section(&mut out, Kind::Backend, &slots.of, &|id| of_slots(id, object, slots));
+        }
+        last = object.slots.as_ref();
         section(&mut out, Kind::Backend, &object.name, &|id| of_backend(id, object, pool(object.pool)));
     }
     for routed @ Routed { route: object, .. } in &config.routes {
-        section(&mut out, Kind::Route, &object.name, &|key| of_route(key, routed, pool(routed.pool)));
+        section(&mut out, Kind::Route, &object.name, &|key| of_route(key, routed, config, pool(routed.pool)));
         for header in &object.headers {
             let key = Id::RouteHeader.key().of(&object.name).replace("NAME", &header.name);
             line(&mut out, &key, &header.values.join(","));
@@ -73,6 +83,15 @@ fn process(id: Id, config: &Config) -> Option<String> {
         Id::HeaderSize => size_text(limits.header_size as u64),
         Id::Headers => limits.headers.to_string(),
         Id::Body => limits.body.map_or_else(none, size_text),
+        Id::ResolverNameservers => match &config.names.nameservers {
+            Some(addresses) => addresses.iter().map(nameserver_text).collect::<Vec<_>>().join(","),
+            None => none(),
+        },
+        Id::ResolverHold => duration_text(config.names.hold_ms),
+        Id::ResolverPrefer => match config.names.prefer {
+            Family::V4 => "ipv4".to_owned(),
+            Family::V6 => "ipv6".to_owned(),
+        },
         Id::LogLevel => config.log_level.as_str().to_ascii_lowercase(),
         Id::LogAccess => match config.access_log {
             AccessLog::Off => "off".to_owned(),
@@ -99,6 +118,7 @@ fn of_pool(id: Id, pool: &Pool) -> Option<String> {
         Id::StickExpire => duration_text(pool.stick.as_ref()?.expire_ms),
         Id::StickWait if cookie.is_none() && pool.stick.is_none() => return None,
         Id::StickWait => pool.stick_wait_ms.map_or_else(none, duration_text),
+        Id::Reuse | Id::Forwardfor if pool.mode == Mode::Tcp => return None,
         Id::Reuse => match pool.reuse {
             Reuse::Never => "never".to_owned(),
             Reuse::Safe => "safe".to_owned(),
@@ -192,15 +212,33 @@ fn of_check(id: Id, check: &Check) -> Option<String> {
 fn of_listener(id: Id, listener: &Listener, pool: Option<String>) -> Option<String> {
     match id {
         Id::Listen => Some(listener.address.to_string()),
+        Id::ListenMode => Some(if listener.mode == Mode::Tcp { "tcp" } else { "http" }.to_owned()),
+        Id::ListenPerm if !matches!(&listener.address, Address::Unix(path) if !path.starts_with('@')) => None,
+        Id::ListenPerm => Some(format!("{:03o}", listener.perm)),
         Id::ListenPool => pool,
         Id::AcceptProxy => Some(yes(listener.accept_proxy)),
+        Id::RequestId => Some(listener.request_id.clone().unwrap_or_else(none)),
         Id::ListenTrust => Some(list(&listener.trust).unwrap_or_else(none)),
         _ => None,
     }
 }
 
+/// What declares the slots; their attributes are printed with each.
+fn of_slots(id: Id, backend: &Backend, slots: &Slots) -> Option<String> {
+    match id {
+        Id::Backend => Some(format!("{}:{}", backend.host, backend.port)),
+        Id::Slots => Some(slots.count.to_string()),
+        _ => None,
+    }
+}
+
 fn of_backend(id: Id, backend: &Backend, pool: Option<String>) -> Option<String> {
+    if let (Id::Backend, Some(path)) = (id, &backend.path) {
+        return Some(format!("unix:{path}"));
+    }
     Some(match id {
+        Id::Backend | Id::Slots if backend.slots.is_some() => return None,
+        Id::Slots => none(),
         Id::Backend if backend.host.contains(':') => format!("[{}]:{}", backend.host, backend.port),
         Id::Backend => format!("{}:{}", backend.host, backend.port),
         Id::BackendPool => return pool,
@@ -222,7 +260,7 @@ fn of_backend(id: Id, backend: &Backend, pool: Option<String>) -> Option<String>
     })
 }
 
-fn of_route(id: Id, routed: &Routed, pool: Option<String>) -> Option<String> {
+fn of_route(id: Id, routed: &Routed, config: &Config, pool: Option<String>) -> Option<String> {
     let route = &routed.route;
     match id {
         Id::RoutePriority => Some(routed.priority.to_string()),
@@ -230,6 +268,10 @@ fn of_route(id: Id, routed: &Routed, pool: Option<String>) -> Option<String> {
         Id::RoutePath => list(&route.paths),
         Id::RouteMethod => list(&route.methods),
         Id::RouteSrc => list(&route.sources),
+        Id::RouteListen => {
+            let names = routed.listeners.iter().filter_map(|id| config.listeners.get(id.index()));
+            list(&names.map(|listener| listener.name.clone()).collect::<Vec<_>>())
+        }
         Id::RoutePool => pool,
         _ => None,
     }

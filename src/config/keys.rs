@@ -5,7 +5,7 @@
 
 use super::error::nearest;
 use super::value::{Unit, is_name, is_token};
-use crate::limits::{MAX_CONNECTIONS, MAX_HEADER_SIZE, MAX_HEADERS};
+use crate::limits::{MAX_BACKENDS, MAX_CONNECTIONS, MAX_HEADER_SIZE, MAX_HEADERS};
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -57,17 +57,18 @@ pub enum Builtin {
 #[allow(missing_docs, reason = "KEYS says what each means")]
 #[rustfmt::skip]
 pub enum Id {
-    Listen, ListenPool, AcceptProxy, ListenTrust,
-    Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy,
+    Listen, ListenMode, ListenPool, AcceptProxy, ListenTrust, ListenPerm, RequestId,
+    Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy, Slots,
     Balance, BalanceUriDepth, BalanceUriWhole, Hash, HashFactor, PoolMaxconn, PoolMaxqueue, Slowstart,
     Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr,
     CookiePreserve, CookiePostonly, CookieMaxidle, CookieMaxlife, CookieDynamicKey, Stick, StickExpire, StickWait,
     Reuse, Retries, Redispatch, RetryOn, RetryBudget, Observe, ErrorLimit, EjectMax, EjectTime, Forwardfor,
     Check, CheckMethod, CheckUri, CheckHost, CheckExpect,
     CheckInter, CheckFastinter, CheckDowninter, CheckTimeout, CheckRise, CheckFall, CheckAgentPort,
-    RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool, RoutePriority,
+    RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RouteListen, RoutePool, RoutePriority,
     TimeoutClient, TimeoutHttpRequest, TimeoutHttpKeepAlive, TimeoutConnect, TimeoutQueue, TimeoutServer, TimeoutTunnel,
     Connections, Memory, Sndbuf, Rcvbuf, NotsentLowat, HeaderSize, Headers, Body,
+    ResolverNameservers, ResolverHold, ResolverPrefer,
     LogLevel, LogAccess, DrainTimeout, Splice,
 }
 
@@ -83,22 +84,28 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 81] = {
+pub static KEYS: [Key; 89] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
     [
     key(Id::Listen, Listen, "", Unit::Listen, Declared,
-        "Accept connections here; `[::]:80` takes IPv4 too unless a listener holds `0.0.0.0:80`; port 0 lets the system choose."),
+        "Accept connections here; `[::]:80` takes IPv4 too unless a listener holds `0.0.0.0:80`; port 0 lets the system choose; `unix:@NAME` is in Linux' abstract namespace."),
+    key(Id::ListenMode, Listen, "mode", Choice(&["http", "tcp"]), Text("http"),
+        "What connections carry: HTTP, or whatever it is: with `tcp` each connection gets a backend at once, no route applies, and its bytes pass unchanged."),
     key(Id::ListenPool, Listen, "pool", Unit::Pool, Text("default"),
         "The pool for what no route takes; while it has no backend the answer is 503."),
     key(Id::AcceptProxy, Listen, "accept-proxy", NO_YES, Text("no"),
         "Every connection begins with a PROXY header, version 1 or 2, which names the client; one without is closed."),
-    key(Id::ListenTrust, Listen, "trust", Unit::Sources, Unset("none"),
-        "Clients in these blocks of addresses, proxies of yours, keep the X-Forwarded fields they send; everybody else's are removed."),
+    key(Id::ListenTrust, Listen, "trust", Unit::Trust, Unset("none"),
+        "Clients in these blocks of addresses, proxies of yours, keep the X-Forwarded fields and the id they send; everybody else's are removed. `peer:` is about who connects, and `unix` about who may connect to the UNIX socket, whatever client a PROXY header names."),
+    key(Id::ListenPerm, Listen, "perm", Unit::Mode, Text("600"),
+        "The permissions of a UNIX socket's file: who may write to it may connect."),
+    key(Id::RequestId, Listen, "request-id", Unit::FieldName, Unset("none"),
+        "Name every request: the backend finds an id in the field of this name, and the access log has it in braces (HAProxy's `unique-id-header`). A trusted client's is kept, if it has at most 64 letters, digits and -._~+/=:@."),
 
     key(Id::Backend, Backend, "", Unit::Server, Declared,
-        "A server; a host name is resolved once, before the first connection."),
+        "A server; the address of a host name is looked up, and looked up again while beelance runs: where it changes, requests go to the new one; `unix:@NAME` is in Linux' abstract namespace."),
     key(Id::BackendPool, Backend, "pool", Unit::Pool, Text("default"),
         "The pool it belongs to."),
     key(Id::Weight, Backend, "weight", Number(0, 256), Text("1"),
@@ -113,6 +120,8 @@ pub static KEYS: [Key; 81] = {
         "The value of the affinity cookie that leads here; of several with the same the first that is up takes it."),
     key(Id::SendProxy, Backend, "send-proxy", Choice(&["no", "v1", "v2"]), Text("no"),
         "Begin every connection with a PROXY header that names the client; a connection then serves that client only."),
+    key(Id::Slots, Backend, "slots", Number(1, MAX_BACKENDS as u64), Unset("none"),
+        "So many backends, N1, N2 and so on, which the addresses of the host name fill; their attributes default to those of N."),
 
     key(Id::Balance, Pool, "balance", Unit::Balance, Text("roundrobin"),
         "How a request without affinity is placed: in turn by weight; where the fewest requests are for the weight, of all or of two drawn; at the first with a free slot; or by a key: the client's address, the path, a header field, a cookie, a parameter of the query."),
@@ -213,6 +222,8 @@ pub static KEYS: [Key; 81] = {
         "Only when the header field NAME has exactly one of these values."),
     key(Id::RouteSrc, Route, "src", Unit::Sources, Unset("none"),
         "Only for clients in these blocks of addresses."),
+    key(Id::RouteListen, Route, "listen", Unit::Listeners, Unset("none"),
+        "Only on these listeners: where one process has several layers, a route is of one of them."),
     key(Id::RoutePool, Route, "pool", Unit::Pool, Unset("none"),
         "The pool that takes the request; every route needs one. Routes are tried in the order of their first line, the first match wins."),
     key(Id::RoutePriority, Route, "priority", Unit::Integer(-10, 10), Text("0"),
@@ -231,7 +242,7 @@ pub static KEYS: [Key; 81] = {
     key(Id::TimeoutServer, Process, "timeout.server", Duration, Text("30s"),
         "A backend neither sends nor takes a byte; before its response that is 504."),
     key(Id::TimeoutTunnel, Process, "timeout.tunnel", Duration, Text("1h"),
-        "Behind an upgrade, such as to WebSocket: nobody sends or takes a byte."),
+        "Behind an upgrade, such as to WebSocket, and in `mode = tcp`: nobody sends or takes a byte."),
 
     key(Id::Connections, Process, "limits.connections", Number(1, MAX_CONNECTIONS as u64),
         Unset("as many as `limits.memory` and the descriptors allow; at most 1000 when that is not given either"),
@@ -253,10 +264,17 @@ pub static KEYS: [Key; 81] = {
     key(Id::Body, Process, "limits.body", Size(0, 1 << 40), Unset("none"),
         "A request body; beyond it 413."),
 
+    key(Id::ResolverNameservers, Process, "resolver.nameservers", Unit::Nameservers, Unset("those of /etc/resolv.conf"),
+        "Who is asked for the addresses of host names, in this order: the next one as well when an answer takes more than 200 ms."),
+    key(Id::ResolverHold, Process, "resolver.hold", Duration, Text("10s"),
+        "A name is asked for again when its answer's time to live is over, but after a second at the earliest and after this time at the latest."),
+    key(Id::ResolverPrefer, Process, "resolver.prefer", Choice(&["ipv6", "ipv4"]), Text("ipv6"),
+        "Which addresses of a name that has both are used; the other ones where there is no way to these."),
+
     key(Id::LogLevel, Process, "log.level", Choice(&["off", "error", "warn", "info", "debug", "trace"]), Text("info"),
         "The least severe messages on standard error."),
     key(Id::LogAccess, Process, "log.access", Choice(&["off", "stderr"]), Text("off"),
-        "Where a line for every request goes."),
+        "Where a line for every request, or connection in `mode = tcp`, goes."),
     key(Id::DrainTimeout, Process, "drain-timeout", Duration, Text("30s"),
         "What requests in flight may take after the first signal to stop."),
     key(Id::Splice, Process, "splice", NO_YES, Text("yes"),

@@ -2,10 +2,11 @@
 //!
 //! Owns the rule that `[::]:P` takes IPv4 too unless a listener holds `0.0.0.0:P`. Refuses to open anything.
 
-use super::Listener;
+use super::address::Address;
 use super::keys::Id;
 use super::resolve::Resolver;
 use super::value::Value;
+use super::{Listener, Mode};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 impl Resolver<'_, '_> {
@@ -14,7 +15,7 @@ impl Resolver<'_, '_> {
         let mut listeners: Vec<Listener> = Vec::new();
         for (line, name) in objects {
             let Value::Address(address) = self.settings.value(Id::Listen, name) else { continue };
-            if let Some(other) = listeners.iter().find(|other| overlap(other.address, address)) {
+            if let Some(other) = listeners.iter().find(|other| overlap(&other.address, &address)) {
                 let first = self.settings.line(Id::Listen, &other.name);
                 let reason = if other.address == address {
                     format!("`{address}` is the address of `listen.{}` on line {first} already", other.name)
@@ -27,21 +28,28 @@ impl Resolver<'_, '_> {
                 self.errors.push(*line, &format!("listen.{name}"), reason);
             }
             let pool = self.pool(Id::ListenPool, name);
+            let mode = if self.settings.number(Id::ListenMode, name) == Some(1) { Mode::Tcp } else { Mode::Http };
             let accept_proxy = self.settings.yes(Id::AcceptProxy, name);
             let trust = match self.settings.value(Id::ListenTrust, name) {
-                Value::Sources(blocks) => blocks,
+                Value::Trust(trust) => trust,
                 _ => Vec::new(),
             };
-            listeners.push(Listener { name: (*name).to_owned(), address, only_v6: false, pool, accept_proxy, trust });
+            let perm = self.perm(name, &address);
+            let request_id = self.settings.text(Id::RequestId, name);
+            let name = (*name).to_owned();
+            let only_v6 = false;
+            listeners.push(Listener { name, address, perm, only_v6, mode, pool, accept_proxy, trust, request_id });
         }
-        let v4: Vec<u16> = listeners.iter().map(|l| l.address).filter(is_all_v4).map(|a| a.port()).collect();
+        let v4: Vec<u16> =
+            listeners.iter().filter_map(|l| l.address.inet()).filter(is_all_v4).map(|a| a.port()).collect();
         for listener in &mut listeners {
-            listener.only_v6 = is_all_v6(&listener.address) && v4.contains(&listener.address.port());
+            let port = listener.address.inet().filter(is_all_v6).map(|address| address.port());
+            listener.only_v6 = port.is_some_and(|port| v4.contains(&port));
         }
-        for all in listeners.iter().filter(|listener| is_all_v6(&listener.address) && !listener.only_v6) {
-            let port = all.address.port();
-            let clash =
-                |l: &&Listener| port != 0 && l.address.ip().to_canonical().is_ipv4() && l.address.port() == port;
+        for all in listeners.iter().filter(|listener| !listener.only_v6) {
+            let Some(port) = all.address.inet().filter(is_all_v6).map(|address| address.port()) else { continue };
+            let is_v4 = |address: SocketAddr| address.ip().to_canonical().is_ipv4() && address.port() == port;
+            let clash = |l: &&Listener| port != 0 && l.address.inet().is_some_and(is_v4);
             if let Some(other) = listeners.iter().find(clash) {
                 let line = self.settings.line(Id::Listen, &all.name);
                 let reason = format!(
@@ -59,8 +67,25 @@ impl Resolver<'_, '_> {
     }
 }
 
+impl Resolver<'_, '_> {
+    /// The permissions of the file, where there is one to have them.
+    fn perm(&mut self, name: &str, address: &Address) -> u32 {
+        let has_file = matches!(address, Address::Unix(path) if !path.starts_with('@'));
+        if let Some(setting) = self.settings.exactly(Id::ListenPerm, name, "").filter(|_| !has_file) {
+            let reason = "it does nothing where the listener has no file".to_owned();
+            self.warnings.push((setting.line, setting.written.to_owned(), reason));
+        }
+        let perm = self.settings.small(Id::ListenPerm, name).filter(|_| has_file);
+        perm.unwrap_or(0o600)
+    }
+}
+
 /// Whether the system refuses to listen on both, whatever else there is.
-fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+fn overlap(a: &Address, b: &Address) -> bool {
+    let (a, b) = match (a, b) {
+        (Address::Inet(a), Address::Inet(b)) => (*a, *b),
+        (a, b) => return a == b,
+    };
     let same_port = a.port() == b.port() && a.port() != 0;
     let (a_ip, b_ip) = (a.ip().to_canonical(), b.ip().to_canonical());
     let either_all = a_ip.is_unspecified() || b_ip.is_unspecified();

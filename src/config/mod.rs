@@ -1,7 +1,7 @@
 //! The configuration: the flat `key = value` file, as written (`RawConfig`) and resolved ([`Config`]).
 //!
 //! Owns the key table ([`keys`]), the grammar and every message about a file. Refuses to touch the network: names of
-//! hosts stay names here; `beelance run` resolves them once, before the loop starts.
+//! hosts stay names here; `operate` asks for their addresses.
 
 mod address;
 mod balance;
@@ -9,6 +9,8 @@ mod effective;
 mod error;
 pub mod keys;
 mod listener;
+mod mode;
+mod names;
 mod pool;
 mod raw;
 mod resolve;
@@ -24,20 +26,23 @@ mod round_trip;
 #[cfg(test)]
 mod tests;
 
+pub use address::Address;
 pub use effective::effective;
 pub use error::Errors;
+pub use mode::Mode;
+pub use names::{Names, Slots};
 pub use stick::Stick;
 
 use crate::balance::{Algorithm, CookieRules, PassiveSpec, RetryOn};
 use crate::http::key::Key;
 use crate::http::proxy_protocol::ProxyVersion;
-use crate::http::route::{Cidr, Route};
-use crate::limits::{BackendId, Budget, Machine, PoolId};
+use crate::http::route::Route;
+use crate::http::trust::Trust;
+use crate::limits::{BackendId, Budget, ListenerId, Machine, PoolId};
 use raw::{MAX_FILE, RawConfig};
 use settings::Settings;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::path::Path;
 
 /// Reads the file at `path`; see [`parse`].
@@ -91,6 +96,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// `limits.*`.
     pub limits: Limits,
+    /// `resolver.*`.
+    pub names: Names,
     /// `log.level`.
     pub log_level: log::LevelFilter,
     /// `log.access`.
@@ -107,15 +114,21 @@ pub struct Listener {
     /// N.
     pub name: String,
     /// Where to listen; port 0 lets the system choose.
-    pub address: SocketAddr,
+    pub address: Address,
+    /// The permissions of a UNIX socket's file.
+    pub perm: u32,
     /// `[::]:P` takes IPv4 too, unless a listener holds `0.0.0.0:P`.
     pub only_v6: bool,
+    /// What connections carry.
+    pub mode: Mode,
     /// For what no route takes.
     pub pool: PoolId,
     /// Every connection begins with a PROXY header.
     pub accept_proxy: bool,
-    /// Clients whose X-Forwarded fields are kept.
-    pub trust: Vec<Cidr>,
+    /// Whose X-Forwarded fields, and id, are kept.
+    pub trust: Vec<Trust>,
+    /// The field that carries a request's id.
+    pub request_id: Option<String>,
 }
 
 /// `backend.N`.
@@ -123,6 +136,8 @@ pub struct Listener {
 pub struct Backend {
     /// N.
     pub name: String,
+    /// The path of its UNIX socket; without one it has a host and a port.
+    pub path: Option<String>,
     /// Host name or address, without brackets.
     pub host: String,
     /// TCP port, never 0.
@@ -141,10 +156,12 @@ pub struct Backend {
     pub backup: bool,
     /// The value of the affinity cookie that leads here.
     pub cookie: String,
-    /// It follows from the address and its pool's `cookie.dynamic-key` instead.
+    /// It follows from the host's address and its pool's `cookie.dynamic-key` instead.
     pub dynamic_cookie: bool,
     /// The PROXY header that its connections begin with.
     pub send_proxy: Option<ProxyVersion>,
+    /// Of what it is a slot: an address of its host's fills it.
+    pub slots: Option<Slots>,
 }
 
 /// `pool.N`.
@@ -152,6 +169,8 @@ pub struct Backend {
 pub struct Pool {
     /// N.
     pub name: String,
+    /// What its listeners' connections carry.
+    pub mode: Mode,
     /// Its backends, in the order of the file.
     pub backends: Vec<BackendId>,
     /// How a request without affinity is placed.
@@ -195,6 +214,8 @@ pub struct Pool {
 pub struct Routed {
     /// Its name and conditions.
     pub route: Route,
+    /// Only on these listeners; on all when there are none.
+    pub listeners: Vec<ListenerId>,
     /// The pool that takes the request.
     pub pool: PoolId,
     /// The request's priority class, -10..=10; the lower the sooner.
@@ -297,7 +318,7 @@ pub struct Timeouts {
     pub queue_ms: u64,
     /// The backend neither sends nor takes a byte.
     pub server_ms: u64,
-    /// Nobody sends or takes a byte behind an upgrade.
+    /// Nobody sends or takes a byte behind an upgrade, or in a connection without HTTP.
     pub tunnel_ms: u64,
 }
 

@@ -5,21 +5,23 @@
 use super::keys::Id;
 use super::resolve::Resolver;
 use super::value::Value;
-use super::{Agent, Backend, Check, CheckKind, Cookie, Expect, Pool, Reuse, Stick};
+use super::{Agent, Backend, Check, CheckKind, Cookie, Expect, Listener, Mode, Pool, Reuse, Stick};
 use crate::balance::{CookieMode, CookieRules, Lifetime, Observe, PassiveSpec, RetryOn};
 use crate::limits::BackendId;
 
 impl Resolver<'_, '_> {
     /// Every pool, with its backends.
-    pub(super) fn pools(&self, backends: &[Backend]) -> Vec<Pool> {
+    pub(super) fn pools(&self, backends: &[Backend], listeners: &[Listener]) -> Vec<Pool> {
         let pool = |(index, (_, name)): (usize, &(u32, String))| {
             let settings = self.settings;
             let number = |id| settings.small(id, name).unwrap_or_default();
             let (cookie, stick) = (self.cookie(name), self.stick(name));
             let members = backends.iter().enumerate().filter(|(_, backend)| backend.pool.index() == index);
             let (balance, key) = self.placement(name);
-            Pool {
+            let mode = Mode::of_pool(index, listeners);
+            let mut pool = Pool {
                 name: name.clone(),
+                mode,
                 backends: members.filter_map(|(place, _)| BackendId::new(place)).collect(),
                 maxconn: number(Id::PoolMaxconn),
                 maxqueue: number(Id::PoolMaxqueue),
@@ -45,7 +47,11 @@ impl Resolver<'_, '_> {
                 forwardfor: settings.yes(Id::Forwardfor, name),
                 check: self.check(name),
                 agent: self.agent(name),
+            };
+            if mode == Mode::Tcp {
+                pool.forget_http();
             }
+            pool
         };
         self.pools.iter().enumerate().map(pool).collect()
     }

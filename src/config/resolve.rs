@@ -5,9 +5,10 @@
 
 use super::error::{Errors, message};
 use super::keys::{Id, Kind};
+use super::names::{self, Wanted};
 use super::settings::{Settings, in_order};
 use super::value::Value;
-use super::{AccessLog, Backend, Config, Limits, Pool, Timeouts};
+use super::{AccessLog, Address, Backend, Config, Limits, Names, Pool, Timeouts};
 use crate::balance::{Algorithm, Hash};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::{
@@ -22,18 +23,26 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let listeners = resolver.objects(Kind::Listen, MAX_LISTENERS);
     let backends = resolver.objects(Kind::Backend, MAX_BACKENDS);
     let routes = resolver.objects(Kind::Route, MAX_ROUTES);
+    let wanted = resolver.with_slots(&backends);
+    let backends: Vec<(u32, &str)> = wanted.iter().map(|wanted| (wanted.line, wanted.name.as_str())).collect();
     resolver.name_pools(&listeners, &backends);
 
     let listeners = resolver.listeners(&listeners);
-    let backends: Vec<Backend> = backends.iter().map(|(_, name)| resolver.backend(name)).collect();
-    let pools = resolver.pools(&backends);
+    let mut backends: Vec<Backend> = wanted.iter().map(|wanted| resolver.backend(wanted)).collect();
+    let pools = resolver.pools(&backends, &listeners);
     resolver.bound_rings(&pools, &backends);
-    let routes = resolver.routes(&routes, &pools);
+    let routes = resolver.routes(&routes, &pools, &listeners);
+    resolver.modes(&listeners, &routes, &pools, &mut backends);
     resolver.warn(&listeners, &routes, &pools);
+    resolver.warn_agents(&backends, &pools);
     let mut beside = resolver.beside(&pools, &backends);
     beside.listeners = listeners.len();
     beside.objects = listeners.len() + backends.len() + pools.len() + routes.len();
-    let limits = resolver.limits(machine, beside);
+    let is_unix = |address: &Address| address.inet().is_none();
+    let unix = listeners.iter().any(|l| is_unix(&l.address)) || backends.iter().any(|backend| backend.path.is_some());
+    // What the system lets all sockets of TCP have bounds no UNIX socket.
+    let machine = Machine { tcp_memory: machine.tcp_memory.filter(|_| !unix), ..*machine };
+    let limits = resolver.limits(&machine, beside);
 
     let number = |id| settings.number(id, "").unwrap_or_default();
     let mut warnings = resolver.warnings;
@@ -53,6 +62,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
             tunnel_ms: number(Id::TimeoutTunnel),
         },
         limits,
+        names: Names::of(settings),
         log_level: log::LevelFilter::iter()
             .nth(settings.small(Id::LogLevel, "").unwrap_or_default() as usize)
             .unwrap_or(log::LevelFilter::Info),
@@ -81,7 +91,7 @@ impl<'a> Resolver<'_, 'a> {
                 Kind::Backend => Id::Backend,
                 Kind::Pool | Kind::Route | Kind::Process => continue,
             };
-            if setting.name != "*" && self.settings.exactly(declaration, setting.name, "").is_none() {
+            if setting.name != "*" && self.settings.find(declaration, setting.name).is_none() {
                 let key = declaration.key();
                 let missing = key.of(setting.name);
                 self.errors.push(
@@ -147,11 +157,12 @@ impl<'a> Resolver<'_, 'a> {
         place.and_then(PoolId::new).unwrap_or(PoolId(0))
     }
 
-    fn backend(&self, name: &str) -> Backend {
-        let settings = self.settings;
-        let (host, port) = match settings.value(Id::Backend, name) {
-            Value::Server(host, port) => (host, port),
-            _ => (String::new(), 0),
+    fn backend(&self, wanted: &Wanted<'_>) -> Backend {
+        let (settings, name) = (self.settings, wanted.name.as_str());
+        let (path, host, port) = match settings.value(Id::Backend, name) {
+            Value::Server(host, port) => (None, host, port),
+            Value::Path(path) => (Some(path), String::new(), 0),
+            _ => (None, String::new(), 0),
         };
         let pool = settings.text(Id::BackendPool, name).unwrap_or_default();
         Backend {
@@ -168,13 +179,16 @@ impl<'a> Resolver<'_, 'a> {
             maxqueue: settings.small(Id::Maxqueue, name).unwrap_or_default(),
             backup: settings.yes(Id::Backup, name),
             cookie: settings.text(Id::BackendCookie, name).unwrap_or_else(|| name.to_owned()),
-            dynamic_cookie: !settings.is_set(Id::BackendCookie, name)
+            dynamic_cookie: path.is_none()
+                && !settings.is_set(Id::BackendCookie, name)
                 && [Id::Cookie, Id::CookieDynamicKey].iter().all(|&id| settings.is_set(id, &pool)),
             send_proxy: match settings.number(Id::SendProxy, name) {
                 Some(1) => Some(ProxyVersion::V1),
                 Some(2) => Some(ProxyVersion::V2),
                 _ => None,
             },
+            slots: wanted.slots(),
+            path,
         }
     }
 
@@ -187,6 +201,7 @@ impl<'a> Resolver<'_, 'a> {
         Beside {
             sessions: if pools.iter().any(|pool| pool.stick.is_some()) { SESSIONS } else { 0 },
             probes: pools.iter().map(|pool| pool.backends.len() * kinds(pool)).sum(),
+            names: names::count(backends),
             listeners: 0,
             objects: 0,
             splice: self.settings.yes(Id::Splice, ""),

@@ -11,18 +11,20 @@ fn reread(config: &Config) -> Config {
     Config { warnings: config.warnings.clone(), ..again }
 }
 
-/// A file in which every key has a value that is not its default.
-const EVERYTHING: &str = "listen.web = [::]:80\nlisten.web.pool = p\nlisten.web.accept-proxy = yes\nlisten.web.trust = 10.0.0.0/8, ::1\nbackend.a = [2001:db8::1]:80\nbackend.a.pool = p\nbackend.a.weight = 0\n\
-    backend.a.maxconn = auto:3..40\nbackend.a.maxqueue = 4\nbackend.a.backup = yes\nbackend.a.cookie = x\nbackend.a.send-proxy = v2\npool.p.balance = uri\npool.p.balance.uri.depth = 2\npool.p.balance.uri.whole = yes\npool.p.hash = haproxy\npool.p.hash-balance-factor = 125\npool.p.maxconn = 7\npool.p.maxqueue = 8\npool.p.slowstart = 20s\npool.p.cookie = S\n\
+/// A file in which every key has a value that is not its default, but for the mode, which is of another file: without
+/// HTTP most of these have none.
+const EVERYTHING: &str = "listen.web = unix:/run/web.sock\nlisten.web.mode = http\nlisten.web.perm = 660\nlisten.web.pool = p\nlisten.web.accept-proxy = yes\nlisten.web.trust = 10.0.0.0/8, ::1, peer:10.0.0.0/8, unix\nlisten.web.request-id = X-Request-ID\nbackend.a = [2001:db8::1]:80\nbackend.a.pool = p\nbackend.a.weight = 0\n\
+    backend.a.maxconn = auto:3..40\nbackend.a.maxqueue = 4\nbackend.a.backup = yes\nbackend.a.cookie = x\nbackend.a.send-proxy = v2\nbackend.a.slots = none\npool.p.balance = uri\npool.p.balance.uri.depth = 2\npool.p.balance.uri.whole = yes\npool.p.hash = haproxy\npool.p.hash-balance-factor = 125\npool.p.maxconn = 7\npool.p.maxqueue = 8\npool.p.slowstart = 20s\npool.p.cookie = S\n\
     pool.p.cookie.mode = insert\npool.p.cookie.httponly = yes\npool.p.cookie.secure = yes\npool.p.cookie.attr = SameSite=Lax;Max-Age=3\n\
     pool.p.cookie.preserve = yes\npool.p.cookie.postonly = yes\npool.p.cookie.maxidle = 5m\npool.p.cookie.maxlife = 8h\npool.p.cookie.dynamic-key = k\n\
     pool.p.stick = hdr:X-User\npool.p.stick.expire = 1m\npool.p.stick.wait = 50ms\npool.p.reuse = never\npool.p.retries = 0\npool.p.redispatch = no\npool.p.retry-on = empty-response, 503\npool.p.retry-budget = 7\n\
     pool.p.observe = http\npool.p.error-limit = 4\npool.p.eject-max = 20\npool.p.eject-time = 3s\npool.p.forwardfor = no\npool.p.check = http\npool.p.check.method = HEAD\n\
     pool.p.check.uri = /h\npool.p.check.host = h\npool.p.check.expect = string: a, b\npool.p.check.inter = 90s\npool.p.check.fastinter = 1s\n\
     pool.p.check.downinter = 1m\npool.p.check.timeout = 250ms\npool.p.check.rise = 1\npool.p.check.fall = 9\npool.p.check.agent-port = 9777\nroute.r.host = *.A.b, c\n\
-    route.r.path = /x, /y/*, *.z\nroute.r.method = GET,PUT\nroute.r.header.x-n.name = v, w x\nroute.r.header.a = none,1\nroute.r.src = 10.1.2.3/8, ::1\n\
+    route.r.path = /x, /y/*, *.z\nroute.r.method = GET,PUT\nroute.r.header.x-n.name = v, w x\nroute.r.header.a = none,1\nroute.r.src = 10.1.2.3/8, ::1\nroute.r.listen = web\n\
     route.r.pool = p\nroute.r.priority = -3\ntimeout.client = 1s\ntimeout.http-request = 1s\ntimeout.http-keep-alive = 1s\ntimeout.connect = 1s\ntimeout.queue = 1s\n\
     timeout.server = 1s\ntimeout.tunnel = 1s\nlimits.connections = 100\nlimits.memory = 20m\nlimits.sndbuf = 8k\nlimits.rcvbuf = 4k\nlimits.notsent-lowat = 32k\nlimits.header-size = 16k\nlimits.headers = 128\nlimits.body = 1g\n\
+    resolver.nameservers = 192.168.1.1, [::1]:5353\nresolver.hold = 1m\nresolver.prefer = ipv4\n\
     log.level = trace\nlog.access = stderr\ndrain-timeout = 1500ms\nsplice = no\n";
 
 #[test]
@@ -66,7 +68,7 @@ fn what_has_no_effect_in_prefix_mode_is_left_out() {
 
 /// Lines of a file that is right or nearly so.
 fn line() -> impl Strategy<Value = String> {
-    let names = ["a", "b", "default", "*"];
+    let names = ["a", "b", "default", "*", "b2", "b3"];
     let values = [
         "none",
         "yes",
@@ -108,6 +110,15 @@ fn line() -> impl Strategy<Value = String> {
         "h:80",
         "[::1]:81",
         "0.0.0.0:80",
+        "3",
+        "192.0.2.1,[::1]:54",
+        "ipv4",
+        "unix:/run/x",
+        "unix:@x",
+        "l",
+        "unix",
+        "peer:::1/128,unix",
+        "660",
     ];
     let declared = keys::KEYS.iter().map(|key| key.id).collect::<Vec<_>>();
     (proptest::sample::select(declared), 0..names.len(), 0..values.len()).prop_map(move |(id, name, value)| {

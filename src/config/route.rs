@@ -5,12 +5,13 @@
 use super::keys::Id;
 use super::resolve::Resolver;
 use super::value::Value;
-use super::{Pool, Routed};
+use super::{Listener, Pool, Routed};
 use crate::http::route::{HeaderPattern, Route};
+use crate::limits::ListenerId;
 
 impl Resolver<'_, '_> {
     /// Every route, in the order of its first line.
-    pub(super) fn routes(&mut self, objects: &[(u32, &str)], pools: &[Pool]) -> Vec<Routed> {
+    pub(super) fn routes(&mut self, objects: &[(u32, &str)], pools: &[Pool], listeners: &[Listener]) -> Vec<Routed> {
         let settings = self.settings;
         // Where a backend's pool is misspelt, nobody knows which pools are empty.
         let members_known = settings.of(Id::BackendPool).iter().all(|setting| setting.value != Value::Bad);
@@ -39,9 +40,23 @@ impl Resolver<'_, '_> {
                 Value::Integer(class) => i8::try_from(class).unwrap_or_default(),
                 _ => 0,
             };
-            routes.push(Routed { route: self.route(name), pool: id, priority });
+            let listeners = self.route_listeners(name, listeners);
+            routes.push(Routed { route: self.route(name), listeners, pool: id, priority });
         }
         routes
+    }
+
+    fn route_listeners(&mut self, name: &str, listeners: &[Listener]) -> Vec<ListenerId> {
+        let Some(setting) = self.settings.find(Id::RouteListen, name) else { return Vec::new() };
+        let Value::Texts(wanted) = &setting.value else { return Vec::new() };
+        // What is wrong with one that is declared is said there.
+        let undeclared = |name: &&String| self.settings.exactly(Id::Listen, name, "").is_none();
+        if let Some(missing) = wanted.iter().find(undeclared) {
+            let reason = format!("no line declares `listen.{missing}`");
+            self.errors.push(setting.line, setting.written, reason);
+        }
+        let place = |name: &String| listeners.iter().position(|listener| listener.name == *name);
+        wanted.iter().filter_map(place).filter_map(ListenerId::new).collect()
     }
 
     fn route(&self, name: &str) -> Route {

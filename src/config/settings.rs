@@ -77,14 +77,18 @@ impl<'a> Settings<'a> {
     }
 
     /// The line of exactly this object (or of `*`).
+    #[inline(never)]
     pub(super) fn exactly(&self, id: Id, name: &str, header: &str) -> Option<&Setting<'a>> {
         let wanted = (id, name, header);
         self.sorted.binary_search_by(|setting| place(setting).cmp(&wanted)).ok().and_then(|at| self.sorted.get(at))
     }
 
-    /// The line that holds for `name`: its own, else that of `*`.
+    /// The line that holds for `name`: its own, else that of what it is a slot of, else that of `*`.
+    #[inline(never)]
     pub(super) fn find(&self, id: Id, name: &str) -> Option<&Setting<'a>> {
-        self.exactly(id, name, "").or_else(|| self.exactly(id, "*", ""))
+        let slot_of = || if id.key().kind == Kind::Backend { self.slot_of(name) } else { None };
+        let exactly = |name: &str| self.exactly(id, name, "");
+        exactly(name).or_else(|| slot_of().and_then(exactly)).or_else(|| exactly("*"))
     }
 
     /// Whether a line gives it a value.

@@ -121,8 +121,8 @@ fn every_message() {
             "undeclared",
             "backend.b.weight = 1\nlisten.x.pool = default",
             &[
-                "f:3: backend.b.weight: no line declares `backend.b`: expected host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080",
-                "f:4: listen.x.pool: no line declares `listen.x`: expected address:port, such as 0.0.0.0:80 or [::]:80",
+                "f:3: backend.b.weight: no line declares `backend.b`: expected host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080, or unix:/path",
+                "f:4: listen.x.pool: no line declares `listen.x`: expected address:port, such as 0.0.0.0:80 or [::]:80, or unix:/path",
             ],
         ),
         (
@@ -144,6 +144,11 @@ fn every_message() {
             "route nowhere",
             "route.r.path = /x",
             &["f:3: route.r.pool: missing: say where the requests go, as in `route.r.pool = default`"],
+        ),
+        (
+            "route on a listener there is none of",
+            "route.r.pool = default\nroute.r.listen = web, wbe",
+            &["f:4: route.r.listen: no line declares `listen.wbe`"],
         ),
         (
             "no follow-up of a bad pool",
@@ -173,6 +178,11 @@ fn every_message() {
             &["f:3: listen.b: `127.0.0.1:80` and `0.0.0.0:80` of `listen.web` on line 1 exclude each other"],
         ),
         (
+            "same path",
+            "listen.b = unix:/run/x\nlisten.c = unix:/run/x\nlisten.d = unix:@x",
+            &["f:4: listen.c: `unix:/run/x` is the address of `listen.b` on line 3 already"],
+        ),
+        (
             "dual stack",
             "listen.b = [::]:81\nlisten.c = 127.0.0.1:81",
             &[
@@ -181,10 +191,10 @@ fn every_message() {
         ),
         (
             "planned values",
-            "listen.u = unix:/run/x\nbackend.u = unix:/run/y\nbackend.a.maxconn = auto:9..1\npool.default.balance = static-rr\nlog.access = syslog:/dev/log",
+            "listen.u = unix:run/x\nbackend.u = unix:@\nbackend.a.maxconn = auto:9..1\npool.default.balance = static-rr\nlog.access = syslog:/dev/log",
             &[
-                "f:3: listen.u: `unix:/run/x`: unix sockets are not supported yet; expected address:port, such as 0.0.0.0:80 or [::]:80",
-                "f:4: backend.u: `unix:/run/y`: unix sockets are not supported yet; expected host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080",
+                "f:3: listen.u: `unix:run/x`: the path of a UNIX socket is absolute; expected address:port, such as 0.0.0.0:80 or [::]:80, or unix:/path",
+                "f:4: backend.u: `unix:@`: the path of a UNIX socket is absolute; expected host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080, or unix:/path",
                 "f:5: backend.a.maxconn: `auto:9..1`: expected a whole number from 0 to 1000000, or auto:MIN..MAX with numbers from 1 to 10000",
                 "f:6: pool.default.balance: `static-rr`: not supported; expected roundrobin, leastconn, random, first, source, uri, hdr:NAME, cookie:NAME or url_param:NAME",
                 "f:7: log.access: `syslog:/dev/log`: not supported; expected off or stderr",
@@ -226,6 +236,36 @@ fn every_message() {
     ] {
         assert_eq!(errors(text), expected, "{name}");
     }
+}
+
+#[test]
+fn what_bounds_tcp_bounds_no_unix_socket() {
+    let budget = |text: &str| read(text).limits.budget;
+    let tcp = budget(BASE);
+    assert_eq!(tcp.tcp_memory, BOARD.tcp_memory);
+    for text in
+        ["listen.web = unix:/run/x\nbackend.a = 10.0.0.1:80\n", "listen.web = 0.0.0.0:80\nbackend.a = unix:/run/x\n"]
+    {
+        let unix = budget(text);
+        assert_eq!(unix.tcp_memory, None);
+        assert!(unix.connections < tcp.connections && unix.total() <= unix.memory, "{unix}");
+    }
+}
+
+#[test]
+fn backends_without_an_address() {
+    let text = "listen.web = unix:@x\nlisten.web.perm = 666\nbackend.a = unix:/run/a\npool.*.cookie = S\npool.*.cookie.dynamic-key = k\n\
+                pool.*.check.agent-port = 9777\n";
+    let config = read(text);
+    // Its cookie cannot follow from an address.
+    assert_eq!((config.backends[0].dynamic_cookie, config.backends[0].cookie.as_str()), (false, "a"));
+    assert_eq!(
+        config.warnings,
+        [
+            "f:2: listen.web.perm: it does nothing where the listener has no file",
+            "f:3: backend.a: it has no address, so no agent beside it is asked",
+        ]
+    );
 }
 
 #[test]

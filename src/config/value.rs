@@ -2,10 +2,13 @@
 //!
 //! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
 
-use super::{Expect, address, balance, stick};
+use super::address::{self, Address};
+use super::{Expect, balance, names, stick};
 use crate::balance::{Algorithm, RetryOn};
+use crate::http::fields::Known;
 use crate::http::key::Key;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
+use crate::http::trust::Trust;
 use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TOKEN};
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -27,8 +30,10 @@ pub enum Unit {
     Choice(&'static [&'static str]),
     /// Where to listen.
     Listen,
-    /// A backend's host and port.
+    /// A backend's host and port, or the path of its UNIX socket.
     Server,
+    /// The permissions of a file.
+    Mode,
     /// The name of a pool.
     Pool,
     /// How requests are placed.
@@ -57,12 +62,20 @@ pub enum Unit {
     Methods,
     /// Values of a header field.
     HeaderValues,
+    /// Names of listeners.
+    Listeners,
     /// Blocks of addresses.
     Sources,
+    /// Blocks of addresses, and who connects from where.
+    Trust,
+    /// The name of a header field that means nothing to beelance.
+    FieldName,
     /// What is known to those who may know it.
     Secret,
     /// What tells users apart.
     StickKey,
+    /// Addresses of nameservers.
+    Nameservers,
 }
 
 /// The longest duration, in milliseconds: a day.
@@ -80,7 +93,8 @@ pub(super) enum Value {
     /// `auto:MIN..MAX`.
     Auto(u16, u16),
     Text(String),
-    Address(SocketAddr),
+    Address(Address),
+    Path(String),
     Server(String, u16),
     /// The algorithm as it is without further keys, and what it hashes.
     Balance(Algorithm, Option<Key>),
@@ -90,7 +104,9 @@ pub(super) enum Value {
     Paths(Vec<PathPattern>),
     Texts(Vec<String>),
     Sources(Vec<Cidr>),
+    Trust(Vec<Trust>),
     StickKey(Key),
+    Addresses(Vec<SocketAddr>),
 }
 
 impl Unit {
@@ -109,8 +125,11 @@ impl Unit {
             Self::Choice([all @ .., last]) if !all.is_empty() => return format!("{} or {last}", all.join(", ")),
             Self::Choice(words) => return words.concat(),
             Self::Maxconn => "a whole number from 0 to 1000000, or auto:MIN..MAX with numbers from 1 to 10000",
-            Self::Listen => "address:port, such as 0.0.0.0:80 or [::]:80",
-            Self::Server => "host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080",
+            Self::Listen => "address:port, such as 0.0.0.0:80 or [::]:80, or unix:/path",
+            Self::Server => {
+                "host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080, or unix:/path"
+            }
+            Self::Mode => "octal digits from 000 to 777",
             Self::Balance => balance::ALGORITHMS,
             Self::Factor => "0 or a whole number of percent from 101 to 10000",
             Self::Pool => "the name of a pool: [a-z0-9][a-z0-9_-]{0,31}",
@@ -129,9 +148,13 @@ impl Unit {
             Self::Paths => "a list of paths: /x (this path), /x/* (all below /x/), *.jpg (all that end so)",
             Self::Methods => "a list of methods in upper case: GET, HEAD",
             Self::HeaderValues => "a list of values",
+            Self::Listeners => "a list of names of listeners",
             Self::Sources => "a list of blocks of addresses: 10.0.0.0/8, 2001:db8::/32, 192.0.2.7",
+            Self::Trust => "a list of blocks of addresses, such as 10.0.0.0/8, peer:192.0.2.7, or unix",
+            Self::FieldName => "the name of a header field with no other meaning, such as X-Request-ID",
             Self::Secret => "at most 64 bytes of printable ASCII without blanks",
             Self::StickKey => "src, hdr:NAME, cookie:NAME or url_param:NAME",
+            Self::Nameservers => "at most 3 addresses, with a port or without: 192.168.1.1, [2001:db8::1]:5353",
         };
         fixed.to_owned()
     }
@@ -139,7 +162,7 @@ impl Unit {
     /// Bytes a value may have that goes into a head as it is.
     const fn longest(self) -> Option<usize> {
         match self {
-            Self::Token | Self::CookieValue | Self::Secret | Self::StickKey => Some(MAX_TOKEN),
+            Self::Token | Self::FieldName | Self::CookieValue | Self::Secret | Self::StickKey => Some(MAX_TOKEN),
             Self::CookieAttributes => Some(MAX_COOKIE_ATTRIBUTES),
             _ => None,
         }
@@ -180,9 +203,18 @@ impl Unit {
                 Some((place, _)) => Ok(Value::Number(place)),
                 None => Err("not supported"),
             },
-            Self::Listen | Self::Server if text.starts_with("unix:") => Err("unix sockets are not supported yet"),
-            Self::Listen => text.parse().map(Value::Address).map_err(|_| ""),
-            Self::Server => address::server(text).map(|(host, port)| Value::Server(host, port)),
+            Self::Listen => match address::unix(text) {
+                Some(path) => path.map(Address::Unix).map(Value::Address),
+                None => text.parse().map(Address::Inet).map(Value::Address).map_err(|_| ""),
+            },
+            Self::Server => match address::unix(text) {
+                Some(path) => path.map(Value::Path),
+                None => address::server(text).map(|(host, port)| Value::Server(host, port)),
+            },
+            Self::Mode => match u32::from_str_radix(text, 8) {
+                Ok(mode) if mode <= 0o777 && !text.starts_with('+') => Ok(Value::Number(mode.into())),
+                Ok(_) | Err(_) => Err(""),
+            },
             Self::Balance => balance::parse(text).map(|(algorithm, key)| Value::Balance(algorithm, key)),
             Self::Factor => in_range(scaled(text, &[("", 1)]), if text == "0" { 0 } else { 101 }, 10_000),
             Self::Pool => text_if(is_name(text)),
@@ -196,13 +228,20 @@ impl Unit {
             Self::Hosts => parse_all(text).map(Value::Hosts),
             Self::Paths => parse_all(text).map(Value::Paths),
             Self::Sources => parse_all(text).map(Value::Sources),
+            Self::Trust => parse_all(text).map(Value::Trust),
+            Self::FieldName => text_if(is_token(text) && Known::of(text.as_bytes()).is_none()),
             Self::Methods => {
                 let methods = items(text)?;
                 let good = |method: &str| is_token(method) && !method.bytes().any(|byte| byte.is_ascii_lowercase());
                 if methods.iter().all(|method| good(method)) { Ok(Value::Texts(methods)) } else { Err("") }
             }
             Self::HeaderValues => items(text).map(Value::Texts),
+            Self::Listeners => match items(text)? {
+                names if names.iter().all(|name| is_name(name)) => Ok(Value::Texts(names)),
+                _ => Err(""),
+            },
             Self::StickKey => stick::read(text).map(Value::StickKey),
+            Self::Nameservers => names::nameservers(&items(text)?).map(Value::Addresses),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::keys::{Id, Kind};
 use super::resolve::Resolver;
-use super::{Check, CheckKind, Listener, Pool, Routed};
+use super::{Backend, Check, CheckKind, Listener, Mode, Pool, Routed};
 use crate::balance::{CookieMode, Observe};
 use crate::http::key::Key;
 use crate::limits::PoolId;
@@ -18,7 +18,11 @@ impl Resolver<'_, '_> {
                 let line = settings
                     .find(Id::ListenPool, &listener.name)
                     .map_or_else(|| settings.line(Id::Listen, &listener.name), |s| s.line);
-                let reason = format!("the pool `{}` has no backend: what no route takes is answered 503", pool.name);
+                let then = match listener.mode {
+                    Mode::Http => "what no route takes is answered 503",
+                    Mode::Tcp => "every connection is closed",
+                };
+                let reason = format!("the pool `{}` has no backend: {then}", pool.name);
                 self.warnings.push((line, format!("listen.{}", listener.name), reason));
             }
         }
@@ -29,8 +33,10 @@ impl Resolver<'_, '_> {
                 self.warnings.push((*line, format!("pool.{}", pool.name), reason));
             }
         }
-        if let Some(index) =
-            routes.iter().position(|routed| routed.route.is_unconditional()).filter(|i| i + 1 < routes.len())
+        if let Some(index) = routes
+            .iter()
+            .position(|routed| routed.listeners.is_empty() && routed.route.is_unconditional())
+            .filter(|i| i + 1 < routes.len())
         {
             let name = routes.get(index).map(|routed| routed.route.name.as_str()).unwrap_or_default();
             let line = settings.named(Kind::Route).get(index).map_or(settings.last_line, |(line, _)| *line);
@@ -81,6 +87,16 @@ impl Resolver<'_, '_> {
             };
             let reason = format!("it does nothing without `pool.{}.{needs}`", pool.name);
             self.warnings.push((setting.line, setting.written.to_owned(), reason));
+        }
+    }
+
+    /// Backends whose agents cannot be asked.
+    pub(super) fn warn_agents(&mut self, backends: &[Backend], pools: &[Pool]) {
+        let has_agent = |pool: PoolId| pools.get(pool.index()).is_some_and(|pool| pool.agent.is_some());
+        for backend in backends.iter().filter(|backend| backend.path.is_some() && has_agent(backend.pool)) {
+            let line = self.settings.line(Id::Backend, &backend.name);
+            let reason = "it has no address, so no agent beside it is asked".to_owned();
+            self.warnings.push((line, format!("backend.{}", backend.name), reason));
         }
     }
 }

@@ -3,11 +3,12 @@
 //! Owns the arithmetic that turns bytes into a count of connections. Refuses to read anything: what the machine has is an
 //! argument, so that the formula is the same in `check`, in `run` and in a test.
 
+use super::beside::{Beside, Sockets};
 use super::{
-    CONNECTION_BYTES, CONNECTIONS_PER_LARGE_BUFFER, CONNECTIONS_PER_PIPE, FIXED_BYTES, LARGE_BUFFER, MAX_CONNECTIONS,
-    MAX_PIPES, MAX_UNSENT, MIN_LARGE_BUFFERS, MIN_PIPES, MIN_UNSENT, NODE_BYTES, OBJECT_BYTES, PIPE_BYTES, PROBE_BYTES,
-    PROGRAM_BYTES, SESSION_BYTES, SMALL_BUFFER, SOCKET_BYTES, SOCKETS_PER_CONNECTION, SPARE_DESCRIPTORS, SPARE_SEATS,
-    WAITER_BYTES, WORKER_BYTES,
+    CONNECTION_BYTES, CONNECTIONS_PER_LARGE_BUFFER, CONNECTIONS_PER_PIPE, FIXED_BYTES, LARGE_BUFFER, LOOKUP_BYTES,
+    LOOKUPS, MAX_CONNECTIONS, MAX_PIPES, MAX_UNSENT, MIN_LARGE_BUFFERS, MIN_PIPES, MIN_UNSENT, NAME_BYTES, NODE_BYTES,
+    OBJECT_BYTES, PIPE_BYTES, PROBE_BYTES, PROGRAM_BYTES, SESSION_BYTES, SMALL_BUFFER, SOCKET_BYTES,
+    SOCKETS_PER_CONNECTION, SPARE_DESCRIPTORS, SPARE_SEATS, WAITER_BYTES, WORKER_BYTES,
 };
 use std::fmt;
 
@@ -55,44 +56,6 @@ pub struct Budget {
     pub beside: Beside,
     /// What all TCP sockets of the system may hold together.
     pub tcp_memory: Option<u64>,
-}
-
-/// What a budget holds beside the connections, and what was asked of their sockets.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Beside {
-    /// Entries of the session map; none when no pool has one.
-    pub sessions: usize,
-    /// Probes and questions to agents that may be under way at once: each has a descriptor that no connection can take.
-    pub probes: usize,
-    /// Listeners.
-    pub listeners: usize,
-    /// Listeners, backends, pools and routes.
-    pub objects: usize,
-    /// Whether there are pipes to splice through.
-    pub splice: bool,
-    /// Nodes on HAProxy's rings.
-    pub nodes: usize,
-    /// What is said of the kernel's buffers.
-    pub sockets: Sockets,
-}
-
-/// How much the kernel may hold for one socket, as far as that is said.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sockets {
-    /// Bytes to send (`SO_SNDBUF`); Linux allows twice as much, for its own part of them.
-    pub send: Option<u32>,
-    /// Bytes received and not read (`SO_RCVBUF`), as above.
-    pub receive: Option<u32>,
-    /// Bytes that are not on the way yet (`TCP_NOTSENT_LOWAT`).
-    pub unsent: Option<u32>,
-}
-
-impl Sockets {
-    /// What one socket may hold in all.
-    fn bytes(&self) -> u64 {
-        let set = |size: Option<u32>| size.map(|bytes| 2 * u64::from(bytes));
-        set(self.send).or(self.unsent.map(u64::from)).unwrap_or(0) + set(self.receive).unwrap_or(0)
-    }
 }
 
 /// Why a budget cannot be made.
@@ -212,7 +175,7 @@ impl Budget {
     /// File descriptors that may be open at once.
     #[must_use]
     pub fn descriptors(&self) -> u64 {
-        (self.sockets() + 2 * self.pipes + self.beside.probes + self.beside.listeners) as u64 + SPARE_DESCRIPTORS
+        (self.sockets() + 2 * self.pipes + self.beside.sockets() + self.beside.listeners) as u64 + SPARE_DESCRIPTORS
     }
 
     /// How a client's socket is set.
@@ -234,7 +197,7 @@ impl Budget {
     }
 
     /// The process's own memory.
-    fn process(&self) -> [Line; 11] {
+    fn process(&self) -> [Line; 13] {
         let Self { connections, small_buffers, large_buffers, beside, .. } = *self;
         let waiters = ((connections + SPARE_SEATS) * 2).next_power_of_two();
         [
@@ -243,6 +206,8 @@ impl Budget {
             Line::new("listeners, backends, pools, routes", beside.objects, OBJECT_BYTES),
             Line::new("nodes on rings", beside.nodes, NODE_BYTES),
             Line::new("probes", beside.probes, PROBE_BYTES),
+            Line::new("names", beside.names, NAME_BYTES),
+            Line::new("lookups of names", beside.names.min(LOOKUPS), LOOKUP_BYTES),
             Line::new("session map", beside.sessions, SESSION_BYTES),
             Line::new("connections and their entries in tables", connections, CONNECTION_BYTES),
             Line::new("table of clients that wait", waiters, WAITER_BYTES),
@@ -254,7 +219,7 @@ impl Budget {
 
     /// What the kernel holds for it.
     fn kernel(&self) -> [Line; 4] {
-        let sockets = self.sockets() + self.beside.probes;
+        let sockets = self.sockets() + self.beside.sockets();
         let [clients, backends] = match self.tcp_memory.filter(|_| self.exceeds_tcp_memory()) {
             Some(bound) => [Line::new("kernel: buffers of all sockets (tcp_mem)", 1, bound), Line::new("", 0, 0)],
             None => self.socket_buffers(),
@@ -307,7 +272,7 @@ impl fmt::Display for Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::SESSIONS;
+    use crate::limits::{LOOKUP_SOCKETS, SESSIONS};
 
     const BOARD: Machine = Machine {
         memory_total: Some(58_404 * 1024),
@@ -345,7 +310,7 @@ mod tests {
 
     #[test]
     fn the_lines_add_up() {
-        let beside = Beside { sessions: SESSIONS, probes: 3, objects: 5, nodes: 160, ..Beside::default() };
+        let beside = Beside { sessions: SESSIONS, probes: 3, names: 6, objects: 5, nodes: 160, ..Beside::default() };
         let text = Budget::plan(40 << 20, Some(500), beside, &Machine::default()).unwrap().to_string();
         let number = |word: &str| word.parse::<u64>().unwrap();
         let (mut part, mut all, mut process) = (0, 0, 0);
@@ -419,13 +384,17 @@ mod tests {
     }
 
     #[test]
-    fn probes_have_descriptors_of_their_own() {
+    fn probes_and_lookups_have_descriptors_of_their_own() {
         let few = Machine { descriptors: Some(400), ..BOARD };
-        let connections = |probes| {
-            Budget::plan(16 << 20, None, Beside { probes, ..Beside::default() }, &few).map(|budget| budget.connections)
+        let connections = |probes, names| {
+            let beside = Beside { probes, names, ..Beside::default() };
+            Budget::plan(16 << 20, None, beside, &few).map(|budget| budget.connections)
         };
-        let without = connections(0).unwrap();
-        assert_eq!(connections(64), Ok(without - 64 / SOCKETS_PER_CONNECTION));
-        assert!(connections(400).is_err());
+        let without = connections(0, 0).unwrap();
+        assert_eq!(connections(64, 0), Ok(without - 64 / SOCKETS_PER_CONNECTION));
+        assert!(connections(400, 0).is_err());
+        let lost = |names: usize| names * LOOKUP_SOCKETS / SOCKETS_PER_CONNECTION;
+        assert_eq!(connections(0, 1), Ok(without - lost(1)));
+        assert_eq!(connections(0, 200), Ok(without - lost(LOOKUPS)));
     }
 }

@@ -1,4 +1,5 @@
-//! The access log, in HAProxy's HTTP format (`option httplog`), each line prefixed as syslog would.
+//! The access log, in HAProxy's HTTP format (`option httplog`), or its TCP format (`option tcplog`) for connections of a
+//! listener without HTTP, each line prefixed as syslog would.
 //!
 //! Owns the form of a line; [`Lines`] takes it to standard error.
 
@@ -7,7 +8,7 @@ use super::text::Text;
 use crate::config::Config;
 use crate::fault::Phase;
 use crate::http::date::{Date, MONTHS, Second};
-use crate::proxy::{Journal, Proxy, Record};
+use crate::proxy::{Journal, Proxy, Record, UNNAMED};
 use std::cell::RefCell;
 use std::fmt::{self, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -31,21 +32,23 @@ impl AccessLog {
         Self { lines, tag, stamp: RefCell::default(), began: RefCell::default() }
     }
 
-    /// `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %{+Q}r`, behind the
-    /// prefix.
+    /// `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %{+Q}r`, behind the
+    /// prefix; `%hr` only where the listener has ids.
     fn write_line(&self, config: &Config, moment: &Moment, record: &Record, line: &[u8]) {
+        let (line, id) = line.split_at(line.len().saturating_sub(record.id.into()));
         self.lines.push(|out| {
-            out.bytes(self.stamp.borrow_mut().at(moment.now_wall_ms, write_stamp).0.as_bytes());
-            out.bytes(self.tag.as_bytes());
-            write_address(out, record.client);
-            let mut began = self.began.borrow_mut();
-            let (began, milli) = began.at(moment.began_wall_ms, write_began);
-            out.bytes(began.as_bytes());
-            out.three(milli);
-            write_places(out, config, record);
+            self.write_start(out, config, moment, record);
             write_times(out, moment, record);
             write_end(out, record);
             write_counts(out, moment, record);
+            out.byte(b' ');
+            if config.listeners[record.listener.index()].request_id.is_some() {
+                // As HAProxy writes what it captured of the request: here, and empty where there was nothing.
+                for part in [b"{", id, b"} "] {
+                    out.bytes(part);
+                }
+            }
+            out.byte(b'"');
             if record.pool.is_none() || line.is_empty() {
                 out.bytes(b"<BADREQ>");
             } else {
@@ -54,11 +57,45 @@ impl AccessLog {
             out.byte(b'"');
         });
     }
+
+    /// `%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq`, behind the prefix.
+    fn write_line_of_connection(&self, config: &Config, moment: &Moment, record: &Record) {
+        self.lines.push(|out| {
+            self.write_start(out, config, moment, record);
+            write_time(out, record.headed_ms, record.placed_ms, b'/');
+            write_time(out, record.placed_ms, record.connected_ms, b'/');
+            write_time(out, Some(record.began_ms), Some(moment.now_ms), b' ');
+            out.long(record.bytes);
+            let [cause, phase] = state(record);
+            out.bytes(&[b' ', cause, phase, b' ']);
+            write_counts(out, moment, record);
+        });
+    }
+
+    /// The prefix, and what both lines begin with.
+    fn write_start(&self, out: &mut Text<'_>, config: &Config, moment: &Moment, record: &Record) {
+        out.bytes(self.stamp.borrow_mut().at(moment.now_wall_ms, write_stamp).0.as_bytes());
+        out.bytes(self.tag.as_bytes());
+        write_address(out, record.client);
+        let mut began = self.began.borrow_mut();
+        let (began, milli) = began.at(moment.began_wall_ms, write_began);
+        out.bytes(began.as_bytes());
+        out.three(milli);
+        write_places(out, config, record);
+    }
 }
 
 impl Journal for AccessLog {
     fn write(&self, proxy: &Proxy, record: &Record, line: &[u8]) {
-        self.write_line(proxy.config, &Moment::of(proxy, record), record, line);
+        // HAProxy still counts the exchange that is being logged, whose guards are gone here.
+        let mut moment = Moment::of(proxy, record);
+        moment.pool_exchanges += usize::from(record.pool.is_some());
+        moment.serving += u32::from(record.backend.is_some() && record.phase > Phase::Queue);
+        self.write_line(proxy.config, &moment, record, line);
+    }
+
+    fn write_connection(&self, proxy: &Proxy, record: &Record) {
+        self.write_line_of_connection(proxy.config, &Moment::of(proxy, record), record);
     }
 }
 
@@ -77,16 +114,14 @@ struct Moment {
 impl Moment {
     fn of(proxy: &Proxy, record: &Record) -> Self {
         let (now_ms, clock) = (proxy.reactor.now_ms(), proxy.reactor.clock());
-        // HAProxy counts the exchange that is being logged; here its guards are gone already.
-        let held = u32::from(record.phase > Phase::Queue);
         Self {
             now_ms,
             now_wall_ms: clock.wall_ms(now_ms),
             began_wall_ms: clock.wall_ms(record.began_ms),
             connections: proxy.connections(),
             listener_connections: proxy.listener_connections(record.listener),
-            pool_exchanges: record.pool.map_or(0, |id| proxy.pool_exchanges(id) + 1),
-            serving: record.backend.map_or(0, |id| proxy.balancer.borrow().status(id).serving + held),
+            pool_exchanges: record.pool.map_or(0, |id| proxy.pool_exchanges(id)),
+            serving: record.backend.map_or(0, |id| proxy.balancer.borrow().status(id).serving),
         }
     }
 }
@@ -102,7 +137,8 @@ fn write_began(out: &mut dyn Write, date: &Date) -> fmt::Result {
 }
 
 /// `%ci:%cp`
-fn write_address(out: &mut Text<'_>, address: SocketAddr) {
+fn write_address(out: &mut Text<'_>, address: Option<SocketAddr>) {
+    let Some(address) = address else { return out.bytes(UNNAMED.as_bytes()) };
     match address.ip() {
         IpAddr::V4(ip) => {
             for (at, octet) in ip.octets().into_iter().enumerate() {
@@ -141,12 +177,16 @@ fn write_times(out: &mut Text<'_>, moment: &Moment, record: &Record) {
         (connected_ms, answered_ms, b'/'),
         (began_ms, Some(moment.now_ms), b' '),
     ] {
-        match (from, to) {
-            (Some(from), Some(to)) => out.long(to.saturating_sub(from)),
-            _ => out.bytes(b"-1"),
-        }
-        out.byte(end);
+        write_time(out, from, to, end);
     }
+}
+
+fn write_time(out: &mut Text<'_>, from: Option<u64>, to: Option<u64>, end: u8) {
+    match (from, to) {
+        (Some(from), Some(to)) => out.long(to.saturating_sub(from)),
+        _ => out.bytes(b"-1"),
+    }
+    out.byte(end);
 }
 
 /// `%ST %B %CC %CS %tsc `
@@ -154,13 +194,22 @@ fn write_end(out: &mut Text<'_>, record: &Record) {
     out.number(record.status.into());
     out.byte(b' ');
     out.long(record.bytes);
-    let (cause, phase) = record.fault.map_or(('-', '-'), |fault| (fault.letter(), record.phase.letter()));
-    let [cause, phase, client, server] =
-        [cause, phase, record.client_cookie, record.server_cookie].map(|letter| u8::try_from(letter).unwrap_or(b'?'));
+    let [cause, phase] = state(record);
+    let [client, server] = [record.client_cookie, record.server_cookie].map(byte);
     out.bytes(&[b' ', b'-', b' ', b'-', b' ', cause, phase, client, server, b' ']);
 }
 
-/// `%ac/%fc/%bc/%sc/%rc %sq/%bq "`
+/// `%ts`
+fn state(record: &Record) -> [u8; 2] {
+    let (cause, phase) = record.fault.map_or(('-', '-'), |fault| (fault.letter(), record.phase.letter()));
+    [byte(cause), byte(phase)]
+}
+
+fn byte(letter: char) -> u8 {
+    u8::try_from(letter).unwrap_or(b'?')
+}
+
+/// `%ac/%fc/%bc/%sc/%rc %sq/%bq`
 fn write_counts(out: &mut Text<'_>, moment: &Moment, record: &Record) {
     for count in [moment.connections, moment.listener_connections, moment.pool_exchanges] {
         out.long(count as u64);
@@ -173,23 +222,24 @@ fn write_counts(out: &mut Text<'_>, moment: &Moment, record: &Record) {
     out.number(record.backend_queue);
     out.byte(b'/');
     out.number(record.pool_queue);
-    out.bytes(b" \"");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::config::{self, Mode};
     use crate::fault::Fault;
     use crate::limits::{BackendId, ListenerId, Machine, PoolId};
     use proptest::option;
     use proptest::prelude::*;
 
-    const CONFIG: &[u8] = b"listen.web = 127.0.0.1:0\nlisten.w = 127.0.0.1:0\nbackend.s1 = 127.0.0.1:1\n\
+    const CONFIG: &[u8] =
+        b"listen.web = 127.0.0.1:0\nlisten.w = 127.0.0.1:0\nlisten.w.mode = tcp\nlisten.w.pool = tcp\n\
+        listen.named = 127.0.0.1:0\nlisten.named.request-id = X-Id\nbackend.s1 = 127.0.0.1:1\n\
         backend.second-one = 127.0.0.1:2\nbackend.third = 127.0.0.1:3\nbackend.third.pool = api\n";
 
     /// The line as `format!` has it, the plain way.
-    fn expected(tag: &str, config: &Config, moment: &Moment, record: &Record, line: &[u8]) -> String {
+    fn expected(tag: &str, config: &Config, moment: &Moment, record: &Record, line: &[u8], id: &str) -> String {
         let (now, began) = (Date::of(moment.now_wall_ms), Date::of(moment.began_wall_ms));
         let listener = &config.listeners[record.listener.index()].name;
         let between = |from: Option<u64>, to: Option<u64>| match (from, to) {
@@ -201,16 +251,37 @@ mod tests {
             byte => char::from(byte).to_string(),
         });
         let (cause, phase) = record.fault.map_or(('-', '-'), |fault| (fault.letter(), record.phase.letter()));
+        let client = record.client.map_or("unix:1".into(), |client| format!("{}:{}", client.ip(), client.port()));
+        let all = between(Some(record.began_ms), Some(moment.now_ms));
+        let (waited, connected) =
+            (between(record.headed_ms, record.placed_ms), between(record.placed_ms, record.connected_ms));
+        let is_http = config.listeners[record.listener.index()].mode == Mode::Http;
+        let (middle, request) = if is_http {
+            let line: String =
+                if record.pool.is_none() || line.is_empty() { "<BADREQ>".into() } else { escaped.collect() };
+            let middle = format!(
+                "{}/{waited}/{connected}/{}/{all} {} {} - - {cause}{phase}{}{}",
+                between(Some(record.began_ms), record.headed_ms),
+                between(record.connected_ms, record.answered_ms),
+                record.status,
+                record.bytes,
+                record.client_cookie,
+                record.server_cookie
+            );
+            let id = if listener == "named" { format!("{{{id}}} ") } else { String::new() };
+            (middle, format!(" {id}\"{line}\""))
+        } else {
+            (format!("{waited}/{connected}/{all} {} {cause}{phase}", record.bytes), String::new())
+        };
         format!(
-            "{} {:2} {:02}:{:02}:{:02} {tag}{}:{} [{:02}/{}/{}:{:02}:{:02}:{:02}.{:03}] {listener} {}/{} \
-             {}/{}/{}/{}/{} {} {} - - {cause}{phase}{}{} {}/{}/{}/{}/{}{} {}/{} \"{}\"\n",
+            "{} {:2} {:02}:{:02}:{:02} {tag}{} [{:02}/{}/{}:{:02}:{:02}:{:02}.{:03}] {listener} {}/{} \
+             {middle} {}/{}/{}/{}/{}{} {}/{}{request}\n",
             MONTHS[now.month],
             now.day,
             now.hour,
             now.minute,
             now.second,
-            record.client.ip(),
-            record.client.port(),
+            client,
             began.day,
             MONTHS[began.month],
             began.year,
@@ -220,15 +291,6 @@ mod tests {
             began.milli,
             record.pool.map_or(listener, |id| &config.pools[id.index()].name),
             record.backend.map_or("<NOSRV>", |id| &config.backends[id.index()].name),
-            between(Some(record.began_ms), record.headed_ms),
-            between(record.headed_ms, record.placed_ms),
-            between(record.placed_ms, record.connected_ms),
-            between(record.connected_ms, record.answered_ms),
-            between(Some(record.began_ms), Some(moment.now_ms)),
-            record.status,
-            record.bytes,
-            record.client_cookie,
-            record.server_cookie,
             moment.connections,
             moment.listener_connections,
             moment.pool_exchanges,
@@ -237,7 +299,6 @@ mod tests {
             record.retries,
             record.backend_queue,
             record.pool_queue,
-            if record.pool.is_none() || line.is_empty() { "<BADREQ>".into() } else { escaped.collect::<String>() },
         )
     }
 
@@ -256,10 +317,10 @@ mod tests {
     }
 
     fn records() -> impl Strategy<Value = Record> {
-        let client = prop_oneof![
+        let client = option::of(prop_oneof![
             any::<([u8; 4], u16)>().prop_map(SocketAddr::from),
             any::<([u16; 8], u16)>().prop_map(SocketAddr::from)
-        ];
+        ]);
         let times = (number(48), [(); 4].map(|()| option::of(number(48))));
         let faults = [
             None,
@@ -271,7 +332,7 @@ mod tests {
         ];
         let end = (any::<u16>(), number(64), proptest::sample::select(faults.to_vec()), "[NVDIE-]", "[NIUPDR-]");
         let counts = (small(), any::<bool>(), small(), small());
-        let places = (0..2usize, option::of(0..2usize), option::of(0..3usize));
+        let places = (0..3usize, option::of(0..2usize), option::of(0..3usize));
         (client, places, times, end, counts).prop_map(|(client, places, times, end, counts)| {
             let letter = |text: &str| text.chars().next().unwrap();
             let mut record = Record::new(client, ListenerId::new(places.0).unwrap(), times.0);
@@ -309,18 +370,22 @@ mod tests {
     proptest! {
         /// One log writes them all: what it keeps from one line to the next must not show.
         #[test]
-        fn lines_are_what_format_writes(all in proptest::collection::vec((moments(), records(), request_lines()), 1..8)) {
+        fn lines_are_what_format_writes(all in proptest::collection::vec((moments(), records(), request_lines(), "[a-z0-9-]{0,64}"), 1..8)) {
             let config = config::parse("f", CONFIG, &Machine::default()).unwrap();
             let (reader, writer) = nix::unistd::pipe().unwrap();
             let lines: &'static Lines = Box::leak(Box::new(Lines::new(writer)));
             let log = AccessLog::new("board", 7, lines);
             let reactor = crate::runtime::Reactor::new(1, 1).unwrap();
-            for (moment, record, line) in all {
-                log.write_line(&config, &moment, &record, &line);
+            for (moment, mut record, line, id) in all {
+                record.id = u8::try_from(id.len()).unwrap();
+                match config.listeners[record.listener.index()].mode {
+                    Mode::Http => log.write_line(&config, &moment, &record, &[&line, id.as_bytes()].concat()),
+                    Mode::Tcp => log.write_line_of_connection(&config, &moment, &record),
+                }
                 lines.flush(&reactor);
                 let mut written = vec![0; 65536];
                 let length = nix::unistd::read(&reader, &mut written).unwrap();
-                let expected = expected("board beelance[7]: ", &config, &moment, &record, &line);
+                let expected = expected("board beelance[7]: ", &config, &moment, &record, &line, &id);
                 prop_assert_eq!(String::from_utf8_lossy(&written[..length]), expected);
             }
         }

@@ -20,10 +20,14 @@ const MAX_LINE: usize = 1024;
 
 /// Asks the agent of one backend for as long as the process lives. `wait` is how long the first question waits.
 pub(super) async fn listen_to(proxy: &'static Proxy, id: BackendId, agent: &'static Agent, wait: Duration) {
-    let Some(address) = proxy.address(id) else { return };
-    let address = SocketAddr::new(address.ip(), agent.port);
+    if proxy.config.backends[id.index()].path.is_some() {
+        return;
+    }
     Timer::after(wait).await;
     loop {
+        proxy.placed(id).await;
+        let Some(ip) = proxy.ip(id) else { continue };
+        let address = SocketAddr::new(ip, agent.port);
         let late = async {
             patience(Duration::from_millis(agent.timeout_ms)).await;
             Err(io::ErrorKind::TimedOut.into())

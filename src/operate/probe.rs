@@ -5,12 +5,12 @@ use crate::config::{Check, CheckKind, Expect};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::BackendId;
 use crate::proxy::Proxy;
-use crate::runtime::is_exhaustion;
+use crate::runtime::{Endpoint, connect_unix, is_exhaustion};
 use async_io::{Async, Timer};
 use futures_lite::future::or;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 /// Bytes of a response that a probe looks at.
@@ -31,21 +31,26 @@ type Why = String;
 /// Probes one backend for as long as the process lives. `wait` is how long its first probe waits, so that the probes of
 /// all backends are spread.
 pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static Check, wait: Duration) {
-    let Some(address) = proxy.address(id) else { return };
     let mut health = Health::new(check.rise, check.fall);
-    let mut rested = false;
+    let mut rested = None;
+    let is_slot = proxy.config.backends[id.index()].slots.is_some();
+    let mut era = proxy.era(id);
     Timer::after(wait).await;
     loop {
-        if proxy.rests(id) {
-            rested = true;
-        } else {
-            if std::mem::take(&mut rested) {
+        proxy.placed(id).await;
+        if let Some(endpoint) = proxy.address(id).filter(|_| !proxy.rests(id)) {
+            // Another server took the slot, or the same one again.
+            if is_slot && era != proxy.era(id) {
+                era = proxy.era(id);
+                rested = Some("its IP is back");
+            }
+            if let Some(why) = rested.take() {
                 // Back from maintenance: up, and the first probe decides.
                 health = Health::new(check.rise, check.fall);
-                proxy.set_up(id, true, "back from MAINT");
+                proxy.set_up(id, true, why);
             }
             let hello = proxy.config.backends[id.index()].send_proxy.map(ProxyVersion::local);
-            let outcome = probe(address, check, hello.as_deref().unwrap_or_default()).await;
+            let outcome = probe(endpoint, check, hello.as_deref().unwrap_or_default()).await;
             let healthy = match &outcome {
                 Outcome::Healthy => Some(true),
                 Outcome::Ill(_) => Some(false),
@@ -61,6 +66,8 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static 
             if healthy == Some(true) {
                 proxy.probed_well(id);
             }
+        } else {
+            rested = Some("back from MAINT");
         }
         let wait_ms = match health.interval() {
             Interval::Normal => check.inter_ms,
@@ -72,11 +79,11 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static 
 }
 
 /// One probe, within its timeout. `hello` is what every connection to the backend begins with.
-async fn probe(address: SocketAddr, check: &Check, hello: &[u8]) -> Outcome {
+async fn probe(endpoint: Endpoint<'_>, check: &Check, hello: &[u8]) -> Outcome {
     let within = Duration::from_millis(check.timeout_ms);
     let work = async {
         let problem = |error: io::Error| format!("Layer4 connection problem, info: \"{error}\"");
-        let mut stream = match Async::<TcpStream>::connect(address).await {
+        let mut stream = match connect(endpoint).await {
             Ok(stream) => stream,
             Err(error) if is_exhaustion(&error) => return Outcome::Unknown(problem(error)),
             Err(error) => return Outcome::Ill(problem(error)),
@@ -99,6 +106,15 @@ async fn probe(address: SocketAddr, check: &Check, hello: &[u8]) -> Outcome {
         Outcome::Ill(format!("timeout, check duration: {}ms", within.as_millis()))
     };
     or(work, late).await
+}
+
+async fn connect(endpoint: Endpoint<'_>) -> io::Result<Async<TcpStream>> {
+    match endpoint {
+        Endpoint::Inet(address) => Async::<TcpStream>::connect(address).await,
+        // Where its backlog is full there is nothing to wait for: async-io would take that for a connection. What is asked
+        // of it is asked of its descriptor, whatever the family; a type of its own would be all of this once more.
+        Endpoint::Unix(path) => Async::new_nonblocking(TcpStream::from(connect_unix(path)?)),
+    }
 }
 
 /// Steps in which a timeout passes.
@@ -249,12 +265,12 @@ mod tests {
                 Timer::after(Duration::from_millis(1)).await;
             }
         });
-        let outcome = async_io::block_on(executor.run(probe(address, &check, b"")));
+        let outcome = async_io::block_on(executor.run(probe(Endpoint::Inet(address), &check, b"")));
         assert_eq!(outcome, Outcome::Healthy);
         drop(busy);
         // And who really does not answer is found out, although each step of the timeout is a long one.
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let outcome = async_io::block_on(probe(silent.local_addr().unwrap(), &check, b""));
+        let outcome = async_io::block_on(probe(Endpoint::Inet(silent.local_addr().unwrap()), &check, b""));
         assert_eq!(outcome, Outcome::Ill("timeout, check duration: 50ms".into()));
     }
 }

@@ -3,13 +3,12 @@
 use super::access_log::AccessLog;
 use super::lines::{self, Lines};
 use super::messages::{self, Serving};
-use super::{agent, machine, probe, signals};
-use crate::config::{self, Config};
+use super::{agent, machine, probe, resolver, signals};
+use crate::config::{self, Address, Config};
 use crate::limits::{ListenerId, SPARE_SEATS, SPARE_SOURCES};
 use crate::proxy::{self, Journal, Proxy};
-use crate::runtime::{Listener, Loop, Reactor};
+use crate::runtime::{Bind, Listener, Loop, Reactor};
 use std::io::{self, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
@@ -110,7 +109,7 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
     // Where there are none it cannot be refused.
     let _ = machine::refuse_huge_pages();
     let signals = signals::block().map_err(Failure::system("signals"))?;
-    let addresses: Vec<_> = config.backends.iter().map(resolve).collect();
+    let addresses: Vec<_> = config.backends.iter().map(resolver::literal).collect();
     let budget = &config.limits.budget;
     let reactor = Reactor::new(budget.sockets() + SPARE_SOURCES, budget.connections + SPARE_SEATS);
     let reactor: &'static Reactor = Box::leak(Box::new(reactor.map_err(Failure::system("epoll"))?));
@@ -127,21 +126,17 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
 
     let mut listeners = Vec::new();
     for (index, listener) in config.listeners.iter().enumerate() {
-        let bounds = budget.client_socket();
-        let bound = Listener::bind(reactor, &listener.address, listener.only_v6, &bounds).map_err(|error| {
-            let hint = match error.kind() {
-                io::ErrorKind::AddrInUse => ": another process listens there; stop it, or change the port",
-                io::ErrorKind::PermissionDenied => ": a port below 1024 needs root or CAP_NET_BIND_SERVICE",
-                io::ErrorKind::AddrNotAvailable => ": the address is not one of this machine's",
-                _ => "",
-            };
+        let how = Bind { only_v6: listener.only_v6, mode: listener.perm, bounds: budget.client_socket() };
+        let bound = Listener::bind(reactor, listener.address.endpoint(), &how).map_err(|error| {
+            let hint = hint(&listener.address, error.kind());
             Failure::System(format!("beelance: listen.{}: {}: {error}{hint}", listener.name, listener.address))
         })?;
         listeners.push((ListenerId::new(index), bound));
     }
+    resolver::start(proxy);
     let mut stdout = io::stdout().lock();
     for (listener, (id, bound)) in config.listeners.iter().zip(listeners) {
-        let _ = writeln!(stdout, "listening on {} ({})", bound.address(), listener.name);
+        let _ = writeln!(stdout, "listening on {} ({})", bound.endpoint(), listener.name);
         if let Some(id) = id {
             event_loop.executor.spawn(proxy::accept(proxy, bound, id)).detach();
         }
@@ -155,6 +150,22 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
     start_probes(event_loop, proxy);
     also(proxy);
     Ok(Running { proxy, lines, serving })
+}
+
+/// What may help where it is refused to listen on `address`.
+fn hint(address: &Address, why: io::ErrorKind) -> &'static str {
+    match (address, why) {
+        (Address::Inet(_), io::ErrorKind::AddrInUse) => ": another process listens there; stop it, or change the port",
+        (Address::Inet(_), io::ErrorKind::PermissionDenied) => ": a port below 1024 needs root or CAP_NET_BIND_SERVICE",
+        (Address::Inet(_), io::ErrorKind::AddrNotAvailable) => ": the address is not one of this machine's",
+        (Address::Unix(_), io::ErrorKind::AddrInUse) => ": another process listens there; stop it, or change the path",
+        (Address::Unix(_), io::ErrorKind::AlreadyExists) => {
+            ": what is there is no socket; remove it, or change the path"
+        }
+        (Address::Unix(_), io::ErrorKind::NotFound) => ": the folder does not exist; make it",
+        (Address::Unix(_), io::ErrorKind::PermissionDenied) => ": the folder must be writable to make a file there",
+        _ => "",
+    }
 }
 
 /// Starts the probes and the questions to agents, spread evenly over an interval.
@@ -172,15 +183,4 @@ fn start_probes(event_loop: &'static Loop, proxy: &'static Proxy) {
             }
         }
     }
-}
-
-/// Where a backend is; `None`, and a line about it, when its name does not resolve now.
-fn resolve(backend: &config::Backend) -> Option<SocketAddr> {
-    let result = (backend.host.as_str(), backend.port).to_socket_addrs();
-    match result.map(|mut addresses| addresses.next()) {
-        Ok(Some(address)) => return Some(address),
-        Ok(None) => log::warn!("backend.{}: {}: no address: it stays DOWN", backend.name, backend.host),
-        Err(error) => log::warn!("backend.{}: {}: {error}: it stays DOWN", backend.name, backend.host),
-    }
-    None
 }

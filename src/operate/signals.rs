@@ -46,13 +46,14 @@ pub(super) async fn watch(signals: SignalFd, event_loop: &'static Loop, proxy: &
     }
 }
 
-/// Ends the loop when the last connection has ended, or `drain-timeout` has passed.
+/// Ends the loop when the last listener is closed and the last connection has ended, or `drain-timeout` has passed.
 async fn drain(event_loop: &'static Loop, proxy: &'static Proxy) {
     let Some(seat) = Seat::take(proxy.reactor) else { return end(event_loop, proxy) };
     proxy.watch_connections(seat.index());
     let deadline_ms = proxy.reactor.now_ms() + proxy.config.drain_timeout_ms;
-    let empty = || (proxy.connections() == 0).then_some(());
-    if seat.until(deadline_ms, empty).await.is_err() {
+    // A listener's file is removed when it closes.
+    let over = || proxy.is_over().then_some(());
+    if seat.until(deadline_ms, over).await.is_err() {
         log::warn!("drain-timeout: ending with {} connections open", proxy.connections());
     }
     end(event_loop, proxy);

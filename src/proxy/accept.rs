@@ -1,15 +1,21 @@
 //! Accepting: one task per listener, connections in batches, and no further than there is room or room can be made.
 
-use super::Proxy;
 use super::connection::Connection;
 use super::shed::Room;
-use crate::limits::{ACCEPT_REST_MS, ACCEPTS_PER_TURN, ListenerId};
+use super::{Counted, Proxy};
+use crate::limits::{ACCEPT_REST_MS, ACCEPTS_PER_TURN, FIRST_ANSWERS_MS, ListenerId};
 use crate::runtime::{Listener, NEVER, Seat, is_exhaustion};
 
 /// Accepts on `listener` until the proxy stops; then the socket closes.
 pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
     let Some(seat) = Seat::take(proxy.reactor) else { return };
     listener.set_owner(seat.index());
+    let counted = Counted::new(&proxy.listening);
+    if !proxy.knows_names() {
+        // Connections wait in the kernel until there is somewhere to send their requests.
+        let deadline_ms = proxy.reactor.now_ms() + FIRST_ANSWERS_MS;
+        rest(proxy, &seat, &listener, deadline_ms, || proxy.knows_names()).await;
+    }
     // It is said once, not ten times a second.
     let mut exhausted = false;
     let mut batch = Batch::default();
@@ -39,6 +45,9 @@ pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
             }
         }
     }
+    drop(listener);
+    drop(counted);
+    proxy.wake_watchers();
 }
 
 /// Somebody waits, and all places are taken: one that has no request in it is freed, or the listener rests until there

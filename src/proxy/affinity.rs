@@ -52,17 +52,35 @@ impl Bond {
             bond.read_cookie(proxy, pool_id, cookie, bytes, head, cuts)?;
         }
         if let Some(stick) = &pool.stick {
-            let mut sessions = proxy.sessions.borrow_mut();
+            let sessions = proxy.sessions.borrow();
             bond.session = match &stick.key {
-                Key::Source => Some(sessions.source(pool_id, connection.peer.ip())),
+                Key::Source => connection.peer.map(|peer| sessions.source(pool_id, peer.ip())),
                 Key::Uri { .. } | Key::Header(_) | Key::Cookie(_) | Key::UrlParam(_) => {
                     stick.key.of(head).and_then(|[value, _]| sessions.key(pool_id, value))
                 }
             };
-            let found = bond.session.and_then(|session| sessions.find(session, proxy.reactor.now_ms()));
-            bond.remembered = found.filter(|&id| proxy.balancer.borrow().is_up(id));
+            drop(sessions);
+            bond.recall(proxy);
         }
         Ok(bond)
+    }
+
+    /// Of a client of which nothing but the address is known.
+    pub(super) fn of_source(connection: &Connection, pool: PoolId) -> Self {
+        let proxy = connection.proxy;
+        let mut bond = Self::default();
+        if proxy.config.pools[pool.index()].stick.is_some() {
+            bond.session = connection.peer.map(|peer| proxy.sessions.borrow().source(pool, peer.ip()));
+            bond.recall(proxy);
+        }
+        bond
+    }
+
+    /// Finds out where the session map leads, if that is up.
+    fn recall(&mut self, proxy: &Proxy) {
+        let mut sessions = proxy.sessions.borrow_mut();
+        let found = self.session.and_then(|session| sessions.find(session, proxy.reactor.now_ms()));
+        self.remembered = found.filter(|&id| proxy.balancer.borrow().is_up(id));
     }
 
     fn read_cookie(
@@ -135,8 +153,9 @@ pub(super) fn growth(pool: &Pool) -> usize {
 
 /// The Set-Cookie that a response gets.
 pub(super) struct SetCookie<'a> {
+    proxy: &'a Proxy,
     cookie: &'a Cookie,
-    value: &'a str,
+    home: BackendId,
     dates: Dates,
     wall_ms: u64,
 }
@@ -144,8 +163,8 @@ pub(super) struct SetCookie<'a> {
 impl SetCookie<'_> {
     /// Writes it, and what keeps shared caches from it.
     pub(super) fn write(&self, out: &mut impl Write) -> std::fmt::Result {
-        let Self { cookie, value, dates, wall_ms } = self;
-        for part in ["Set-Cookie: ", &cookie.name, "=", value] {
+        let Self { proxy, cookie, home, dates, wall_ms } = self;
+        for part in ["Set-Cookie: ", &cookie.name, "=", proxy.balancer.borrow().cookie(*home)] {
             out.write_str(part)?;
         }
         dates.write(&cookie.rules.lifetime, *wall_ms, out)?;
@@ -173,7 +192,7 @@ pub(super) fn set_cookie<'a>(
         wall_ms,
     });
     record.server_cookie = deed.letter();
-    deed.sets().then(|| SetCookie { cookie, value: &proxy.cookie_values[home.index()], dates, wall_ms })
+    deed.sets().then_some(SetCookie { proxy, cookie, home, dates, wall_ms })
 }
 
 /// Writes the backend's value, `name`, before each of `values` that its response gives the application's own cookie. The

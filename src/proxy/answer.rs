@@ -134,8 +134,8 @@ impl Connection {
         let [length, rewritten] = match head.affinity_values.as_slice() {
             [] => [length, rewritten],
             values => {
-                let name = &proxy.cookie_values[backend.index()];
-                affinity::prefix(buffer, [length, rewritten], &cuts, values, name)?
+                let balancer = proxy.balancer.borrow();
+                affinity::prefix(buffer, [length, rewritten], &cuts, values, balancer.cookie(backend))?
             }
         };
         let record = &mut exchange.record;

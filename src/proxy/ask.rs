@@ -7,15 +7,16 @@ use super::connection::Connection;
 use super::exchange::Exchange;
 use super::flow::Broken;
 use crate::balance::Algorithm;
-use crate::config::Pool;
+use crate::config::{Pool, Routed};
 use crate::fault::Fault;
 use crate::http::body::Framing;
 use crate::http::fields;
-use crate::http::fields::{Cuts, Fields, Known};
+use crate::http::fields::{Cuts, Fields, Known, TooManyCuts};
 use crate::http::key::Key;
 use crate::http::request::{self, Method, Refusal, RequestHead, Version};
+use crate::http::request_id::{self, RequestId};
 use crate::http::route::Facts;
-use crate::limits::{ListenerId, MAX_HOST, PoolId};
+use crate::limits::{LOG_LINE, ListenerId, MAX_HOST, MAX_REQUEST_ID, PoolId};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -51,7 +52,7 @@ pub(super) fn understand<'a>(
     length: usize,
     asked: &'a mut Option<Ask>,
 ) -> Result<&'a Ask, Fault> {
-    let (proxy, listener, client) = (connection.proxy, connection.listener, connection.peer.ip());
+    let (proxy, listener, client) = (connection.proxy, connection.listener, connection.peer.map(|peer| peer.ip()));
     let config = proxy.config;
     let flow = &mut exchange.request;
     let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
@@ -69,7 +70,7 @@ pub(super) fn understand<'a>(
     let bond = Bond::of(connection, pool_id, head, parsed, &mut cuts).map_err(Refusal::from)?;
     let mut says_proto = false;
     if pool.forwardfor && parsed.forwarded {
-        let trusted = config.listeners[listener.index()].trust.iter().any(|block| block.contains(client));
+        let trusted = connection.is_trusted();
         for (index, field) in parsed.fields.iter().enumerate() {
             let known = Known::of(field.name);
             if matches!(known, Some(Known::Forwarded | Known::ForwardedProto)) {
@@ -80,6 +81,16 @@ pub(super) fn understand<'a>(
             }
         }
     }
+    let id = match &config.listeners[listener.index()].request_id {
+        Some(name) => {
+            let id = identify(connection, head, parsed, name, &mut cuts).map_err(Refusal::from)?;
+            if proxy.journal.is_some() {
+                exchange.record.id = note_id(&mut exchange.line, &id);
+            }
+            Some((name, id))
+        }
+        None => None,
+    };
     let limit = config.limits.body.unwrap_or(u64::MAX);
     if matches!(parsed.framing, Framing::Length(length) if length > limit) {
         return Err(TOO_LONG);
@@ -112,7 +123,16 @@ pub(super) fn understand<'a>(
             write!(out, "Host: {host}\r\n")?;
         }
         if pool.forwardfor {
-            write_forwarded(out, client, says_proto)?;
+            match client {
+                Some(client) => write_forwarded(out, client, says_proto)?,
+                None if says_proto => {}
+                None => out.write_str("X-Forwarded-Proto: http\r\n")?,
+            }
+        }
+        if let Some((name, id)) = &id {
+            for part in [name.as_bytes(), b": ", id, b"\r\n"] {
+                out.extend_from_slice(part).map_err(|_| std::fmt::Error)?;
+            }
         }
         if let Some(left) = max_forwards {
             write!(out, "Max-Forwards: {}\r\n", left.saturating_sub(1))?;
@@ -131,14 +151,42 @@ pub(super) fn understand<'a>(
     Ok(asked.insert(ask))
 }
 
+/// What the request is called: what a trusted client calls it in the field `name`, else something new.
+#[inline(never)]
+fn identify(
+    connection: &Connection,
+    head: &[u8],
+    parsed: &RequestHead<'_, '_>,
+    name: &str,
+    cuts: &mut Cuts,
+) -> Result<RequestId, TooManyCuts> {
+    let said = request_id::take(head, parsed.fields, name, cuts)?;
+    let kept = said.filter(|_| connection.is_trusted()).and_then(|id| RequestId::from_slice(id).ok());
+    Ok(kept.unwrap_or_else(|| connection.proxy.ids.make()))
+}
+
+/// Writes the id behind the request line, which is cut where that leaves no room; how long it is.
+fn note_id(line: &mut heapless::Vec<u8, LOG_LINE>, id: &[u8]) -> u8 {
+    line.truncate(LOG_LINE - MAX_REQUEST_ID);
+    let _ = line.extend_from_slice(id);
+    u8::try_from(id.len()).unwrap_or(0)
+}
+
 /// The Host to write anew: the authority of an absolute target, or for a client of HTTP/1.0 that named none, the
 /// address it came to (RFC 9110 section 7.2, RFC 9112 section 3.3). `host` stays empty when Host stays as it is.
-fn find_new_host(head: &RequestHead<'_, '_>, here: impl FnOnce() -> SocketAddr, host: &mut heapless::String<MAX_HOST>) {
+fn find_new_host(
+    head: &RequestHead<'_, '_>,
+    here: impl FnOnce() -> Option<SocketAddr>,
+    host: &mut heapless::String<MAX_HOST>,
+) {
     // Both fit: the parser bounds an authority, an address is shorter.
     let _ = match head.host {
         Some(authority) if head.rewrites_host => host.push_str(std::str::from_utf8(authority).unwrap_or_default()),
         Some(_) => Ok(()),
-        None => write!(host, "{}", here()).map_err(|_| Default::default()),
+        None => match here() {
+            Some(address) => write!(host, "{address}").map_err(|_| Default::default()),
+            None => host.push_str("localhost"),
+        },
     };
 }
 
@@ -156,27 +204,36 @@ pub(super) fn refused(broken: Broken) -> Fault {
 const TOO_LONG: Fault = Fault::Refused(Refusal { status: 413, reason: "the body is longer than limits.body" });
 
 /// The pool and the class of the first route whose conditions hold, else the listener's pool.
-fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source: IpAddr) -> (PoolId, i8) {
+fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source: Option<IpAddr>) -> (PoolId, i8) {
     let config = proxy.config;
     let otherwise = (config.listeners[listener.index()].pool, 0);
     if config.routes.is_empty() {
         return otherwise;
     }
     let facts = Facts { method: head.method, host: head.host, path: head.path, headers: head.fields, source };
-    let matching = config.routes.iter().find(|routed| routed.route.matches(&facts));
+    let here = |routed: &&Routed| routed.listeners.is_empty() || routed.listeners.contains(&listener);
+    let matching = config.routes.iter().filter(here).find(|routed| routed.route.matches(&facts));
     matching.map_or(otherwise, |routed| (routed.pool, routed.priority))
 }
 
 /// The number of what the pool hashes requests by.
-fn key(pool: &Pool, head: &RequestHead<'_, '_>, source: IpAddr) -> Option<u32> {
+fn key(pool: &Pool, head: &RequestHead<'_, '_>, source: Option<IpAddr>) -> Option<u32> {
     let Algorithm::Hash { hash, .. } = pool.balance else { return None };
-    match (pool.key.as_ref()?, source) {
-        (Key::Source, IpAddr::V4(address)) => Some(hash.of_address(&address.octets())),
-        (Key::Source, IpAddr::V6(address)) => Some(hash.of_address(&address.octets())),
-        (key @ (Key::Uri { .. } | Key::Header(_) | Key::Cookie(_) | Key::UrlParam(_)), _) => {
+    match pool.key.as_ref()? {
+        Key::Source => key_of_source(pool, source),
+        key @ (Key::Uri { .. } | Key::Header(_) | Key::Cookie(_) | Key::UrlParam(_)) => {
             key.of(head).map(|pieces| hash.of(&pieces))
         }
     }
+}
+
+/// The number of the client's address, where the pool hashes by it and there is one.
+pub(super) fn key_of_source(pool: &Pool, source: Option<IpAddr>) -> Option<u32> {
+    let (Algorithm::Hash { hash, .. }, Some(Key::Source)) = (pool.balance, &pool.key) else { return None };
+    Some(match source? {
+        IpAddr::V4(address) => hash.of_address(&address.octets()),
+        IpAddr::V6(address) => hash.of_address(&address.octets()),
+    })
 }
 
 /// X-Forwarded-For, a line of its own behind any that are there, with X-Forwarded-Proto before it where nobody said that.

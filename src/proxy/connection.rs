@@ -4,7 +4,7 @@
 use super::ask::{self, Ask};
 use super::exchange::Exchange;
 use super::obtain::Obtained;
-use super::record::Record;
+use super::record::{Named, Record};
 use super::shed::{Awaiting, Kind};
 use super::{Counted, Proxy, reply};
 use crate::fault::Fault;
@@ -12,6 +12,7 @@ use crate::http::proxy_protocol::{self, Parsed};
 use crate::http::reply::{After, Reply};
 use crate::http::request::{Method, Version};
 use crate::http::scan::leading_empty_lines;
+use crate::http::trust::{trusts_client, trusts_peer};
 use crate::limits::{BackendId, ListenerId};
 use crate::runtime::{Buffer, Received, Seat, Stream};
 use std::cell::RefCell;
@@ -25,15 +26,17 @@ pub(super) struct Connection {
     pub proxy: &'static Proxy,
     pub seat: Seat,
     pub client: Stream,
-    /// Who the client is: its address, or what a PROXY header says.
-    pub peer: SocketAddr,
+    /// Who the client is: its address, or what a PROXY header says. `None`: it came over a UNIX socket, and nothing says.
+    pub peer: Option<SocketAddr>,
     pub listener: ListenerId,
-    /// What the client sent behind its last request: the start of the next one.
-    rest: Option<Buffer>,
+    /// Who opened it answers for whomever a PROXY header names.
+    vouched: bool,
+    /// What the client sent behind its last request, or its PROXY header: the start of what comes next.
+    pub rest: Option<Buffer>,
     /// No request was read yet.
     fresh: bool,
     /// The PROXY header was read, or none is to come.
-    introduced: bool,
+    pub introduced: bool,
     /// Bytes of empty lines since the last request.
     pub empty: usize,
     /// A backend connection that is this client's alone, since a PROXY header on it says so.
@@ -82,7 +85,7 @@ impl Connection {
         proxy: &'static Proxy,
         seat: Seat,
         client: Stream,
-        peer: SocketAddr,
+        peer: Option<SocketAddr>,
         listener: ListenerId,
     ) -> Self {
         proxy.connections.set(proxy.connections.get() + 1);
@@ -90,6 +93,7 @@ impl Connection {
         here.set(here.get() + 1);
         client.set_owner(seat.index());
         let awaiting = Awaiting::new(proxy, seat.index());
+        let trust = &proxy.config.listeners[listener.index()].trust;
         awaiting.begin(Kind::Fresh);
         Self {
             proxy,
@@ -97,6 +101,7 @@ impl Connection {
             client,
             peer,
             listener,
+            vouched: trusts_peer(trust, peer.map(|peer| peer.ip())),
             rest: None,
             fresh: true,
             introduced: !proxy.config.listeners[listener.index()].accept_proxy,
@@ -135,7 +140,7 @@ impl Connection {
     }
 
     /// Serves the client until it has nothing more to ask at the moment: then true. False when it left, was silent,
-    /// or broke a rule.
+    /// or broke a rule. Where no requests are to come, only its PROXY header is read.
     pub(super) async fn serve(&mut self, exchange: &mut Exchange) -> bool {
         self.seat.disarm();
         if !self.introduced {
@@ -144,6 +149,10 @@ impl Connection {
             }
             self.introduced = true;
             self.awaiting.begin(Kind::Fresh);
+            if self.proxy.relays(self.listener) {
+                // Now it is known who it is, and all that is to be known.
+                return true;
+            }
         }
         loop {
             let buffer = match self.first_bytes() {
@@ -193,11 +202,11 @@ impl Connection {
             match proxy_protocol::parse(buffer.filled()) {
                 Parsed::Incomplete => {}
                 Parsed::Malformed(reason) => {
-                    log::debug!("{}: {reason}", self.peer);
+                    log::debug!("{}: {reason}", Named(self.peer));
                     return false;
                 }
                 Parsed::Complete { length, source } => {
-                    self.peer = source.unwrap_or(self.peer);
+                    self.peer = source.or(self.peer);
                     buffer.consume(length);
                     self.rest = (!buffer.is_empty()).then_some(buffer);
                     return true;
@@ -321,16 +330,22 @@ impl Connection {
         Ok((ask, counted, obtained))
     }
 
-    /// The address the client came to.
-    pub(super) fn here(&self) -> SocketAddr {
-        let bound = || self.proxy.config.listeners[self.listener.index()].address;
-        self.client.local_address().unwrap_or_else(bound)
+    /// Whether what the client says of itself is kept: where it comes from, what its request is called.
+    pub(super) fn is_trusted(&self) -> bool {
+        let trust = &self.proxy.config.listeners[self.listener.index()].trust;
+        self.vouched || trusts_client(trust, self.peer.map(|peer| peer.ip()))
+    }
+
+    /// The address the client came to; a UNIX socket has none.
+    pub(super) fn here(&self) -> Option<SocketAddr> {
+        let bound = || self.proxy.config.listeners[self.listener.index()].address.inet();
+        self.client.local_address().or_else(bound)
     }
 
     /// Ends an exchange that failed: with a reply if the client can still make sense of one.
     async fn fail(&self, exchange: &mut Exchange, ask: Option<&Ask>, fault: Fault) -> Next {
         let phase = exchange.record.phase;
-        log::debug!("{}: {fault:?} in {phase:?}", self.peer);
+        log::debug!("{}: {fault:?} in {phase:?}", Named(self.peer));
         exchange.record.fault = Some(fault);
         if !exchange.is_answered() {
             // A response with a status that was tried again is better known than the end of the last attempt.
@@ -364,6 +379,6 @@ impl Connection {
     /// Whether the client closed its connection: nobody waits for the response. Only when all of the request is here
     /// does the end of what it sends mean that.
     pub(super) fn client_left(&self, exchange: &Exchange) -> bool {
-        self.client.broken() || (exchange.request.is_complete() && self.client.hung_up())
+        self.client.broken() || (self.client.hung_up() && (exchange.request.is_complete() || self.has_nothing_to_say()))
     }
 }

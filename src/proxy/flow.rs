@@ -172,6 +172,14 @@ impl Flow {
         self.decode()
     }
 
+    /// As if an empty message had passed, behind which `begun` was received: what [`Flow::run_on`] begins with where no
+    /// message goes before.
+    pub(super) fn begin_with(&mut self, begun: Option<Buffer>) {
+        self.raw = 0..begun.as_ref().map_or(0, Buffer::len);
+        self.buffer = begun;
+        self.complete = true;
+    }
+
     /// Passes on whatever comes, without an end: a tunnel. What is received behind the message is its beginning.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use super::Proxy;
 use super::connection::Connection;
 use crate::config::{self, Config};
 use crate::limits::{CONNECTION_BYTES, ListenerId, Machine, OBJECT_BYTES, SPARE_SEATS, SPARE_SOURCES, WAITER_BYTES};
-use crate::runtime::{Heap, Listener, Loop, Reactor};
+use crate::runtime::{Bind, Endpoint, Heap, Listener, Loop, Reactor};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
@@ -105,9 +105,9 @@ fn allocations(request: &'static str, count: u64, more: &str) -> u64 {
     let text = format!("listen.web = 127.0.0.1:0\nbackend.s1 = {}\nlimits.memory = 16m\n{more}", backend());
     let proxy = proxy(&text);
     let event_loop = proxy.event_loop();
-    let bounds = proxy.config.limits.budget.client_socket();
-    let listener = Listener::bind(event_loop.reactor, &proxy.config.listeners[0].address, false, &bounds).unwrap();
-    let address = listener.address();
+    let how = Bind { only_v6: false, mode: 0, bounds: proxy.config.limits.budget.client_socket() };
+    let listener = Listener::bind(event_loop.reactor, proxy.config.listeners[0].address.endpoint(), &how).unwrap();
+    let Endpoint::Inet(address) = listener.endpoint() else { panic!("no port") };
     event_loop.executor.spawn(super::accept(proxy, listener, ListenerId(0))).detach();
     event_loop.executor.spawn(super::purge_idle(proxy)).detach();
     let client = std::thread::spawn(move || {

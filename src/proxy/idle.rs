@@ -24,6 +24,8 @@ struct Stack {
     length: u16,
     /// The fewest since the last purge: so many were not needed.
     fewest: u16,
+    /// Counts the backend's addresses: only connections to the last one are kept.
+    era: u16,
 }
 
 /// All idle backend connections.
@@ -51,7 +53,8 @@ impl Idle {
         Self {
             entries: (0..capacity).map(entry).collect(),
             free: if capacity > 0 { 0 } else { NONE },
-            stacks: vec![Stack { warmest: NONE, coldest: NONE, length: 0, fewest: 0 }; backends].into_boxed_slice(),
+            stacks: vec![Stack { warmest: NONE, coldest: NONE, length: 0, fewest: 0, era: 0 }; backends]
+                .into_boxed_slice(),
             length: 0,
             reactor,
             keeper: NONE,
@@ -62,7 +65,7 @@ impl Idle {
     /// Keeps a connection that is good for another request. When the table is full the coldest of the same backend
     /// makes room, or the connection is closed.
     pub(super) fn put(&mut self, backend: BackendId, stream: Stream) {
-        if self.keeper == NONE {
+        if self.keeper == NONE || stream.era != self.era(backend) {
             return;
         }
         stream.set_owner(self.keeper);
@@ -115,6 +118,18 @@ impl Idle {
         let Some(backend) = longest.and_then(BackendId::new) else { return false };
         let coldest = self.stacks[backend.index()].coldest;
         coldest != NONE && self.take_out(backend, coldest).is_some()
+    }
+
+    /// What is noted in a connection to a backend's address of now.
+    pub(super) fn era(&self, backend: BackendId) -> u16 {
+        self.stacks[backend.index()].era
+    }
+
+    /// The backend has another address: all its connections are closed, those in use when they are given back.
+    pub(super) fn renew(&mut self, backend: BackendId) {
+        self.close_all(backend);
+        let stack = &mut self.stacks[backend.index()];
+        stack.era = stack.era.wrapping_add(1);
     }
 
     /// Closes all connections of a backend.

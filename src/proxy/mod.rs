@@ -15,7 +15,9 @@ mod head;
 mod footprint;
 mod idle;
 mod obtain;
+mod place;
 mod record;
+mod relay;
 mod reply;
 mod retry;
 mod shed;
@@ -28,7 +30,8 @@ mod workers;
 
 pub use accept::accept;
 pub use idle::purge_idle;
-pub use record::{Journal, Record};
+pub use place::Arrival;
+pub use record::{Journal, Record, UNNAMED};
 pub use state::begin_trials;
 pub use usage::Usage;
 pub use warm::warm_up;
@@ -36,9 +39,11 @@ pub use warm::warm_up;
 use crate::balance::{BackendSpec, Balancer, Budget, Hash, PoolSpec, Sessions, dynamic};
 use crate::config::{Backend, Config};
 use crate::http::date::DateLine;
+use crate::http::request_id;
 use crate::limits::{BackendId, ListenerId, PoolId, SPARE_SEATS};
 use crate::runtime::{Buffers, Loop, Reactor};
 use idle::Idle;
+use place::Expecting;
 use shed::Sheddable;
 use state::Told;
 use std::cell::{Cell, RefCell};
@@ -63,8 +68,9 @@ pub struct Proxy {
     posts: Box<[Cell<Post>]>,
     /// Workers without a connection: made when first needed, then kept.
     shelf: RefCell<Vec<Worker>>,
-    /// Where each backend is; `None` while its name is not resolved.
+    /// Where each backend is; `None` while its name is not resolved, or its slot is free, and where it is a UNIX socket.
     addresses: Box<[Cell<Option<SocketAddr>>]>,
+    expecting: Expecting,
     /// What each pool may retry.
     budgets: Box<[RefCell<Budget>]>,
     /// What was last told of each backend.
@@ -73,12 +79,14 @@ pub struct Proxy {
     trials: Cell<u16>,
     /// Which backends users were given, where a pool remembers that.
     sessions: RefCell<Sessions>,
-    /// The values of the affinity cookie that lead to each backend.
-    cookie_values: Box<[Box<str>]>,
     date: RefCell<DateLine>,
+    /// Where the requests' ids come from.
+    ids: request_id::Source,
     /// The seat of [`warm_up`].
     warmer: Cell<Option<u16>>,
     journal: Option<&'static dyn Journal>,
+    /// Listeners that are open.
+    listening: Cell<usize>,
     connections: Cell<usize>,
     listener_connections: Box<[Cell<usize>]>,
     pool_exchanges: Box<[Cell<usize>]>,
@@ -108,18 +116,17 @@ impl Proxy {
                 None => backend.cookie.as_str().into(),
             }
         };
-        let cookie_values: Box<[Box<str>]> = config.backends.iter().zip(addresses).map(cookie_value).collect();
-        let specs = config.backends.iter().zip(addresses).zip(&cookie_values);
-        let specs = specs.map(|((backend, address), cookie)| BackendSpec {
+        let specs = config.backends.iter().zip(addresses);
+        let specs = specs.map(|(backend, address)| BackendSpec {
             pool: backend.pool,
             weight: backend.weight,
             maxconn: backend.maxconn,
             auto: backend.auto,
             maxqueue: backend.maxqueue,
             backup: backend.backup,
-            cookie: cookie.clone(),
+            cookie: cookie_value((backend, address)),
             seed: Hash::Beelance.of(&[backend.name.as_bytes()]),
-            up: address.is_some(),
+            up: true,
         });
         let pools = config.pools.iter().map(|pool| PoolSpec {
             algorithm: pool.balance,
@@ -136,7 +143,14 @@ impl Proxy {
         let expires_ms = config.pools.iter().map(|pool| pool.stick.as_ref().map_or(0, |stick| stick.expire_ms));
         let (small, large) = (budget.small_buffers, budget.large_buffers);
         let buffers = Buffers::new(small, large, budget.pipes, event_loop.reactor);
-        let balancer = Balancer::new(&pools, specs.collect(), seats).seeded(seed);
+        let mut balancer = Balancer::new(&pools, specs.collect(), seats).seeded(seed);
+        let nowhere =
+            |(_, (backend, address)): &(_, (&Backend, &Option<_>))| address.is_none() && backend.path.is_none();
+        let placed = config.backends.iter().zip(addresses);
+        for (id, _) in (0..).map_while(BackendId::new).zip(placed).filter(nowhere) {
+            let wake: &mut dyn FnMut(u16) = &mut |_| ();
+            balancer.set_placed(id, false, wake);
+        }
         Self {
             config,
             reactor: event_loop.reactor,
@@ -149,13 +163,15 @@ impl Proxy {
             posts: (0..seats).map(|_| Cell::default()).collect(),
             shelf: RefCell::new(Vec::with_capacity(budget.connections)),
             addresses: addresses.iter().map(|&address| Cell::new(address)).collect(),
+            expecting: Expecting::default(),
             budgets: config.pools.iter().map(|pool| RefCell::new(Budget::new(pool.retry_budget))).collect(),
             trials: Cell::new(0),
             sessions: RefCell::new(Sessions::new(budget.beside.sessions, secret, expires_ms)),
-            cookie_values,
             date: RefCell::new(DateLine::default()),
+            ids: request_id::Source::new([0, 1].map(|half| RandomState::new().hash_one(half))),
             warmer: Cell::new(None),
             journal,
+            listening: Cell::new(0),
             connections: Cell::new(0),
             listener_connections: config.listeners.iter().map(|_| Cell::new(0)).collect(),
             pool_exchanges: config.pools.iter().map(|_| Cell::new(0)).collect(),
@@ -169,6 +185,12 @@ impl Proxy {
     #[must_use]
     pub fn event_loop(&self) -> &'static Loop {
         self.event_loop
+    }
+
+    /// Whether every listener is closed, and every client's connection.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.listening.get() == 0 && self.connections() == 0
     }
 
     /// Client connections there are.
@@ -195,12 +217,6 @@ impl Proxy {
         self.requests.get()
     }
 
-    /// Where a backend is.
-    #[must_use]
-    pub fn address(&self, id: BackendId) -> Option<SocketAddr> {
-        self.addresses[id.index()].get()
-    }
-
     /// Stops accepting; connections close when their exchange is over, idle ones at once.
     pub fn stop(&self) {
         self.stopping.set(true);
@@ -213,7 +229,7 @@ impl Proxy {
         self.stopping.get()
     }
 
-    /// Lets `seat` be woken whenever a connection ends, until [`Proxy::look_away`].
+    /// Lets `seat` be woken whenever a connection ends, or a listener closes, until [`Proxy::look_away`].
     pub fn watch_connections(&self, seat: u16) {
         // There are fewer such tasks than places.
         let _ = self.watchers.borrow_mut().push(seat);

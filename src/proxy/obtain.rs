@@ -8,9 +8,10 @@ use super::slot::{Slot, Waiting};
 use crate::balance::{Answer, Failed, Placement, Refused, Seen, Wish};
 use crate::config::Reuse;
 use crate::fault::{Fault, Phase};
+use crate::http::proxy_protocol::{Header, ProxyVersion};
 use crate::limits::{BackendId, TURN_AROUND_MS};
 use crate::runtime::{Stream, is_exhaustion};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A connection to a backend, and the slot that lets a request use it.
 pub(super) struct Held {
@@ -121,7 +122,9 @@ impl Connection {
         let proxy = self.proxy;
         if proxy.config.backends[id.index()].send_proxy.is_some() {
             let own = self.own.borrow_mut().take();
-            return own.filter(|(backend, stream)| *backend == id && stream.is_quiet()).map(|(_, stream)| stream);
+            let era = proxy.era(id);
+            let good = |stream: &Stream| stream.era == era && stream.is_quiet();
+            return own.filter(|(backend, stream)| *backend == id && good(stream)).map(|(_, stream)| stream);
         }
         let stream = proxy.idle.borrow_mut().take(id)?;
         stream.set_owner(self.seat.index());
@@ -138,11 +141,19 @@ impl Connection {
         }
     }
 
+    #[inline(never)]
+    fn proxy_header(&self, version: ProxyVersion) -> Header {
+        match self.peer {
+            Some(source) => version.header(source, self.here().unwrap_or_else(|| nowhere(source))),
+            None => version.local(),
+        }
+    }
+
     /// Says first of all on a new connection who the client is, where the backend wants to know.
     fn introduce(&self, id: BackendId, stream: &Stream) -> Result<(), Fault> {
         let config = self.proxy.config;
         let Some(version) = config.backends[id.index()].send_proxy else { return Ok(()) };
-        let header = version.header(self.peer, self.here());
+        let header = self.proxy_header(version);
         // There is room for it in an empty socket.
         match stream.send(&header) {
             Ok(Some(sent)) if sent == header.len() => Ok(()),
@@ -168,7 +179,7 @@ impl Connection {
             sticky,
             avoid,
             may_move: pool.redispatch,
-            client: client_of(self.peer.ip()),
+            client: self.peer.map_or(self.listener.index() as u64, |peer| client_of(peer.ip())),
             class: ask.class,
         });
         exchange.record.phase = Phase::Queue;
@@ -184,11 +195,11 @@ impl Connection {
             }
             Placement::WaitForBackend(id, ahead) => {
                 exchange.record.backend = Some(id);
-                exchange.record.backend_queue = ahead;
+                exchange.record.backend_queue = ahead + 1;
                 pool.stick_wait_ms
             }
             Placement::WaitForPool(ahead) => {
-                exchange.record.pool_queue = ahead;
+                exchange.record.pool_queue = ahead + 1;
                 None
             }
         };
@@ -249,16 +260,17 @@ impl Connection {
         // A client has one connection to a backend at a time: the budget counts no more.
         self.own.take();
         let bounds = proxy.config.limits.budget.backend_socket();
-        let stream = match Stream::connect(proxy.reactor, &address, &bounds) {
+        let stream = match Stream::connect(proxy.reactor, address, &bounds) {
             Err(error) if is_exhaustion(&error) && proxy.idle.borrow_mut().close_one() => {
-                Stream::connect(proxy.reactor, &address, &bounds)
+                Stream::connect(proxy.reactor, address, &bounds)
             }
             result => result,
         };
-        let stream = stream.map_err(|error| {
+        let mut stream = stream.map_err(|error| {
             log::debug!("{address}: connect: {error}");
             if is_exhaustion(&error) { Fault::Exhausted } else { Fault::ConnectFailed }
         })?;
+        stream.era = proxy.era(id);
         stream.set_owner(self.seat.index());
         let deadline_ms = proxy.reactor.now_ms() + proxy.config.timeouts.connect_ms;
         let wait = self.seat.until(deadline_ms, || match stream.connected() {
@@ -282,8 +294,16 @@ impl Connection {
     }
 }
 
+/// What a PROXY header says of a destination that has no address, beside a source that has one.
+fn nowhere(source: SocketAddr) -> SocketAddr {
+    match source {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    }
+}
+
 /// Whom requests from `address` belong to, for taking turns: an IPv4 address, or the /64 network of an IPv6 one, which is
-/// what one customer has.
+/// what one customer has. Small numbers are nobody's address: clients without one have their listener's.
 fn client_of(address: IpAddr) -> u64 {
     match address {
         IpAddr::V4(v4) => u64::from(v4.to_bits()),

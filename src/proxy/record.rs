@@ -1,21 +1,25 @@
-//! What the access log tells of one exchange. All times are milliseconds of the loop's clock.
+//! What the access log tells of one exchange, or one connection without any. All times are milliseconds of the loop's clock.
 
 use super::Proxy;
 use crate::fault::{Fault, Phase};
 use crate::limits::{BackendId, ListenerId, PoolId};
+use std::fmt;
 use std::net::SocketAddr;
 
 /// Takes the records of finished exchanges.
 pub trait Journal {
-    /// `line` is the request line as it came, cut to a bound; empty when none could be read.
+    /// `line` is the request line as it came, cut to a bound, nothing when none could be read; and the request's id behind it.
     fn write(&self, proxy: &Proxy, record: &Record, line: &[u8]);
+
+    /// The same for a connection without requests.
+    fn write_connection(&self, proxy: &Proxy, record: &Record);
 }
 
 /// One exchange, finished or on its way.
 #[derive(Clone, Copy, Debug)]
 pub struct Record {
-    /// Who asked.
-    pub client: SocketAddr,
+    /// Who asked; `None`: somebody on a UNIX socket.
+    pub client: Option<SocketAddr>,
     /// Where.
     pub listener: ListenerId,
     /// The pool it was routed to, once it was.
@@ -48,16 +52,18 @@ pub struct Record {
     pub retries: u32,
     /// Whether another backend than the first served it.
     pub redispatched: bool,
-    /// Requests before it in the backend's queue.
+    /// Its place in the backend's queue when it came, the first is 1; 0: it did not wait there. So HAProxy counts.
     pub backend_queue: u32,
-    /// Requests before it in the pool's queue.
+    /// The same in the pool's queue.
     pub pool_queue: u32,
+    /// Bytes of its id, behind the request line.
+    pub id: u8,
 }
 
 impl Record {
     /// An exchange whose first byte came at `began_ms`.
     #[must_use]
-    pub fn new(client: SocketAddr, listener: ListenerId, began_ms: u64) -> Self {
+    pub fn new(client: Option<SocketAddr>, listener: ListenerId, began_ms: u64) -> Self {
         Self {
             client,
             listener,
@@ -78,6 +84,22 @@ impl Record {
             redispatched: false,
             backend_queue: 0,
             pool_queue: 0,
+            id: 0,
+        }
+    }
+}
+
+/// What a client without an address is called, as HAProxy does.
+pub const UNNAMED: &str = "unix:1";
+
+/// A client, in a message.
+pub(super) struct Named(pub Option<SocketAddr>);
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str(UNNAMED),
         }
     }
 }

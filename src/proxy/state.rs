@@ -61,11 +61,14 @@ impl Proxy {
     }
 
     /// One that is down and about to come up begins slowly, if its pool says so.
-    fn start_slowly(&self, id: BackendId, up: bool) {
-        if up
-            && self.balancer.borrow_mut().start_slowly(id, self.reactor.now_ms())
-            && let Some(warmer) = self.warmer.get()
-        {
+    pub(super) fn start_slowly(&self, id: BackendId, up: bool) {
+        if up && self.balancer.borrow_mut().start_slowly(id, self.reactor.now_ms()) {
+            self.wake_warmer();
+        }
+    }
+
+    pub(super) fn wake_warmer(&self) {
+        if let Some(warmer) = self.warmer.get() {
             self.reactor.wake(warmer);
         }
     }
@@ -83,7 +86,7 @@ impl Proxy {
     /// Whether a backend is not to be probed.
     #[must_use]
     pub fn rests(&self, id: BackendId) -> bool {
-        self.balancer.borrow().admin(id) == Admin::Maint
+        self.address(id).is_none() || self.balancer.borrow().admin(id) == Admin::Maint
     }
 
     /// A probe of a backend went well.
@@ -114,7 +117,12 @@ impl Proxy {
         &self.config.pools[self.config.backends[id.index()].pool.index()].passive
     }
 
-    fn change(&self, id: BackendId, why: &dyn Display, make: impl FnOnce(&mut Balancer, &mut dyn FnMut(u16))) {
+    pub(super) fn change(
+        &self,
+        id: BackendId,
+        why: &dyn Display,
+        make: impl FnOnce(&mut Balancer, &mut dyn FnMut(u16)),
+    ) {
         make(&mut self.balancer.borrow_mut(), &mut |waiter| self.reactor.wake(waiter));
         self.settle(id, why);
     }
@@ -132,6 +140,14 @@ impl Proxy {
             if before.healthy != now.healthy {
                 self.tell(id, now.healthy, why);
             }
+        }
+    }
+
+    /// After a change that is not told.
+    pub(super) fn note(&self, id: BackendId) {
+        let pool = self.config.backends[id.index()].pool;
+        for &id in &self.config.pools[pool.index()].backends {
+            self.told[id.index()].set(Told::of(&self.balancer.borrow(), id));
         }
     }
 

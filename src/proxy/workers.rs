@@ -9,6 +9,10 @@
 //!                 ^                             |
 //!                 +--------response sent--------+
 //! ```
+//!
+//! A connection without requests is never idle in this sense. From the first moment, or from its PROXY header, to the last it
+//! has a worker of another kind for itself alone. There are never more workers of both kinds than connections: one from the
+//! shelf makes room.
 
 use super::Proxy;
 use super::connection::{Connection, Look};
@@ -51,12 +55,20 @@ enum Lying {
     Given(Box<Connection>),
     /// It was served, and waits for its next request; `None` when it is over.
     Done(Option<Box<Connection>>),
+    /// It is over, and so is the worker.
+    Over,
 }
 
 impl Worker {
     fn new() -> Self {
         let desk = Rc::new(Desk::default());
         Self { desk: Rc::clone(&desk), life: Box::pin(work(desk)) }
+    }
+
+    /// One for a connection without requests.
+    fn relaying(connection: Box<Connection>) -> Self {
+        let desk = Rc::new(Desk::default());
+        Self { desk: Rc::clone(&desk), life: Box::pin(relay(desk, connection)) }
     }
 }
 
@@ -83,12 +95,34 @@ async fn work(desk: Rc<Desk>) -> Infallible {
     }
 }
 
+async fn relay(desk: Rc<Desk>, mut connection: Box<Connection>) -> Infallible {
+    let mut exchange = Exchange::new(connection.record());
+    connection.relay(&mut exchange).await;
+    drop(exchange);
+    drop(connection);
+    desk.0.set(Lying::Over);
+    std::future::pending().await
+}
+
 impl Proxy {
     /// Takes in a connection that was accepted.
     pub(super) fn admit(&self, connection: Connection) {
-        let seat = usize::from(connection.seat.index());
-        connection.wait();
-        self.posts[seat].set(Post::Idle(Box::new(connection)));
+        let post = &self.posts[usize::from(connection.seat.index())];
+        self.seat(post, Box::new(connection));
+    }
+
+    /// Lets a connection wait for its next request; one without any begins.
+    fn seat(&self, post: &Cell<Post>, connection: Box<Connection>) {
+        if !connection.is_to_be_relayed() {
+            connection.wait();
+            return post.set(Post::Idle(connection));
+        }
+        let seat = connection.seat.index();
+        // In its place: see above.
+        drop(self.shelf.borrow_mut().pop());
+        post.set(Post::Busy(Worker::relaying(connection)));
+        // It wants a backend, whatever its client does. Others go on first.
+        self.reactor.wake(seat);
     }
 
     /// Runs who sits in `seat` and was woken: what [`crate::runtime::Loop::run`] asks for.
@@ -117,10 +151,10 @@ impl Proxy {
             Lying::Done(connection) => {
                 self.shelf.borrow_mut().push(worker);
                 if let Some(connection) = connection {
-                    connection.wait();
-                    post.set(Post::Idle(connection));
+                    self.seat(post, connection);
                 }
             }
+            Lying::Over => drop(worker),
             lying @ (Lying::Nothing | Lying::Given(_)) => {
                 worker.desk.0.set(lying);
                 post.set(Post::Busy(worker));
@@ -156,6 +190,9 @@ mod tests {
             "a worker takes {busy} bytes only, the budget has {WORKER_BYTES}: lower it"
         );
         let idle = size_of::<Connection>() + size_of::<Post>();
+        let relaying = size_of_future(|(desk, connection)| relay(desk, connection));
+        let relaying = allocated(relaying) + allocated(size_of::<Desk>() + 2 * size_of::<usize>());
+        assert!(relaying <= WORKER_BYTES, "a relaying worker takes {relaying} bytes");
         assert!(idle <= 256, "an idle connection holds {idle} bytes beside its entries in tables");
     }
 }

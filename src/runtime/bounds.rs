@@ -28,6 +28,14 @@ pub(super) fn set(socket: &OwnedFd, bounds: &Sockets) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
+/// The same for a connected UNIX socket. All that it sent and the peer did not take is unsent: there is no way in between.
+/// What the peer sends is the peer's.
+pub(super) fn set_unix(socket: &OwnedFd, bounds: &Sockets) -> nix::Result<()> {
+    // The kernel doubles it.
+    let bytes = bounds.send.or(bounds.unsent.map(|bytes| bytes / 2));
+    bytes.map_or(Ok(()), |bytes| setsockopt(socket, sockopt::SndBuf, &usize::try_from(bytes).unwrap_or(usize::MAX)))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test")]
 /// What the kernel says of them; it doubles the sizes.

@@ -14,6 +14,7 @@ pub mod clock;
 #[cfg(test)]
 mod counting;
 pub mod deadlines;
+mod endpoint;
 mod event_loop;
 pub mod lag;
 mod process;
@@ -21,13 +22,16 @@ mod reactor;
 mod seat;
 mod socket;
 mod splice;
+mod unix;
 
 pub use buffer::{Buffer, Buffers, LinePlace, Need};
 #[cfg(test)]
 pub(crate) use counting::Heap;
+pub use endpoint::Endpoint;
 pub use event_loop::Loop;
 pub use process::Child;
 pub use reactor::Reactor;
 pub use seat::{Elapsed, NEVER, Seat};
-pub use socket::{Listener, Received, Stream, is_exhaustion};
+pub use socket::{Bind, Listener, Received, Stream, is_exhaustion};
 pub use splice::{Pipe, Spliced};
+pub use unix::connect_unix;

@@ -1,4 +1,4 @@
-//! Non-blocking TCP sockets, registered with the reactor for as long as they live.
+//! Non-blocking TCP and UNIX sockets, registered with the reactor for as long as they live.
 //!
 //! A receive that fills less than its buffer means the socket is dry, so no second call is made to see `EAGAIN`; unless
 //! the kernel said that the end came with it: then it is read on until the end shows, because a FIN that arrives with the
@@ -7,7 +7,9 @@
 #![allow(unsafe_code, reason = "nix has no accept4 that returns the peer's address")]
 
 use super::bounds;
+use super::endpoint::Endpoint;
 use super::reactor::{BROKEN, FAILED, PEER_CLOSED, READ, Reactor, URGENT, WRITE};
+use super::unix::{SocketFile, bind_unix, connect_within};
 use crate::limits::Sockets;
 use nix::errno::Errno;
 use nix::libc;
@@ -31,11 +33,13 @@ pub enum Received {
     Dry,
 }
 
-/// A TCP connection.
+/// A connection over TCP or a UNIX socket.
 pub struct Stream {
     // Closed after the reactor's entry is freed: fields drop after `drop`.
     pub(super) socket: OwnedFd,
     pub(super) index: u16,
+    /// What its owner notes of it.
+    pub era: u16,
     pub(super) reactor: &'static Reactor,
 }
 
@@ -46,22 +50,30 @@ impl Drop for Stream {
 }
 
 impl Stream {
-    /// Begins a connection to `address`. [`Stream::connected`] tells when it stands.
+    /// Begins a connection to `endpoint`. [`Stream::connected`] tells when it stands.
     ///
     /// # Errors
-    /// The system's: no descriptors, no route, refused at once.
-    pub fn connect(reactor: &'static Reactor, address: &SocketAddr, bounds: &Sockets) -> io::Result<Self> {
+    /// The system's: no descriptors, no route, refused at once; a UNIX socket's whose backlog is full.
+    pub fn connect(reactor: &'static Reactor, endpoint: Endpoint<'_>, bounds: &Sockets) -> io::Result<Self> {
+        let address = match endpoint {
+            Endpoint::Inet(address) => address,
+            Endpoint::Unix(path) => {
+                let socket = connect_within(path, bounds)?;
+                let index = reactor.register(&socket, WRITE)?;
+                return Ok(Self { socket, index, era: 0, reactor });
+            }
+        };
         let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
         let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
         let socket = socket(family, SockType::Stream, flags, SockProtocol::Tcp)?;
         setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
         bounds::set(&socket, bounds)?;
-        match connect(socket.as_raw_fd(), &SockaddrStorage::from(*address)) {
+        match connect(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
             Ok(()) | Err(Errno::EINPROGRESS) => {}
             Err(errno) => return Err(errno.into()),
         }
         let index = reactor.register(&socket, 0)?;
-        Ok(Self { socket, index, reactor })
+        Ok(Self { socket, index, era: 0, reactor })
     }
 
     /// Whether the connection stands; `None` while it is not decided, and the owner is woken when it is.
@@ -123,6 +135,12 @@ impl Stream {
             self.reactor.wait_for(self.index, READ);
         }
         quiet
+    }
+
+    /// Whether bytes wait to be received, whatever comes behind them. One system call.
+    #[must_use]
+    pub fn has_bytes(&self) -> bool {
+        matches!(recv(self.socket.as_raw_fd(), &mut [0], MsgFlags::MSG_PEEK), Ok(1..))
     }
 
     /// Receives into `space`, which has room for at least one byte.
@@ -196,7 +214,7 @@ impl Stream {
         }
     }
 
-    /// The address of this end; `None` when the connection is over.
+    /// The address of this end; `None` when the connection is over, or that is a UNIX socket.
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddr> {
         getsockname::<SockaddrStorage>(self.socket.as_raw_fd()).ok().as_ref().and_then(to_std)
@@ -216,12 +234,26 @@ impl Stream {
     }
 }
 
-/// A listening TCP socket.
+/// A listening socket.
 pub struct Listener {
     socket: OwnedFd,
     index: u16,
     reactor: &'static Reactor,
-    address: SocketAddr,
+    endpoint: Endpoint<'static>,
+    /// What the accepted sockets do not inherit.
+    bounds: Sockets,
+    _file: Option<SocketFile>,
+}
+
+/// How a listener is bound.
+#[derive(Clone, Copy, Debug)]
+pub struct Bind {
+    /// Whether an IPv6 address takes IPv6 only.
+    pub only_v6: bool,
+    /// The permissions of a UNIX socket's file.
+    pub mode: u32,
+    /// The bounds of the kernel's buffers.
+    pub bounds: Sockets,
 }
 
 impl Drop for Listener {
@@ -231,33 +263,28 @@ impl Drop for Listener {
 }
 
 impl Listener {
-    /// Listens on `address`. What is set here (`TCP_NODELAY`, the bounds of the kernel's buffers) the accepted sockets inherit.
+    /// Listens on `endpoint`. What is set here (`TCP_NODELAY`, the bounds of the kernel's buffers) the accepted sockets
+    /// of TCP inherit.
     ///
     /// # Errors
-    /// The system's: the port is in use, no permission.
-    pub fn bind(reactor: &'static Reactor, address: &SocketAddr, only_v6: bool, bounds: &Sockets) -> io::Result<Self> {
-        let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
-        let socket = socket(family, SockType::Stream, flags, SockProtocol::Tcp)?;
-        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
-        setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
-        if address.is_ipv6() {
-            setsockopt(&socket, sockopt::Ipv6V6Only, &only_v6)?;
-        }
-        bounds::set(&socket, bounds)?;
-        bind(socket.as_raw_fd(), &SockaddrStorage::from(*address))?;
+    /// The system's: the port or path is in use, no permission.
+    pub fn bind(reactor: &'static Reactor, endpoint: Endpoint<'static>, how: &Bind) -> io::Result<Self> {
+        let (socket, file) = match endpoint {
+            Endpoint::Inet(address) => (bind_inet(address, how)?, None),
+            Endpoint::Unix(path) => bind_unix(path, how.mode)?,
+        };
         // As many as `net.core.somaxconn` allows: musl's own idea of the most, 128, is older than the kernel's.
         listen(&socket, Backlog::MAXALLOWABLE)?;
         let bound: SockaddrStorage = getsockname(socket.as_raw_fd())?;
-        let address = to_std(&bound).unwrap_or(*address);
+        let endpoint = to_std(&bound).map_or(endpoint, Endpoint::Inet);
         let index = reactor.register_listener(&socket)?;
-        Ok(Self { socket, index, reactor, address })
+        Ok(Self { socket, index, reactor, endpoint, bounds: how.bounds, _file: file })
     }
 
     /// Where it listens, with the real port.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    pub fn endpoint(&self) -> Endpoint<'static> {
+        self.endpoint
     }
 
     /// Makes the task in `seat` the one that is woken for new connections.
@@ -275,11 +302,11 @@ impl Listener {
         acceptable
     }
 
-    /// Takes one connection, with the client's address; `None` when there is none.
+    /// Takes one connection, with the client's address where it has one; `None` when there is none.
     ///
     /// # Errors
     /// The system's: out of descriptors or memory, or the connection is gone already.
-    pub fn accept(&self) -> io::Result<Option<(Stream, SocketAddr)>> {
+    pub fn accept(&self) -> io::Result<Option<(Stream, Option<SocketAddr>)>> {
         let (socket, peer) = match accept4(&self.socket) {
             Ok(accepted) => accepted,
             Err(Errno::EAGAIN) => {
@@ -289,10 +316,13 @@ impl Listener {
             }
             Err(errno) => return Err(errno.into()),
         };
+        if peer.is_none() {
+            bounds::set_unix(&socket, &self.bounds)?;
+        }
         // There is room to send. Registering tells in the next turn whether the first bytes came already: under load
         // they mostly come a moment later, and trying for them here would be a call in vain.
         let index = self.reactor.register(&socket, WRITE)?;
-        Ok(Some((Stream { socket, index, reactor: self.reactor }, peer)))
+        Ok(Some((Stream { socket, index, era: 0, reactor: self.reactor }, peer)))
     }
 
     /// Forgets that a connection may be there. The socket is level-triggered: the next turn tells anew.
@@ -303,7 +333,7 @@ impl Listener {
     /// Takes the socket out of the epoll set's sight, or puts it back: a listener that must rest costs no turn.
     pub fn listen(&self, listening: bool) {
         if let Err(error) = self.reactor.set_listening(&self.socket, self.index, listening) {
-            log::error!("listener {}: epoll: {error}", self.address);
+            log::error!("listener {}: epoll: {error}", self.endpoint);
         }
     }
 }
@@ -315,7 +345,22 @@ pub fn is_exhaustion(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM | EADDRNOTAVAIL))
 }
 
-fn accept4(listener: &OwnedFd) -> nix::Result<(OwnedFd, SocketAddr)> {
+fn bind_inet(address: SocketAddr, how: &Bind) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let socket = socket(family, SockType::Stream, flags, SockProtocol::Tcp)?;
+    setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
+    if address.is_ipv6() {
+        setsockopt(&socket, sockopt::Ipv6V6Only, &how.only_v6)?;
+    }
+    bounds::set(&socket, &how.bounds)?;
+    bind(socket.as_raw_fd(), &SockaddrStorage::from(address))?;
+    Ok(socket)
+}
+
+/// The connection, and the client's address; a client of a UNIX socket has none.
+fn accept4(listener: &OwnedFd) -> nix::Result<(OwnedFd, Option<SocketAddr>)> {
     // SAFETY: sockaddr_storage is plain old data, for which all zeroes is a value.
     let mut storage: libc::sockaddr_storage = unsafe { std::mem::zeroed() };
     let mut length = libc::socklen_t::try_from(size_of::<libc::sockaddr_storage>()).unwrap_or(0);
@@ -326,10 +371,13 @@ fn accept4(listener: &OwnedFd) -> nix::Result<(OwnedFd, SocketAddr)> {
     })?;
     // SAFETY: the call just returned this descriptor, nobody else owns it.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    if libc::c_int::from(storage.ss_family) == libc::AF_UNIX {
+        return Ok((socket, None));
+    }
     // SAFETY: the kernel wrote an address of `length` bytes into `storage`.
     let peer = unsafe { SockaddrStorage::from_raw(address, Some(length)) };
     let peer = peer.as_ref().and_then(to_std).ok_or(Errno::EAFNOSUPPORT)?;
-    Ok((socket, peer))
+    Ok((socket, Some(peer)))
 }
 
 fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
@@ -342,96 +390,4 @@ fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::runtime::{Loop, Seat};
-    use std::io::{Read, Write};
-    use std::net::TcpStream;
-
-    #[test]
-    fn accepted_sockets_inherit_the_options_and_a_fin_with_the_last_bytes_is_seen() {
-        let reactor: &'static Reactor = Box::leak(Box::new(Reactor::new(8, 4).unwrap()));
-        let event_loop: &'static Loop = Box::leak(Box::new(Loop::new(reactor)));
-        let listener = bind(reactor);
-        let mut client = TcpStream::connect(listener.address()).unwrap();
-        client.write_all(b"ping").unwrap();
-        client.shutdown(std::net::Shutdown::Write).unwrap();
-        event_loop
-            .executor
-            .spawn(async move {
-                let seat = Seat::take(reactor).unwrap();
-                listener.set_owner(seat.index());
-                let soon = reactor.now_ms() + 20_000;
-                let accept = || if listener.acceptable() { listener.accept().unwrap() } else { None };
-                let (stream, peer) = seat.until(soon, accept).await.unwrap();
-                assert!(peer.ip().is_loopback());
-                assert!(getsockopt(&stream.socket, sockopt::TcpNoDelay).unwrap());
-                assert_eq!(bounds::of(&stream.socket), BOUNDS);
-                stream.set_owner(seat.index());
-                let mut space = [0; 64];
-                let mut receive = |stream: &Stream| match stream.receive(&mut space).unwrap() {
-                    Received::Dry => None,
-                    received => Some(received),
-                };
-                assert_eq!(seat.until(soon, || receive(&stream)).await, Ok(Received::Bytes(4)));
-                assert_eq!(seat.until(soon, || receive(&stream)).await, Ok(Received::End));
-                assert_eq!(stream.send_slices(&[IoSlice::new(b"po"), IoSlice::new(b"ng")]).unwrap(), Some(4));
-                drop((stream, seat, listener));
-                assert_eq!(reactor.free_sources(), 8);
-                event_loop.end(7);
-            })
-            .detach();
-        assert_eq!(event_loop.run(|_| (), || ()).unwrap(), 7);
-        let mut answer = String::new();
-        client.read_to_string(&mut answer).unwrap();
-        assert_eq!(answer, "pong");
-    }
-
-    const BOUNDS: Sockets = Sockets { send: Some(10_000), receive: Some(12_000), unsent: Some(9_000) };
-
-    fn bind(reactor: &'static Reactor) -> Listener {
-        Listener::bind(reactor, &"127.0.0.1:0".parse().unwrap(), false, &BOUNDS).unwrap()
-    }
-
-    #[test]
-    fn a_connection_to_a_backend_has_its_bounds() {
-        let reactor: &'static Reactor = Box::leak(Box::new(Reactor::new(4, 1).unwrap()));
-        let listener = bind(reactor);
-        let stream = Stream::connect(reactor, &listener.address(), &BOUNDS).unwrap();
-        assert_eq!(bounds::of(&stream.socket), BOUNDS);
-    }
-
-    #[test]
-    fn a_system_without_memory_for_sockets_is_exhausted() {
-        let is = |errno| is_exhaustion(&io::Error::from_raw_os_error(errno));
-        assert!([libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM].into_iter().all(is));
-        assert!(![libc::ECONNABORTED, libc::EPROTO, libc::ECONNREFUSED].into_iter().any(is));
-    }
-
-    #[test]
-    fn a_deadline_ends_a_wait_and_another_thread_wakes_the_loop() {
-        let reactor: &'static Reactor = Box::leak(Box::new(Reactor::new(2, 4).unwrap()));
-        let event_loop: &'static Loop = Box::leak(Box::new(Loop::new(reactor)));
-        let (task, runnable_wakers) = (event_loop.executor, std::sync::mpsc::channel());
-        task.spawn(async move {
-            let seat = Seat::take(reactor).unwrap();
-            assert_eq!(seat.until(reactor.now_ms() + 50, || None::<()>).await, Err(crate::runtime::Elapsed));
-            assert!(reactor.now_ms() >= 50);
-            // Another thread wakes this task while the loop sleeps without a deadline.
-            let mut asked = false;
-            std::future::poll_fn(|cx| {
-                if std::mem::replace(&mut asked, true) {
-                    return std::task::Poll::Ready(());
-                }
-                runnable_wakers.0.send(cx.waker().clone()).unwrap();
-                std::task::Poll::Pending
-            })
-            .await;
-            event_loop.end(0);
-        })
-        .detach();
-        let other = std::thread::spawn(move || runnable_wakers.1.recv().unwrap().wake());
-        assert_eq!(event_loop.run(|_| (), || ()).unwrap(), 0);
-        other.join().unwrap();
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 //! One line of the access log, taken apart: HAProxy's HTTP format behind a syslog prefix.
 
-/// The fields of `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq "%r"`.
+/// The fields of `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr "%r"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// `Mon dd hh:mm:ss`, the day padded with a blank.
@@ -26,6 +26,8 @@ pub struct Line {
     pub redispatched: bool,
     /// The backend's queue, the pool's queue.
     pub queues: [u32; 2],
+    /// Between the braces, where the listener has ids.
+    pub id: Option<String>,
     /// Without the quotes; `<BADREQ>` when there was none.
     pub request: String,
 }
@@ -51,6 +53,10 @@ impl Line {
         let redispatched = counts.contains("/+");
         let counts = numbers(&counts.replace("/+", "/"))?;
         let queues = numbers(fields.next()?)?;
+        let id = match fields.next() {
+            Some(captured) => Some(captured.strip_prefix('{')?.strip_suffix('}')?.to_owned()),
+            None => None,
+        };
         if fields.next().is_some() {
             return None;
         }
@@ -71,6 +77,7 @@ impl Line {
             counts,
             redispatched,
             queues,
+            id,
             request: request.strip_suffix('"')?.to_owned(),
         })
     }

@@ -5,6 +5,9 @@ use super::port::{narrow_socket, reset_on_close, socket_from};
 use super::request::is_token;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 /// How a response's body was delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +87,22 @@ impl Client {
         let stream =
             TcpStream::from(narrow_socket(&address).unwrap_or_else(|e| panic!("connecting to {address}: {e}")));
         Self::of(stream).unwrap()
+    }
+
+    /// One over a UNIX socket.
+    #[track_caller]
+    pub fn connect_unix(path: impl AsRef<Path>) -> Self {
+        let path = path.as_ref();
+        let stream = UnixStream::connect(path).unwrap_or_else(|e| panic!("connecting to {}: {e}", path.display()));
+        Self::of_unix(stream)
+    }
+
+    /// This end of a connection over a UNIX socket.
+    pub fn of_unix(stream: UnixStream) -> Self {
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        // Reading, writing and closing are the descriptor's, of whatever family.
+        Self { stream: TcpStream::from(OwnedFd::from(stream)), unread: Vec::new() }
     }
 
     /// This end of a connection, whoever opened it.

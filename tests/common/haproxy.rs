@@ -52,11 +52,17 @@ impl Haproxy {
     /// The termination state of the next request of `pool` in its log (`log stdout format raw local0`, `option httplog`).
     #[track_caller]
     pub fn state(&self, pool: &str) -> String {
+        self.line(pool).split(' ').nth(9).unwrap().to_owned()
+    }
+
+    /// The next line of `pool` in its log.
+    #[track_caller]
+    pub fn line(&self, pool: &str) -> String {
         let of_pool = format!(" {pool}/");
         loop {
             let line = self.lines.recv_timeout(DEADLINE).expect("a line in HAProxy's log");
             if line.contains(&of_pool) {
-                return line.split(' ').nth(9).unwrap().to_owned();
+                return line;
             }
         }
     }

@@ -13,7 +13,7 @@ pub const LIMIT: usize = 20;
 /// A running nginx; killed when dropped.
 ///
 /// `/` is slow (20 ms) and limited, `/slow` slower (1 s) and limited as well, `/file/NAME` are files, `/upload` takes bodies, `/healthz` is always well,
-/// `/who` tells whom a PROXY header names.
+/// `/who` tells whom a PROXY header names, `/seen/NAME?cc=VALUE` what was said of the request, with that Cache-Control.
 pub struct Nginx {
     child: Child,
     folder: PathBuf,
@@ -40,7 +40,7 @@ impl Nginx {
         std::fs::create_dir_all(folder.join("file")).unwrap();
         let port = Port::take();
         let address = port.address;
-        std::fs::write(folder.join("nginx.conf"), config(name, &folder, &format!("{address}{option}"))).unwrap();
+        std::fs::write(folder.join("nginx.conf"), config(name, &folder, &address.to_string(), option)).unwrap();
         let child = tool("nginx")
             .arg("-p")
             .arg(&folder)
@@ -61,6 +61,11 @@ impl Nginx {
         nginx
     }
 
+    /// Where it listens beside its port, as a file names it.
+    pub fn socket(&self) -> String {
+        format!("unix:{}/socket", self.folder.display())
+    }
+
     /// Writes `/file/NAME`.
     pub fn file(&self, name: &str, content: &[u8]) {
         std::fs::write(self.folder.join("file").join(name), content).unwrap();
@@ -76,7 +81,7 @@ impl Drop for Nginx {
 }
 
 /// One process, no daemon: killing it leaves nothing behind.
-fn config(name: &str, folder: &Path, listen: &str) -> String {
+fn config(name: &str, folder: &Path, address: &str, option: &str) -> String {
     let folder = folder.display();
     format!(
         "load_module /usr/lib/nginx/modules/ngx_http_echo_module.so;
@@ -100,7 +105,8 @@ http {{
     limit_conn_status 503;
     limit_conn_log_level info;
     server {{
-        listen {listen} backlog=1024;
+        listen {address}{option} backlog=1024;
+        listen unix:{folder}/socket{option} backlog=1024;
         server_name {name};
         location / {{
             limit_conn all {LIMIT};
@@ -118,6 +124,10 @@ http {{
             echo_request_body;
         }}
         location = /healthz {{ return 200 well; }}
+        location /seen/ {{
+            add_header Cache-Control $arg_cc;
+            return 200 '$http_x_request_id|$http_x_forwarded_for|$http_x_forwarded_proto|$host';
+        }}
         location = /who {{ return 200 $proxy_protocol_addr,$proxy_protocol_port; }}
     }}
 }}

@@ -27,11 +27,16 @@ impl Port {
 
     #[track_caller]
     fn of(address: &str) -> Self {
-        let holder = bound(address.parse().unwrap()).unwrap_or_else(|e| panic!("{address}: {e}"));
+        Self::at(address.parse().unwrap()).unwrap_or_else(|| panic!("{address} cannot be had"))
+    }
+
+    /// This one, or any of the address when its port is 0; `None` when it is taken.
+    pub fn at(address: SocketAddr) -> Option<Self> {
+        let holder = bound(address).ok()?;
         let name: SockaddrStorage = getsockname(holder.as_raw_fd()).unwrap();
         let v4 = name.as_sockaddr_in().map(|name| SocketAddr::from(SocketAddrV4::from(*name)));
         let v6 = name.as_sockaddr_in6().map(|name| SocketAddr::from(SocketAddrV6::from(*name)));
-        Self { address: v4.or(v6).unwrap(), _holder: holder }
+        Some(Self { address: v4.or(v6).unwrap(), _holder: holder })
     }
 
     /// Listens on it. The system may need a moment to forget connections that closed just now.

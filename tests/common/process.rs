@@ -154,7 +154,8 @@ struct Log {
 pub struct Beelance {
     child: Child,
     config: ConfigFile,
-    listeners: Vec<(String, SocketAddr)>,
+    /// Names, and where each listens.
+    listeners: Vec<(String, String)>,
     log: Arc<Log>,
 }
 
@@ -231,7 +232,13 @@ impl Beelance {
     /// Where the listener called `name` listens.
     #[track_caller]
     pub fn address(&self, name: &str) -> SocketAddr {
-        self.listeners.iter().find(|(known, _)| known == name).expect("a listener of that name").1
+        self.place(name).parse().expect("an address and a port")
+    }
+
+    /// The same for any kind of socket, as it was printed.
+    #[track_caller]
+    pub fn place(&self, name: &str) -> &str {
+        &self.listeners.iter().find(|(known, _)| known == name).expect("a listener of that name").1
     }
 
     /// Where the listener `web` listens.
@@ -374,12 +381,12 @@ fn is_listener(line: &str) -> bool {
         .is_some_and(|(key, _)| key.trim().strip_prefix("listen.").is_some_and(|name| !name.contains('.')))
 }
 
-/// `listening on ADDR:PORT (NAME)`.
+/// `listening on ADDR:PORT (NAME)`, or of a UNIX socket.
 #[track_caller]
-fn announced(line: &str) -> (String, SocketAddr) {
+fn announced(line: &str) -> (String, String) {
     let read = || {
         let (address, name) = line.strip_prefix("listening on ")?.strip_suffix(')')?.split_once(" (")?;
-        Some((name.to_owned(), address.parse().ok()?))
+        Some((name.to_owned(), address.to_owned()))
     };
     read().unwrap_or_else(|| panic!("standard output says {line:?}"))
 }

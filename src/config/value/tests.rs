@@ -18,7 +18,12 @@ fn what_is_taken() {
         (Unit::Size(0, 9), "0", Value::Number(0)),
         (Unit::Number(0, 256), "256", Value::Number(256)),
         (Unit::Choice(&["no", "yes"]), "yes", Value::Number(1)),
-        (Unit::Listen, "[::]:0", Value::Address("[::]:0".parse().unwrap())),
+        (Unit::Listen, "[::]:0", Value::Address(Address::Inet("[::]:0".parse().unwrap()))),
+        (Unit::Listen, "unix:/run/a.sock", Value::Address(Address::Unix("/run/a.sock".to_owned()))),
+        (Unit::Listen, "unix:@a/b", Value::Address(Address::Unix("@a/b".to_owned()))),
+        (Unit::Server, "unix:/run/a.sock", Value::Path("/run/a.sock".to_owned())),
+        (Unit::Mode, "660", Value::Number(0o660)),
+        (Unit::Mode, "0600", Value::Number(0o600)),
         (Unit::Server, "192.168.1.11:8080", server("192.168.1.11", 8080)),
         (Unit::Server, "[2001:DB8::1]:1", server("2001:db8::1", 1)),
         (Unit::Server, "app_1.example.:65535", server("app_1.example.", 65535)),
@@ -39,9 +44,25 @@ fn what_is_taken() {
     }
 }
 
+/// The path of a UNIX socket with a byte more than there may be.
+const LONG: &str = concat!(
+    "unix:/",
+    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789",
+    "0123456"
+);
+
+#[test]
+fn a_path_as_long_as_may_be() {
+    let path = &LONG[..LONG.len() - 1];
+    let bytes = path.strip_prefix("unix:").unwrap();
+    assert_eq!(bytes.len(), crate::limits::MAX_UNIX_PATH);
+    assert_eq!(Unit::Listen.parse(path), Ok(Value::Address(Address::Unix(bytes.to_owned()))));
+    assert_eq!(Unit::Server.parse(path), Ok(Value::Path(bytes.to_owned())));
+}
+
 #[test]
 fn what_is_refused() {
-    let cases: [(Unit, &[&str]); 20] = [
+    let cases: [(Unit, &[&str]); 24] = [
         (Unit::Factor, &["1", "100", "-140", "140%", "10001", ""]),
         (
             Unit::Duration,
@@ -63,7 +84,11 @@ fn what_is_refused() {
         (Unit::Size(1 << 10, 16 << 10), &["1", "1023", "17k", "4K", "4kb", "k", "-4k", "16777216g", "99999999999g"]),
         (Unit::Number(0, 10), &["11", "-1", "+1", "1.0", "a", "auto:1..5", "99999999999999999999"]),
         (Unit::Choice(&["no", "yes"]), &["true", "Yes", "1"]),
-        (Unit::Listen, &["80", ":80", "*:80", "localhost:80", "::1:80", "1.2.3.4", "1.2.3.4:65536", "unix:/x"]),
+        (
+            Unit::Listen,
+            &["80", ":80", "*:80", "localhost:80", "::1:80", "1.2.3.4", "1.2.3.4:65536", "unix:x", "unix:/x y", LONG],
+        ),
+        (Unit::Mode, &["888", "1777", "-1", "+1", "rw", "0o7"]),
         (
             Unit::Server,
             &[
@@ -83,7 +108,11 @@ fn what_is_refused() {
                 "a b:1",
                 "é:1",
                 "http://a:1",
-                "unix:/x",
+                "unix:",
+                "unix:@",
+                "unix:x",
+                "unix:/é",
+                LONG,
                 "256:1",
                 ".:1",
             ],
@@ -100,7 +129,13 @@ fn what_is_refused() {
         (Unit::RetryOn, &["none", "502,", "all", "402", "conn-failure empty-response"]),
         (Unit::Methods, &["get", "G T", "GET,", ","]),
         (Unit::HeaderValues, &[",", "a,,b"]),
-        (Unit::Sources, &["10.0.0.0/33", "a", "10.0.0.0/8,"]),
+        (Unit::Listeners, &["a,", "A", "a b", "*"]),
+        (Unit::Sources, &["10.0.0.0/33", "a", "10.0.0.0/8,", "unix", "peer:::1"]),
+        (Unit::Trust, &["10.0.0.0/33", "peer:a", "unix:/x", "unix,"]),
+        (
+            Unit::FieldName,
+            &["a b", "Content-Length", "transfer_encoding", "Host", "X-Forwarded-For", "Connection", "a:"],
+        ),
     ];
     for (unit, texts) in cases {
         for text in texts {

@@ -1,0 +1,87 @@
+//! A connection of a listener with `mode = tcp`, top to bottom: obtain a backend, pass the bytes on, log.
+//!
+//! It wants its backend at once, whatever the client sends or does not: the server may be the one to speak first. Nothing
+//! is received before the backend is there, so a connection that waits for one holds no bytes but in the kernel. The
+//! rest is a tunnel's: both directions, half-closes, resets, `timeout.tunnel`.
+
+use super::affinity::Bond;
+use super::ask::{Ask, key_of_source};
+use super::connection::Connection;
+use super::exchange::Exchange;
+use super::obtain::Obtained;
+use super::record::Named;
+use super::{Counted, Proxy};
+use crate::config::Mode;
+use crate::fault::{Fault, Phase};
+use crate::http::request::{Method, Version};
+use crate::limits::ListenerId;
+
+impl Proxy {
+    /// Whether connections of this listener carry no requests.
+    pub(super) fn relays(&self, listener: ListenerId) -> bool {
+        self.config.listeners[listener.index()].mode == Mode::Tcp
+    }
+}
+
+impl Connection {
+    /// Whether all that comes is to be passed on as it is, from now on.
+    pub(super) fn is_to_be_relayed(&self) -> bool {
+        self.proxy.relays(self.listener) && self.introduced
+    }
+
+    /// Carries the connection until it is over.
+    pub(super) async fn relay(&mut self, exchange: &mut Exchange) {
+        // Who has a connection under way does not make room.
+        self.awaiting.end();
+        exchange.record = self.record();
+        exchange.record.headed_ms = Some(exchange.record.began_ms);
+        exchange.record.fault = self.carry(exchange).await.err();
+        let record = &mut exchange.record;
+        if let Some(fault) = record.fault {
+            log::debug!("{}: {fault:?} in {:?}", Named(self.peer), record.phase);
+        }
+        record.bytes = exchange.response.total;
+        if let Some(journal) = self.proxy.journal {
+            journal.write_connection(self.proxy, record);
+        }
+    }
+
+    async fn carry(&mut self, exchange: &mut Exchange) -> Result<(), Fault> {
+        let proxy = self.proxy;
+        let ask = self.wants();
+        exchange.record.pool = Some(ask.pool);
+        let _counted = Counted::new(&proxy.pool_exchanges[ask.pool.index()]);
+        proxy.budgets[ask.pool.index()].borrow_mut().count(proxy.reactor.now_ms());
+        let mut held = match self.obtain_at_once(exchange, &ask)? {
+            Obtained::Held(held) => Some(held),
+            Obtained::Next(attempt) => Some(self.obtain(exchange, &ask, attempt).await?),
+        };
+        exchange.record.phase = Phase::Data;
+        exchange.request.begin_with(self.rest.take());
+        exchange.response.begin_with(None);
+        self.tunnel(exchange, &mut held).await
+    }
+
+    /// What it asks for: all that is known is who the client is, and where it came in.
+    fn wants(&self) -> Ask {
+        let pool_id = self.proxy.config.listeners[self.listener.index()].pool;
+        let pool = &self.proxy.config.pools[pool_id.index()];
+        Ask {
+            pool: pool_id,
+            bond: Bond::of_source(self, pool_id),
+            key: key_of_source(pool, self.peer.map(|peer| peer.ip())),
+            class: 0,
+            method: Method::Other,
+            version: Version::Http11,
+            keep_alive: false,
+            answer: None,
+        }
+    }
+
+    /// Whether a client without a backend yet, which will send no more, sent nothing at all. Of one that sent something
+    /// this is the end of what it has to say, and it may wait for the answer.
+    #[cold]
+    pub(super) fn has_nothing_to_say(&self) -> bool {
+        self.proxy.relays(self.listener) && self.rest.is_none() && !self.client.has_bytes()
+    }
+}
