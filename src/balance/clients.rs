@@ -82,6 +82,11 @@ impl Clients {
         }
     }
 
+    /// Requests of `client` that wait.
+    pub(super) fn waiting(&self, line: Line, client: u64) -> u16 {
+        self.slot(self.find(line, client)).waiting
+    }
+
     /// Clients there are.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

@@ -73,6 +73,11 @@ fn process(id: Id, config: &Config) -> Option<String> {
         Id::HeaderSize => size_text(limits.header_size as u64),
         Id::Headers => limits.headers.to_string(),
         Id::Body => limits.body.map_or_else(none, size_text),
+        Id::LimitRate => or_none(config.clients.rate),
+        Id::PerClient => or_none(config.clients.connections),
+        Id::LimitErrors => or_none(config.clients.errors),
+        Id::Exempt => list(&config.clients.exempt).unwrap_or_else(none),
+        Id::Reserve => or_none((config.clients.reserve > 0).then_some(config.clients.reserve)),
         Id::LogLevel => config.log_level.as_str().to_ascii_lowercase(),
         Id::LogAccess => match config.access_log {
             AccessLog::Off => "off".to_owned(),
@@ -226,6 +231,7 @@ fn of_route(id: Id, routed: &Routed, pool: Option<String>) -> Option<String> {
     let route = &routed.route;
     match id {
         Id::RoutePriority => Some(routed.priority.to_string()),
+        Id::RouteRate => Some(or_none(routed.rate)),
         Id::RouteHost => list(&route.hosts),
         Id::RoutePath => list(&route.paths),
         Id::RouteMethod => list(&route.methods),
@@ -238,6 +244,10 @@ fn of_route(id: Id, routed: &Routed, pool: Option<String>) -> Option<String> {
 fn list<T: Display>(items: &[T]) -> Option<String> {
     let items: Vec<String> = items.iter().map(T::to_string).collect();
     (!items.is_empty()).then(|| items.join(","))
+}
+
+fn or_none(value: Option<impl Display>) -> String {
+    value.map_or_else(none, |value| value.to_string())
 }
 
 fn none() -> String {

@@ -3,7 +3,7 @@
 //! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
 
 use super::{Expect, address, balance, stick};
-use crate::balance::{Algorithm, RetryOn};
+use crate::balance::{Algorithm, Rate, RetryOn};
 use crate::http::key::Key;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
 use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TOKEN};
@@ -63,6 +63,8 @@ pub enum Unit {
     Secret,
     /// What tells users apart.
     StickKey,
+    /// So many in a second or a minute.
+    Rate,
 }
 
 /// The longest duration, in milliseconds: a day.
@@ -91,6 +93,7 @@ pub(super) enum Value {
     Texts(Vec<String>),
     Sources(Vec<Cidr>),
     StickKey(Key),
+    Rate(Rate),
 }
 
 impl Unit {
@@ -132,6 +135,7 @@ impl Unit {
             Self::Sources => "a list of blocks of addresses: 10.0.0.0/8, 2001:db8::/32, 192.0.2.7",
             Self::Secret => "at most 64 bytes of printable ASCII without blanks",
             Self::StickKey => "src, hdr:NAME, cookie:NAME or url_param:NAME",
+            Self::Rate => "a whole number from 1 to 50000 with /s or /m, such as 100/s or 300/m",
         };
         fixed.to_owned()
     }
@@ -203,6 +207,7 @@ impl Unit {
             }
             Self::HeaderValues => items(text).map(Value::Texts),
             Self::StickKey => stick::read(text).map(Value::StickKey),
+            Self::Rate => rate(text).map(Value::Rate).ok_or(""),
         }
     }
 }
@@ -226,6 +231,18 @@ fn auto(range: &str) -> Option<(u16, u16)> {
     let (least, most) = range.split_once("..")?;
     let (least, most) = (bound(least)?, bound(most)?);
     (1 <= least && least <= most && most <= 10_000).then_some((least, most))
+}
+
+/// Digits and `/s` or `/m`.
+fn rate(text: &str) -> Option<Rate> {
+    let (count, period) = text.split_once('/')?;
+    let count = u16::try_from(scaled(count, &[("", 1)])?).ok()?;
+    let per_minute = match period {
+        "s" => false,
+        "m" => true,
+        _ => return None,
+    };
+    (1..=Rate::MOST).contains(&count).then_some(Rate { count, per_minute })
 }
 
 /// The shortest way to write `value` with one of these suffixes.

@@ -6,13 +6,14 @@ use std::fmt::{self, Write};
 pub const MAX_REPLY: usize = 400;
 
 /// The reply's reason phrase and the sentence of its body (HAProxy's `http_err_msgs`).
-const REPLIES: [(u16, &str, &str); 13] = [
+const REPLIES: [(u16, &str, &str); 14] = [
     (200, "OK", ""),
     (400, "Bad Request", "Your browser sent an invalid request."),
     (405, "Method Not Allowed", "This method ends here."),
     (408, "Request Time-out", "Your browser didn't send a complete request in time."),
     (413, "Payload Too Large", "The request entity exceeds the maximum allowed."),
     (414, "URI Too Long", "The request target exceeds the maximum allowed."),
+    (429, "Too Many Requests", "You have sent too many requests in a given amount of time."),
     (431, "Request Header Fields Too Large", "The request header fields exceed the maximum allowed."),
     (500, "Internal Server Error", "An internal server error occurred."),
     (501, "Not Implemented", "The server does not support the functionality required to fulfill the request."),
@@ -53,6 +54,16 @@ impl Reply {
         let written = write_reply(&mut bytes, status, (reason, sentence), after, head_only, date);
         debug_assert!(written.is_ok());
         Self { status, bytes }
+    }
+
+    /// The reply 429, which says after how many seconds another request is welcome (RFC 6585 section 4).
+    #[must_use]
+    pub fn too_many(after_s: u16, after: After, head_only: bool, date: &str) -> Self {
+        let mut lines = heapless::String::<80>::new();
+        // Both lines fit: a test says so.
+        let written = write!(lines, "{date}Retry-After: {after_s}\r\n");
+        debug_assert!(written.is_ok());
+        Self::new(429, after, head_only, &lines)
     }
 
     /// The bytes to send.
@@ -97,6 +108,16 @@ mod tests {
     use super::*;
 
     const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+
+    #[test]
+    fn it_says_when_to_come_again() {
+        for after_s in [1, u16::MAX] {
+            let reply = Reply::too_many(after_s, After::SayKeep, false, DATE);
+            let text = std::str::from_utf8(reply.bytes()).unwrap();
+            let start = format!("HTTP/1.1 429 Too Many Requests\r\n{DATE}Retry-After: {after_s}\r\nContent-Length: ");
+            assert!(text.starts_with(&start) && text.ends_with("</html>\n"), "{text}");
+        }
+    }
 
     #[test]
     fn every_reply_is_whole_and_its_length_is_right() {

@@ -15,8 +15,7 @@ pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
     while !proxy.is_stopping() {
         let ready = || (proxy.is_stopping() || listener.acceptable()).then_some(());
         let _ = seat.until(NEVER, ready).await;
-        if proxy.is_full() && !proxy.is_stopping() {
-            make_room(proxy, &seat, &listener).await;
+        if proxy.is_full() && !proxy.is_stopping() && !make_room(proxy, &seat, &listener).await {
             continue;
         }
         if let Err(error) = accept_some(proxy, &listener, id) {
@@ -37,8 +36,9 @@ pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
 }
 
 /// Somebody waits, and all places are taken: one that has no request in it is freed, or the listener rests until there
-/// is one. What comes meanwhile waits in the kernel's backlog.
-async fn make_room(proxy: &Proxy, seat: &Seat, listener: &Listener) {
+/// is one. What comes meanwhile waits in the kernel's backlog. True when nobody can be, but there are places left that are
+/// kept for clients who are known: to find them, the others have to be closed.
+async fn make_room(proxy: &Proxy, seat: &Seat, listener: &Listener) -> bool {
     let room = proxy.sheddable.borrow_mut().for_connection(proxy.reactor.now_ms());
     match room {
         Room::Shed(who) => {
@@ -46,11 +46,13 @@ async fn make_room(proxy: &Proxy, seat: &Seat, listener: &Listener) {
             seat.next_turn().await;
         }
         Room::Coming => seat.next_turn().await,
+        Room::NotBefore(_) if proxy.has_place() => return true,
         Room::NotBefore(ripe_ms) => {
-            let sooner = || !proxy.is_full() || proxy.sheddable.borrow().next_ms() < ripe_ms;
+            let sooner = || proxy.has_place() || proxy.sheddable.borrow().next_ms() < ripe_ms;
             rest(proxy, seat, listener, ripe_ms, sooner).await;
         }
     }
+    false
 }
 
 /// Takes the listener out of the loop's sight until `ready`, the deadline, or the stop.
@@ -67,8 +69,10 @@ async fn rest(proxy: &Proxy, seat: &Seat, listener: &Listener, deadline_ms: u64,
 /// # Errors
 /// When the system has no descriptor or no memory left.
 fn accept_some(proxy: &'static Proxy, listener: &Listener, id: ListenerId) -> std::io::Result<()> {
+    let uses_reserve = proxy.is_full();
     for _ in 0..ACCEPTS_PER_TURN {
-        if proxy.is_full() {
+        let full = if uses_reserve { !proxy.has_place() } else { proxy.is_full() };
+        if full {
             break;
         }
         if proxy.reactor.free_sources() == 0 && !proxy.idle.borrow_mut().close_one() {
@@ -86,9 +90,14 @@ fn accept_some(proxy: &'static Proxy, listener: &Listener, id: ListenerId) -> st
             // The client is gone already, or the network said something about it.
             Err(_) => continue,
         };
+        let Ok(limited) = proxy.let_in(peer, id, uses_reserve) else {
+            // Nothing of it stays behind, in the kernel neither.
+            client.set_reset_on_close(true);
+            continue;
+        };
         // There is a seat for every connection that is admitted.
         let Some(seat) = Seat::take_for_loop(proxy.reactor) else { break };
-        proxy.admit(Connection::new(proxy, seat, client, peer, id));
+        proxy.admit(Connection::new(proxy, seat, client, peer, id, limited));
     }
     Ok(())
 }

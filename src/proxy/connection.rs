@@ -4,6 +4,7 @@
 use super::ask::{self, Ask};
 use super::exchange::Exchange;
 use super::obtain::Obtained;
+use super::rates::is_of_user;
 use super::record::Record;
 use super::shed::{Awaiting, Kind};
 use super::{Counted, Proxy, reply};
@@ -40,6 +41,10 @@ pub(super) struct Connection {
     pub own: RefCell<Option<(BackendId, Stream)>>,
     /// Its place among those that make room, until a head is complete.
     pub awaiting: Awaiting,
+    /// What its client does is counted.
+    limited: bool,
+    /// The last request was a user's whose affinity cookie brought it to its backend.
+    known: bool,
 }
 
 /// What happens to the connection after an exchange.
@@ -72,25 +77,29 @@ impl Drop for Connection {
         proxy.connections.set(proxy.connections.get() - 1);
         let here = &proxy.listener_connections[self.listener.index()];
         here.set(here.get() - 1);
+        if self.limited {
+            proxy.leave(self.peer);
+        }
         proxy.wake_watchers();
     }
 }
 
 impl Connection {
-    /// A connection that was just accepted. It counts until it is dropped.
+    /// A connection that was just accepted. It counts until it is dropped; for its client too, if that is `limited`.
     pub(super) fn new(
         proxy: &'static Proxy,
         seat: Seat,
         client: Stream,
         peer: SocketAddr,
         listener: ListenerId,
+        limited: bool,
     ) -> Self {
         proxy.connections.set(proxy.connections.get() + 1);
         let here = &proxy.listener_connections[listener.index()];
         here.set(here.get() + 1);
         client.set_owner(seat.index());
         let awaiting = Awaiting::new(proxy, seat.index());
-        awaiting.begin(Kind::Fresh);
+        awaiting.begin(if limited && proxy.knows(peer) { Kind::Known } else { Kind::Fresh });
         Self {
             proxy,
             seat,
@@ -103,6 +112,8 @@ impl Connection {
             empty: 0,
             own: RefCell::new(None),
             awaiting,
+            limited,
+            known: false,
         }
     }
 
@@ -143,7 +154,9 @@ impl Connection {
                 return false;
             }
             self.introduced = true;
-            self.awaiting.begin(Kind::Fresh);
+            let Ok(limited) = self.proxy.let_in_named(self.peer.ip(), self.listener) else { return false };
+            self.limited = limited;
+            self.awaiting.begin(if limited && self.proxy.knows(self.peer) { Kind::Known } else { Kind::Fresh });
         }
         loop {
             let buffer = match self.first_bytes() {
@@ -152,7 +165,7 @@ impl Connection {
                 First::Gone => return false,
             };
             match self.serve_request(exchange, buffer).await {
-                Next::Keep => self.awaiting.begin(Kind::Idle),
+                Next::Keep => self.awaiting.begin(if self.known { Kind::Known } else { Kind::Idle }),
                 Next::Close => return false,
                 Next::Linger => {
                     self.awaiting.begin(Kind::Leaving);
@@ -264,6 +277,10 @@ impl Connection {
         {
             journal.write(proxy, &exchange.record, &exchange.line);
         }
+        self.known = is_of_user(&exchange.record);
+        if self.limited {
+            self.learn(&exchange.record);
+        }
         if next == Next::Keep {
             self.rest = exchange.request.take_rest().map(|rest| proxy.buffers.fitting(rest));
         }
@@ -307,6 +324,9 @@ impl Connection {
         exchange.record.headed_ms = Some(proxy.reactor.now_ms());
         proxy.requests.set(proxy.requests.get() + 1);
         let ask = ask::understand(self, exchange, length, asked)?;
+        if self.limited {
+            self.count_request(ask.route)?;
+        }
         exchange.record.pool = Some(ask.pool);
         exchange.record.client_cookie = ask.bond.affinity.letter();
         if proxy.config.pools[ask.pool.index()].cookie.is_some() {
@@ -349,7 +369,10 @@ impl Connection {
             (false, _) => After::Close,
         };
         let head_only = ask.is_some_and(|ask| ask.method == Method::Head);
-        let reply = self.proxy.with_date(|date| Reply::new(exchange.record.status, after, head_only, date));
+        let reply = self.proxy.with_date(|date| match fault.retry_after_s() {
+            Some(after_s) => Reply::too_many(after_s, after, head_only, date),
+            None => Reply::new(exchange.record.status, after, head_only, date),
+        });
         let sent = reply::send(self.proxy, &self.seat, &self.client, &reply).await;
         exchange.record.bytes += sent as u64;
         match sent == reply.bytes().len() {
