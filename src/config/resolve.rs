@@ -38,6 +38,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     beside.crowd = clients.connections.is_some();
     let limits = resolver.limits(machine, beside);
     resolver.bound_reserve(&mut clients, &limits);
+    resolver.warn_of_limits(&clients, &listeners, &routes, &pools);
 
     let number = |id| settings.number(id, "").unwrap_or_default();
     let mut warnings = resolver.warnings;

@@ -4,12 +4,38 @@
 
 use super::keys::{Id, Kind};
 use super::resolve::Resolver;
-use super::{Check, CheckKind, Listener, Pool, Routed};
+use super::{Check, CheckKind, ClientLimits, Listener, Pool, Routed};
 use crate::balance::{CookieMode, Observe};
 use crate::http::key::Key;
 use crate::limits::PoolId;
 
 impl Resolver<'_, '_> {
+    /// Limits of single clients that nobody will feel.
+    pub(super) fn warn_of_limits(
+        &mut self,
+        limits: &ClientLimits,
+        listeners: &[Listener],
+        routes: &[Routed],
+        pools: &[Pool],
+    ) {
+        let settings = self.settings;
+        if limits.reserve > 0 && pools.iter().all(|pool| pool.cookie.is_none()) {
+            let reason = "it does nothing without `pool.N.cookie`: nobody becomes known".to_owned();
+            self.warnings.push((settings.line(Id::Reserve, ""), Id::Reserve.key().attribute.to_owned(), reason));
+        }
+        let limited = limits.connections.is_some() || limits.need_rates(routes);
+        for listener in listeners.iter().filter(|listener| limited && !listener.trust.is_empty()) {
+            let reason = format!(
+                "clients behind these proxies have no limits, since they come from one address: let the proxies send a PROXY header, with `listen.{}.accept-proxy = yes`",
+                listener.name
+            );
+            let line = settings.line(Id::ListenTrust, &listener.name);
+            if !listener.accept_proxy {
+                self.warnings.push((line, Id::ListenTrust.key().of(&listener.name), reason));
+            }
+        }
+    }
+
     /// Looks for all of it.
     pub(super) fn warn(&mut self, listeners: &[Listener], routes: &[Routed], pools: &[Pool]) {
         let settings = self.settings;

@@ -314,7 +314,7 @@ impl fmt::Display for Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::SESSIONS;
+    use crate::limits::{RATES, SESSIONS};
 
     const BOARD: Machine = Machine {
         memory_total: Some(58_404 * 1024),
@@ -352,7 +352,15 @@ mod tests {
 
     #[test]
     fn the_lines_add_up() {
-        let beside = Beside { sessions: SESSIONS, probes: 3, objects: 5, nodes: 160, ..Beside::default() };
+        let beside = Beside {
+            sessions: SESSIONS,
+            probes: 3,
+            objects: 5,
+            nodes: 160,
+            rates: RATES,
+            crowd: true,
+            ..Beside::default()
+        };
         let text = Budget::plan(40 << 20, Some(500), beside, &Machine::default()).unwrap().to_string();
         let number = |word: &str| word.parse::<u64>().unwrap();
         let (mut part, mut all, mut process) = (0, 0, 0);
