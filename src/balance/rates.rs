@@ -62,10 +62,10 @@ impl Bucket {
         (self.0 >> 1).saturating_sub(clock(self.per_minute(), now_ms))
     }
 
-    /// The same with one event more: at most two periods' worth. One that counted in other periods begins anew.
+    /// The same with one event more; at most what drains to all it may hold in one period. One that counted in other periods begins anew.
     fn add(self, rate: Rate, now_ms: u64) -> Self {
         let level = if self.per_minute() == rate.per_minute { self.level(now_ms) } else { 0 };
-        let level = (level + rate.share()).min(2 * FULL);
+        let level = (level + rate.share()).min(Act::Error.most(rate) + FULL);
         Self::new(rate.per_minute, clock(rate.per_minute, now_ms) + level)
     }
 

@@ -40,6 +40,11 @@ fn a_burst_and_then_the_rate() {
 fn errors_are_too_many_above_the_rate_and_for_one_period_at_most() {
     let mut table = Rates::new(WAYS, SECRET);
     let (rate, who) = (per_second(10), table.who(1, None));
+    for count in [3, 7, 300, Rate::MOST] {
+        let (odd, who) = (Rate { count, per_minute: true }, table.who(count.into(), None));
+        (0..3 * u32::from(count)).for_each(|_| table.count(who, Act::Error, odd, 500));
+        assert_eq!(table.wait_ms(who, Act::Error, odd, 500), 60_000, "{count}");
+    }
     for errors in 1..1000 {
         table.count(who, Act::Error, rate, 500);
         let wait_ms = table.wait_ms(who, Act::Error, rate, 500);
