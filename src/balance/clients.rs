@@ -110,6 +110,8 @@ impl Clients {
         Slot::unpack(self.slots[at])
     }
 
+    /// Where it is looked for first. Not inlined: the hash is long, and wanted in several places.
+    #[inline(never)]
     fn home(&self, line: Line, client: u64) -> usize {
         let mask = self.slots.len() - 1;
         usize::try_from(self.hasher.hash_one((line, client)) & mask as u64).unwrap_or(0)

@@ -23,6 +23,7 @@ impl Crowd {
 
     /// A connection of `client` comes; whether it may stay. Who may must [`Crowd::leave`].
     #[must_use]
+    #[inline(never)]
     pub fn enter(&mut self, client: u64) -> bool {
         let may = self.clients.waiting(LINE, client) < self.most;
         if may {

@@ -86,6 +86,8 @@ impl Drop for Connection {
 
 impl Connection {
     /// A connection that was just accepted. It counts until it is dropped; for its client too, if that is `limited`.
+    /// Inlined, it is made where it stays.
+    #[inline(always)]
     pub(super) fn new(
         proxy: &'static Proxy,
         seat: Seat,
@@ -99,7 +101,7 @@ impl Connection {
         here.set(here.get() + 1);
         client.set_owner(seat.index());
         let awaiting = Awaiting::new(proxy, seat.index());
-        awaiting.begin(if limited && proxy.knows(peer) { Kind::Known } else { Kind::Fresh });
+        awaiting.begin(proxy.kind_of_fresh(peer, limited));
         Self {
             proxy,
             seat,
@@ -156,7 +158,7 @@ impl Connection {
             self.introduced = true;
             let Ok(limited) = self.proxy.let_in_named(self.peer.ip(), self.listener) else { return false };
             self.limited = limited;
-            self.awaiting.begin(if limited && self.proxy.knows(self.peer) { Kind::Known } else { Kind::Fresh });
+            self.awaiting.begin(self.proxy.kind_of_fresh(self.peer, limited));
         }
         loop {
             let buffer = match self.first_bytes() {

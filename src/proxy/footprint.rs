@@ -13,7 +13,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 /// What an allocator adds to each allocation.
 const HEADER: u64 = 16;
 
-fn proxy(text: &str) -> &'static Proxy {
+pub(super) fn proxy(text: &str) -> &'static Proxy {
     let config = config::parse("f", text.as_bytes(), &Machine::default()).unwrap_or_else(|errors| panic!("{errors}"));
     let config: &'static Config = Box::leak(Box::new(config));
     let budget = &config.limits.budget;

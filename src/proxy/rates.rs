@@ -10,6 +10,7 @@ use super::Proxy;
 use super::connection::Connection;
 use super::obtain::client_of;
 use super::record::Record;
+use super::shed::Kind;
 use crate::balance::{Act, Crowd, Rate, Rates};
 use crate::config::Config;
 use crate::fault::{Fault, Phase};
@@ -87,6 +88,7 @@ impl Limiter {
         Err(if barred_ms > 0 { Fault::Barred(after_s) } else { Fault::TooFast(after_s) })
     }
 
+    #[inline(never)]
     fn tell(&self, why: Closed, client: IpAddr, now_ms: u64) {
         let tally = &self.closed[why as usize];
         tally.count.set(tally.count.get() + 1);
@@ -100,6 +102,7 @@ impl Limiter {
 }
 
 /// This client did something wrong; how long it is barred, in milliseconds.
+#[inline(never)]
 fn err(rates: &mut Rates, client: u64, rate: Rate, now_ms: u64) -> u64 {
     let who = rates.who(client, None);
     rates.count(who, Act::Error, rate, now_ms);
@@ -137,30 +140,41 @@ impl Proxy {
         listener: ListenerId,
         uses_reserve: bool,
     ) -> Result<bool, Closed> {
+        let counted = self.judge(limiter, address, listener, uses_reserve);
+        if let Err(why) = counted {
+            limiter.tell(why, address, self.reactor.now_ms());
+        }
+        counted
+    }
+
+    #[inline(never)]
+    fn judge(
+        &self,
+        limiter: &Limiter,
+        address: IpAddr,
+        listener: ListenerId,
+        uses_reserve: bool,
+    ) -> Result<bool, Closed> {
         if self.is_exempt(address, listener) {
             return Ok(false);
         }
         let now_ms = self.reactor.now_ms();
         let client = client_of(address);
-        let close = |why| {
-            limiter.tell(why, address, now_ms);
-            Err(why)
-        };
         if let Some(rate) = self.config.clients.errors {
             let mut rates = limiter.rates.borrow_mut();
             if rates.wait_ms(rates.who(client, None), Act::Error, rate, now_ms) > 0 {
                 // Who does not stop stays out.
                 err(&mut rates, client, rate, now_ms);
-                return close(Closed::Errors);
+                return Err(Closed::Errors);
             }
         }
         if uses_reserve && !self.is_known(limiter, address) {
-            return close(Closed::Reserve);
+            return Err(Closed::Reserve);
         }
-        if limiter.crowd.as_ref().is_some_and(|crowd| !crowd.borrow_mut().enter(client)) {
-            return close(Closed::Connections);
+        match &limiter.crowd {
+            Some(crowd) if !crowd.borrow_mut().enter(client) => Err(Closed::Connections),
+            Some(_) | None => Ok(true),
         }
-        Ok(true)
     }
 
     /// A connection that is counted ends.
@@ -170,17 +184,30 @@ impl Proxy {
         }
     }
 
-    /// Whether a client is known, where that is kept.
-    pub(super) fn knows(&self, peer: SocketAddr) -> bool {
-        self.config.clients.reserve > 0
-            && self.limiter.as_ref().is_some_and(|limiter| self.is_known(limiter, peer.ip()))
+    /// What a connection is that has not sent a request yet, of a client that is counted or not.
+    pub(super) fn kind_of_fresh(&self, peer: SocketAddr, limited: bool) -> Kind {
+        match &self.limiter {
+            Some(limiter) if limited && self.config.clients.reserve > 0 && self.is_known(limiter, peer.ip()) => {
+                Kind::Known
+            }
+            Some(_) | None => Kind::Fresh,
+        }
     }
 
+    /// Connections that were closed as soon as they were there, by the key that closed them.
+    #[must_use = "it only reads"]
+    pub fn closed_at_once(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let tallies = self.limiter.iter().flat_map(|limiter| &limiter.closed);
+        KEYS.into_iter().zip(tallies.map(|tally| tally.count.get()))
+    }
+
+    #[inline(never)]
     fn is_known(&self, limiter: &Limiter, client: IpAddr) -> bool {
         let rates = limiter.rates.borrow();
         rates.knows(rates.who(client_of(client), None), self.reactor.now_ms())
     }
 
+    #[inline(never)]
     fn is_exempt(&self, client: IpAddr, listener: ListenerId) -> bool {
         let trust = &self.config.listeners[listener.index()].trust;
         self.config.clients.exempt.iter().chain(trust).any(|block| block.contains(client))
@@ -231,4 +258,77 @@ fn is_clients_error(record: &Record) -> bool {
         Some(_) | None => true,
     };
     counts && (400..500).contains(&record.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::footprint::proxy;
+    use super::*;
+
+    const WEB: ListenerId = ListenerId(0);
+
+    fn peer(text: &str) -> SocketAddr {
+        format!("{text}:1").parse().unwrap()
+    }
+
+    #[test]
+    fn each_door_closes_for_its_own_reason_and_counts() {
+        let proxy = proxy(
+            "listen.web = 127.0.0.1:0\nlisten.web.trust = 192.0.2.9\nlimits.per-client = 2\nlimits.errors = 1/m\n\
+             limits.reserve = 1\nlimits.exempt = 192.0.2.8\npool.*.cookie = S\n",
+        );
+        let enter = |text| proxy.let_in(peer(text), WEB, false);
+        let limiter = proxy.limiter.as_ref().unwrap();
+        assert_eq!([0; 3].map(|_| enter("192.0.2.1")), [Ok(true), Ok(true), Err(Closed::Connections)]);
+        proxy.leave(peer("192.0.2.1"));
+        assert_eq!([0; 2].map(|_| enter("192.0.2.1")), [Ok(true), Err(Closed::Connections)]);
+        assert_eq!(["192.0.2.8", "192.0.2.9", "192.0.2.8", "192.0.2.8"].map(enter), [Ok(false); 4]);
+        assert_eq!(proxy.let_in(peer("192.0.2.2"), WEB, true), Err(Closed::Reserve));
+        assert_eq!(proxy.kind_of_fresh(peer("192.0.2.2"), true), Kind::Fresh);
+        let known = limiter.rates.borrow().who(client_of(peer("192.0.2.2").ip()), None);
+        limiter.rates.borrow_mut().know(known, proxy.reactor.now_ms());
+        assert_eq!(proxy.let_in(peer("192.0.2.2"), WEB, true), Ok(true));
+        assert_eq!(proxy.kind_of_fresh(peer("192.0.2.2"), true), Kind::Known);
+        assert_eq!(proxy.let_in(peer("192.0.2.8"), WEB, true), Ok(false));
+        let rate = proxy.config.clients.errors.unwrap();
+        let wrong = || err(&mut limiter.rates.borrow_mut(), client_of(peer("192.0.2.3").ip()), rate, 0);
+        assert_eq!([wrong(), wrong()], [0, 60_000]);
+        assert_eq!([0; 2].map(|_| enter("192.0.2.3")), [Err(Closed::Errors); 2]);
+        let closed: Vec<_> = proxy.closed_at_once().collect();
+        assert_eq!(closed, [("limits.errors", 2), ("limits.per-client", 2), ("limits.reserve", 1)]);
+    }
+
+    #[test]
+    fn what_is_the_clients_error() {
+        let record = |status, phase, fault| Record { status, phase, fault, ..Record::new(peer("192.0.2.1"), WEB, 0) };
+        for (status, phase, fault, expected) in [
+            (404, Phase::Data, None, true),
+            (500, Phase::Data, None, false),
+            (200, Phase::Data, None, false),
+            (0, Phase::Request, None, false),
+            (400, Phase::Request, Some(Fault::ClientGone), true),
+            (400, Phase::Headers, Some(Fault::ClientGone), false),
+            (408, Phase::Request, Some(Fault::ClientSilent), true),
+            (404, Phase::Headers, Some(Fault::Retried(404)), true),
+            (429, Phase::Request, Some(Fault::TooFast(1)), false),
+            (429, Phase::Request, Some(Fault::Barred(1)), false),
+            (429, Phase::Data, None, true),
+        ] {
+            assert_eq!(is_clients_error(&record(status, phase, fault)), expected, "{status} {phase:?} {fault:?}");
+        }
+    }
+
+    #[test]
+    fn who_counts_as_a_user() {
+        let user = Record { client_cookie: 'V', status: 200, ..Record::new(peer("192.0.2.1"), WEB, 0) };
+        assert!(is_of_user(&user) && is_of_user(&Record { status: 304, ..user }));
+        for other in [
+            Record { client_cookie: 'I', ..user },
+            Record { redispatched: true, ..user },
+            Record { status: 404, ..user },
+            Record { fault: Some(Fault::ClientGone), ..user },
+        ] {
+            assert!(!is_of_user(&other), "{other:?}");
+        }
+    }
 }
