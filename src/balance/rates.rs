@@ -9,7 +9,6 @@
 
 use super::siphash::siphash;
 use crate::limits::{KNOWN_MS, RATE_BYTES, RATES};
-use core::fmt;
 
 /// Entries of a set.
 const WAYS: usize = 8;
@@ -34,12 +33,6 @@ impl Rate {
     /// What one event puts into a bucket.
     fn share(self) -> u64 {
         FULL / u64::from(self.count.max(1))
-    }
-}
-
-impl fmt::Display for Rate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.count, if self.per_minute { 'm' } else { 's' })
     }
 }
 

@@ -123,6 +123,7 @@ impl<'a> Settings<'a> {
     }
 
     /// [`Settings::value`] of a key whose value is a rate.
+    #[inline(never)]
     pub(super) fn rate(&self, id: Id, name: &str) -> Option<Rate> {
         match self.value(id, name) {
             Value::Rate(rate) => Some(rate),

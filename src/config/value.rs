@@ -264,6 +264,18 @@ pub fn size_text(bytes: u64) -> String {
     in_largest(bytes, &SIZES)
 }
 
+/// `rate`, as a file says it.
+#[must_use]
+pub fn rate_text(rate: Rate) -> String {
+    count_text(rate.count.into()) + if rate.per_minute { "/m" } else { "/s" }
+}
+
+/// `count`, as a file says it.
+#[must_use]
+pub fn count_text(count: u64) -> String {
+    in_largest(count, &[("", 1)])
+}
+
 /// Whether `text` may name an object.
 pub(super) fn is_name(text: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');

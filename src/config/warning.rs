@@ -18,22 +18,21 @@ impl Resolver<'_, '_> {
         routes: &[Routed],
         pools: &[Pool],
     ) {
-        let settings = self.settings;
+        const UNKNOWN: &str = "it does nothing without `pool.N.cookie`: nobody becomes known";
+        const TRUSTED: &str = "clients behind these proxies have no limits, since all come from one address: let the proxies send a PROXY header (`accept-proxy`)";
         if limits.reserve > 0 && pools.iter().all(|pool| pool.cookie.is_none()) {
-            let reason = "it does nothing without `pool.N.cookie`: nobody becomes known".to_owned();
-            self.warnings.push((settings.line(Id::Reserve, ""), Id::Reserve.key().attribute.to_owned(), reason));
+            self.warn_at(Id::Reserve, "", UNKNOWN);
         }
         let limited = limits.connections.is_some() || limits.need_rates(routes);
-        for listener in listeners.iter().filter(|listener| limited && !listener.trust.is_empty()) {
-            let reason = format!(
-                "clients behind these proxies have no limits, since they come from one address: let the proxies send a PROXY header, with `listen.{}.accept-proxy = yes`",
-                listener.name
-            );
-            let line = settings.line(Id::ListenTrust, &listener.name);
-            if !listener.accept_proxy {
-                self.warnings.push((line, Id::ListenTrust.key().of(&listener.name), reason));
+        for listener in listeners {
+            if limited && !listener.trust.is_empty() && !listener.accept_proxy {
+                self.warn_at(Id::ListenTrust, &listener.name, TRUSTED);
             }
         }
+    }
+
+    fn warn_at(&mut self, id: Id, name: &str, reason: &str) {
+        self.warnings.push((self.settings.line(id, name), id.key().of(name), reason.to_owned()));
     }
 
     /// Looks for all of it.

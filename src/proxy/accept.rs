@@ -2,9 +2,11 @@
 
 use super::Proxy;
 use super::connection::Connection;
+use super::rates::Standing;
 use super::shed::Room;
 use crate::limits::{ACCEPT_REST_MS, ACCEPTS_PER_TURN, ListenerId};
-use crate::runtime::{Listener, NEVER, Seat, is_exhaustion};
+use crate::runtime::{Listener, NEVER, Seat, Stream, is_exhaustion};
+use std::net::SocketAddr;
 
 /// Accepts on `listener` until the proxy stops; then the socket closes.
 pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
@@ -90,14 +92,30 @@ fn accept_some(proxy: &'static Proxy, listener: &Listener, id: ListenerId) -> st
             // The client is gone already, or the network said something about it.
             Err(_) => continue,
         };
-        let Ok(limited) = proxy.let_in(peer, id, uses_reserve) else {
-            // Nothing of it stays behind, in the kernel neither.
-            client.set_reset_on_close(true);
-            continue;
-        };
         // There is a seat for every connection that is admitted.
         let Some(seat) = Seat::take_for_loop(proxy.reactor) else { break };
-        proxy.admit(Connection::new(proxy, seat, client, peer, id, limited));
+        if proxy.limits_clients() {
+            admit_judged(proxy, seat, client, peer, id, uses_reserve);
+        } else {
+            proxy.admit(Connection::new(proxy, seat, client, peer, id, Standing::Free));
+        }
     }
     Ok(())
+}
+
+/// Admits a connection if its client may have it. Apart, so that where nobody is judged the addresses are not moved about.
+#[inline(never)]
+fn admit_judged(
+    proxy: &'static Proxy,
+    seat: Seat,
+    client: Stream,
+    peer: SocketAddr,
+    id: ListenerId,
+    uses_reserve: bool,
+) {
+    match proxy.let_in(&peer, id, uses_reserve) {
+        Ok(standing) => proxy.admit(Connection::new(proxy, seat, client, peer, id, standing)),
+        // Nothing of it stays behind, in the kernel neither.
+        Err(_) => client.set_reset_on_close(true),
+    }
 }

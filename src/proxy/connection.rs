@@ -4,7 +4,7 @@
 use super::ask::{self, Ask};
 use super::exchange::Exchange;
 use super::obtain::Obtained;
-use super::rates::is_of_user;
+use super::rates::{Standing, is_of_user};
 use super::record::Record;
 use super::shed::{Awaiting, Kind};
 use super::{Counted, Proxy, reply};
@@ -31,8 +31,8 @@ pub(super) struct Connection {
     pub listener: ListenerId,
     /// What the client sent behind its last request: the start of the next one.
     rest: Option<Buffer>,
-    /// No request was read yet.
-    fresh: bool,
+    /// Who its client proved to be so far.
+    past: Past,
     /// The PROXY header was read, or none is to come.
     introduced: bool,
     /// Bytes of empty lines since the last request.
@@ -43,8 +43,17 @@ pub(super) struct Connection {
     pub awaiting: Awaiting,
     /// What its client does is counted.
     limited: bool,
-    /// The last request was a user's whose affinity cookie brought it to its backend.
-    known: bool,
+}
+
+/// What the last request on a connection was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Past {
+    /// There was none.
+    Fresh,
+    /// Somebody's.
+    Any,
+    /// A user's whose affinity cookie brought it to its backend.
+    User,
 }
 
 /// What happens to the connection after an exchange.
@@ -85,8 +94,8 @@ impl Drop for Connection {
 }
 
 impl Connection {
-    /// A connection that was just accepted. It counts until it is dropped; for its client too, if that is `limited`.
-    /// Inlined, it is made where it stays.
+    /// A connection that was just accepted. It counts until it is dropped; for its client too, if that is counted.
+    /// Inlined, it is made where it stays, and not copied there.
     #[inline(always)]
     pub(super) fn new(
         proxy: &'static Proxy,
@@ -94,14 +103,14 @@ impl Connection {
         client: Stream,
         peer: SocketAddr,
         listener: ListenerId,
-        limited: bool,
+        standing: Standing,
     ) -> Self {
         proxy.connections.set(proxy.connections.get() + 1);
         let here = &proxy.listener_connections[listener.index()];
         here.set(here.get() + 1);
         client.set_owner(seat.index());
         let awaiting = Awaiting::new(proxy, seat.index());
-        awaiting.begin(proxy.kind_of_fresh(peer, limited));
+        awaiting.begin(standing.kind());
         Self {
             proxy,
             seat,
@@ -109,13 +118,12 @@ impl Connection {
             peer,
             listener,
             rest: None,
-            fresh: true,
+            past: Past::Fresh,
             introduced: !proxy.config.listeners[listener.index()].accept_proxy,
             empty: 0,
             own: RefCell::new(None),
             awaiting,
-            limited,
-            known: false,
+            limited: standing.is_counted(),
         }
     }
 
@@ -127,7 +135,7 @@ impl Connection {
     /// Lets it wait for its next request, without a worker. An idle connection holds no buffer.
     pub(super) fn wait(&self) {
         let timeouts = &self.proxy.config.timeouts;
-        let idle_ms = if self.fresh { timeouts.http_request_ms } else { timeouts.http_keep_alive_ms };
+        let idle_ms = if self.past == Past::Fresh { timeouts.http_request_ms } else { timeouts.http_keep_alive_ms };
         self.seat.arm(self.proxy.reactor.now_ms() + idle_ms);
         // What makes it look again: bytes, the end, or a mark that came meanwhile.
         if self.look() != Look::Nothing {
@@ -156,9 +164,9 @@ impl Connection {
                 return false;
             }
             self.introduced = true;
-            let Ok(limited) = self.proxy.let_in_named(self.peer.ip(), self.listener) else { return false };
-            self.limited = limited;
-            self.awaiting.begin(self.proxy.kind_of_fresh(self.peer, limited));
+            let Ok(standing) = self.proxy.let_in_named(&self.peer, self.listener) else { return false };
+            self.limited = standing.is_counted();
+            self.awaiting.begin(standing.kind());
         }
         loop {
             let buffer = match self.first_bytes() {
@@ -167,7 +175,7 @@ impl Connection {
                 First::Gone => return false,
             };
             match self.serve_request(exchange, buffer).await {
-                Next::Keep => self.awaiting.begin(if self.known { Kind::Known } else { Kind::Idle }),
+                Next::Keep => self.awaiting.begin(if self.past == Past::User { Kind::Known } else { Kind::Idle }),
                 Next::Close => return false,
                 Next::Linger => {
                     self.awaiting.begin(Kind::Leaving);
@@ -258,7 +266,7 @@ impl Connection {
 
     /// One request, from its first bytes to its line in the log.
     async fn serve_request(&mut self, exchange: &mut Exchange, buffer: Buffer) -> Next {
-        self.fresh = false;
+        self.past = Past::Any;
         let proxy = self.proxy;
         exchange.record = self.record();
         exchange.request.buffer = Some(buffer);
@@ -279,7 +287,9 @@ impl Connection {
         {
             journal.write(proxy, &exchange.record, &exchange.line);
         }
-        self.known = is_of_user(&exchange.record);
+        if is_of_user(&exchange.record) {
+            self.past = Past::User;
+        }
         if self.limited {
             self.learn(&exchange.record);
         }

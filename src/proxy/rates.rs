@@ -29,6 +29,31 @@ pub(super) enum Closed {
     Reserve,
 }
 
+/// How the client of a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It has no limits.
+    Free,
+    /// What it does is counted.
+    Counted,
+    /// The same, and an affinity cookie brought it back not long ago.
+    Known,
+}
+
+impl Standing {
+    /// What its connection is before it has sent a request.
+    pub(super) fn kind(self) -> Kind {
+        match self {
+            Self::Free | Self::Counted => Kind::Fresh,
+            Self::Known => Kind::Known,
+        }
+    }
+
+    pub(super) fn is_counted(self) -> bool {
+        self != Self::Free
+    }
+}
+
 /// The key that closed it, in the order of [`Closed`].
 const KEYS: [&str; 3] = ["limits.errors", "limits.per-client", "limits.reserve"];
 
@@ -70,17 +95,21 @@ impl Limiter {
         let mut rates = self.rates.borrow_mut();
         let client = client_of(client);
         let who = rates.who(client, None);
-        let routed = route.and_then(|route| {
-            let rate = config.routes.get(usize::from(route))?.rate?;
-            Some((rates.who(client, Some(route)), rate))
-        });
-        let own = config.clients.rate.map(|rate| (who, rate));
-        let asked = || [own, routed].into_iter().flatten();
+        let routed = route.and_then(|route| Some((route, config.routes.get(usize::from(route))?.rate?)));
+        let bounds = [
+            config.clients.rate.map(|rate| (who, rate)),
+            routed.map(|(route, rate)| (rates.who(client, Some(route)), rate)),
+        ];
         let errors = config.clients.errors;
         let barred_ms = errors.map_or(0, |rate| rates.wait_ms(who, Act::Error, rate, now_ms));
-        let wait_ms = asked().map(|(who, rate)| rates.wait_ms(who, Act::Request, rate, now_ms)).max().unwrap_or(0);
+        let mut wait_ms = 0;
+        for (who, rate) in bounds.iter().flatten() {
+            wait_ms = rates.wait_ms(*who, Act::Request, *rate, now_ms).max(wait_ms);
+        }
         if barred_ms == 0 && wait_ms == 0 {
-            asked().for_each(|(who, rate)| rates.count(who, Act::Request, rate, now_ms));
+            for (who, rate) in bounds.iter().flatten() {
+                rates.count(*who, Act::Request, *rate, now_ms);
+            }
             return Ok(());
         }
         let again_ms = errors.map_or(0, |rate| err(&mut rates, client, rate, now_ms));
@@ -110,17 +139,27 @@ fn err(rates: &mut Rates, client: u64, rate: Rate, now_ms: u64) -> u64 {
 }
 
 impl Proxy {
-    /// Lets a connection in that was just accepted, or not; whether its client is counted. Where a PROXY header will name
-    /// the client, it is let in to be heard. Who is counted must [`Proxy::leave`].
+    /// Whether single clients have limits.
+    pub(super) fn limits_clients(&self) -> bool {
+        self.limiter.is_some()
+    }
+
+    /// Lets a connection in that was just accepted, or not. Where a PROXY header will name the client, it is let in to be
+    /// heard. Whose client is counted must [`Proxy::leave`].
     ///
     /// # Errors
     /// [`Closed`]: it is to be closed.
-    pub(super) fn let_in(&self, peer: SocketAddr, listener: ListenerId, uses_reserve: bool) -> Result<bool, Closed> {
+    pub(super) fn let_in(
+        &self,
+        peer: &SocketAddr,
+        listener: ListenerId,
+        uses_reserve: bool,
+    ) -> Result<Standing, Closed> {
         match &self.limiter {
             Some(limiter) if !self.config.listeners[listener.index()].accept_proxy => {
-                self.enter(limiter, peer.ip(), listener, uses_reserve)
+                self.enter(limiter, peer, listener, uses_reserve)
             }
-            Some(_) | None => Ok(false),
+            Some(_) | None => Ok(Standing::Free),
         }
     }
 
@@ -128,52 +167,53 @@ impl Proxy {
     ///
     /// # Errors
     /// [`Closed`]: it is to be closed.
-    pub(super) fn let_in_named(&self, client: IpAddr, listener: ListenerId) -> Result<bool, Closed> {
+    pub(super) fn let_in_named(&self, client: &SocketAddr, listener: ListenerId) -> Result<Standing, Closed> {
         let uses_reserve = self.connections() > self.ordinary();
-        self.limiter.as_ref().map_or(Ok(false), |limiter| self.enter(limiter, client, listener, uses_reserve))
+        let limiter = self.limiter.as_ref();
+        limiter.map_or(Ok(Standing::Free), |limiter| self.enter(limiter, client, listener, uses_reserve))
     }
 
     fn enter(
         &self,
         limiter: &Limiter,
-        address: IpAddr,
+        peer: &SocketAddr,
         listener: ListenerId,
         uses_reserve: bool,
-    ) -> Result<bool, Closed> {
-        let counted = self.judge(limiter, address, listener, uses_reserve);
-        if let Err(why) = counted {
-            limiter.tell(why, address, self.reactor.now_ms());
+    ) -> Result<Standing, Closed> {
+        let standing = self.judge(limiter, peer.ip(), listener, uses_reserve);
+        if let Err(why) = standing {
+            limiter.tell(why, peer.ip(), self.reactor.now_ms());
         }
-        counted
+        standing
     }
 
-    #[inline(never)]
     fn judge(
         &self,
         limiter: &Limiter,
         address: IpAddr,
         listener: ListenerId,
         uses_reserve: bool,
-    ) -> Result<bool, Closed> {
-        if self.is_exempt(address, listener) {
-            return Ok(false);
+    ) -> Result<Standing, Closed> {
+        let clients = &self.config.clients;
+        if clients.exempt.iter().chain(&self.config.listeners[listener.index()].trust).any(|it| it.contains(address)) {
+            return Ok(Standing::Free);
         }
         let now_ms = self.reactor.now_ms();
         let client = client_of(address);
-        if let Some(rate) = self.config.clients.errors {
-            let mut rates = limiter.rates.borrow_mut();
-            if rates.wait_ms(rates.who(client, None), Act::Error, rate, now_ms) > 0 {
-                // Who does not stop stays out.
-                err(&mut rates, client, rate, now_ms);
-                return Err(Closed::Errors);
-            }
+        let mut rates = limiter.rates.borrow_mut();
+        let who = rates.who(client, None);
+        if let Some(rate) = clients.errors.filter(|&rate| rates.wait_ms(who, Act::Error, rate, now_ms) > 0) {
+            // Who does not stop stays out.
+            rates.count(who, Act::Error, rate, now_ms);
+            return Err(Closed::Errors);
         }
-        if uses_reserve && !self.is_known(limiter, address) {
+        let known = clients.reserve > 0 && rates.knows(who, now_ms);
+        if uses_reserve && !known {
             return Err(Closed::Reserve);
         }
         match &limiter.crowd {
             Some(crowd) if !crowd.borrow_mut().enter(client) => Err(Closed::Connections),
-            Some(_) | None => Ok(true),
+            Some(_) | None => Ok(if known { Standing::Known } else { Standing::Counted }),
         }
     }
 
@@ -184,33 +224,11 @@ impl Proxy {
         }
     }
 
-    /// What a connection is that has not sent a request yet, of a client that is counted or not.
-    pub(super) fn kind_of_fresh(&self, peer: SocketAddr, limited: bool) -> Kind {
-        match &self.limiter {
-            Some(limiter) if limited && self.config.clients.reserve > 0 && self.is_known(limiter, peer.ip()) => {
-                Kind::Known
-            }
-            Some(_) | None => Kind::Fresh,
-        }
-    }
-
     /// Connections that were closed as soon as they were there, by the key that closed them.
     #[must_use = "it only reads"]
     pub fn closed_at_once(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let tallies = self.limiter.iter().flat_map(|limiter| &limiter.closed);
         KEYS.into_iter().zip(tallies.map(|tally| tally.count.get()))
-    }
-
-    #[inline(never)]
-    fn is_known(&self, limiter: &Limiter, client: IpAddr) -> bool {
-        let rates = limiter.rates.borrow();
-        rates.knows(rates.who(client_of(client), None), self.reactor.now_ms())
-    }
-
-    #[inline(never)]
-    fn is_exempt(&self, client: IpAddr, listener: ListenerId) -> bool {
-        let trust = &self.config.listeners[listener.index()].trust;
-        self.config.clients.exempt.iter().chain(trust).any(|block| block.contains(client))
     }
 }
 
@@ -277,23 +295,25 @@ mod tests {
             "listen.web = 127.0.0.1:0\nlisten.web.trust = 192.0.2.9\nlimits.per-client = 2\nlimits.errors = 1/m\n\
              limits.reserve = 1\nlimits.exempt = 192.0.2.8\npool.*.cookie = S\n",
         );
-        let enter = |text| proxy.let_in(peer(text), WEB, false);
         let limiter = proxy.limiter.as_ref().unwrap();
-        assert_eq!([0; 3].map(|_| enter("192.0.2.1")), [Ok(true), Ok(true), Err(Closed::Connections)]);
-        proxy.leave(peer("192.0.2.1"));
-        assert_eq!([0; 2].map(|_| enter("192.0.2.1")), [Ok(true), Err(Closed::Connections)]);
-        assert_eq!(["192.0.2.8", "192.0.2.9", "192.0.2.8", "192.0.2.8"].map(enter), [Ok(false); 4]);
-        assert_eq!(proxy.let_in(peer("192.0.2.2"), WEB, true), Err(Closed::Reserve));
-        assert_eq!(proxy.kind_of_fresh(peer("192.0.2.2"), true), Kind::Fresh);
-        let known = limiter.rates.borrow().who(client_of(peer("192.0.2.2").ip()), None);
+        let enter = |text| proxy.let_in(&peer(text), WEB, false);
+        let enter_reserve = |text| proxy.let_in(&peer(text), WEB, true);
+        let one = "192.0.2.1";
+        let (counted, full) = (Ok(Standing::Counted), Err(Closed::Connections));
+        assert_eq!([one; 3].map(enter), [counted, counted, full]);
+        proxy.leave(peer(one));
+        assert_eq!([one; 2].map(enter), [counted, full]);
+        assert_eq!(["192.0.2.8", "192.0.2.9", "192.0.2.8", "192.0.2.8"].map(enter), [Ok(Standing::Free); 4]);
+        assert_eq!(enter_reserve("192.0.2.8"), Ok(Standing::Free));
+        assert_eq!(enter_reserve("192.0.2.2"), Err(Closed::Reserve));
+        let number = |text| client_of(peer(text).ip());
+        let known = limiter.rates.borrow().who(number("192.0.2.2"), None);
         limiter.rates.borrow_mut().know(known, proxy.reactor.now_ms());
-        assert_eq!(proxy.let_in(peer("192.0.2.2"), WEB, true), Ok(true));
-        assert_eq!(proxy.kind_of_fresh(peer("192.0.2.2"), true), Kind::Known);
-        assert_eq!(proxy.let_in(peer("192.0.2.8"), WEB, true), Ok(false));
+        assert_eq!(enter_reserve("192.0.2.2"), Ok(Standing::Known));
         let rate = proxy.config.clients.errors.unwrap();
-        let wrong = || err(&mut limiter.rates.borrow_mut(), client_of(peer("192.0.2.3").ip()), rate, 0);
+        let wrong = || err(&mut limiter.rates.borrow_mut(), number("192.0.2.3"), rate, 0);
         assert_eq!([wrong(), wrong()], [0, 60_000]);
-        assert_eq!([0; 2].map(|_| enter("192.0.2.3")), [Err(Closed::Errors); 2]);
+        assert_eq!(["192.0.2.3"; 2].map(enter), [Err(Closed::Errors); 2]);
         let closed: Vec<_> = proxy.closed_at_once().collect();
         assert_eq!(closed, [("limits.errors", 2), ("limits.per-client", 2), ("limits.reserve", 1)]);
     }
