@@ -245,7 +245,8 @@ fn rate(text: &str) -> Option<Rate> {
     (1..=Rate::MOST).contains(&count).then_some(Rate { count, per_minute })
 }
 
-/// The shortest way to write `value` with one of these suffixes.
+/// The shortest way to write `value` with one of these suffixes. Not inlined: it is wanted wherever a number is printed.
+#[inline(never)]
 fn in_largest(value: u64, suffixes: &[(&str, u64)]) -> String {
     let fits = suffixes.iter().find(|(_, scale)| value != 0 && value.is_multiple_of(*scale));
     let (suffix, scale) = fits.or(suffixes.last()).copied().unwrap_or(("", 1));
