@@ -38,6 +38,10 @@ pub enum Fault {
     Answered(u16),
     /// The head was not complete when its place was needed for somebody else.
     Shed,
+    /// The client asks more often than it may; it may again in so many seconds.
+    TooFast(u16),
+    /// The client did too much wrong; it may ask again in so many seconds.
+    Barred(u16),
 }
 
 /// Where an exchange is.
@@ -77,7 +81,7 @@ impl Fault {
         match self {
             Self::ClientGone => 'C',
             Self::ClientSilent => 'c',
-            Self::Refused(_) | Self::BackendMalformed(_) => 'P',
+            Self::Refused(_) | Self::BackendMalformed(_) | Self::TooFast(_) | Self::Barred(_) => 'P',
             Self::QueueTimeout | Self::ConnectTimeout | Self::BackendSilent => 's',
             Self::QueueFull | Self::NoBackend | Self::ConnectFailed | Self::BackendGone | Self::Retried(_) => 'S',
             Self::Exhausted | Self::Shed => 'R',
@@ -104,6 +108,7 @@ impl Fault {
             | Self::Shed => 503,
             Self::BackendGone | Self::BackendMalformed(_) => 502,
             Self::BackendSilent => 504,
+            Self::TooFast(_) | Self::Barred(_) => 429,
             Self::Answered(status) | Self::Retried(status) => status,
         }
     }
@@ -126,6 +131,8 @@ impl Fault {
             | Self::Retried(_)
             | Self::Exhausted
             | Self::Shed
+            | Self::TooFast(_)
+            | Self::Barred(_)
             | Self::Answered(_) => true,
         }
     }
@@ -135,6 +142,8 @@ impl Fault {
     pub fn keeps_framing(self) -> bool {
         match self {
             Self::ClientGone | Self::ClientSilent | Self::Refused(_) | Self::Shed => false,
+            // Its next connection costs less than its next request.
+            Self::Barred(_) => false,
             Self::QueueTimeout
             | Self::QueueFull
             | Self::NoBackend
@@ -145,8 +154,16 @@ impl Fault {
             | Self::BackendMalformed(_)
             | Self::Retried(_)
             | Self::Exhausted
+            | Self::TooFast(_)
             | Self::Answered(_) => true,
         }
+    }
+
+    /// Seconds after which the client may try again, where that is known.
+    #[must_use]
+    pub fn retry_after_s(self) -> Option<u16> {
+        let (Self::TooFast(after_s) | Self::Barred(after_s)) = self else { return None };
+        Some(after_s)
     }
 }
 
@@ -177,6 +194,8 @@ mod tests {
             (Fault::ClientGone, Phase::Connect, "CC", 503),
             (Fault::Exhausted, Phase::Connect, "RC", 503),
             (Fault::Shed, Phase::Request, "RR", 503),
+            (Fault::TooFast(1), Phase::Request, "PR", 429),
+            (Fault::Barred(1), Phase::Request, "PR", 429),
             (Fault::ClientGone, Phase::Headers, "CH", 400),
             (Fault::BackendGone, Phase::Headers, "SH", 502),
             (Fault::BackendSilent, Phase::Headers, "sH", 504),

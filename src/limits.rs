@@ -64,6 +64,14 @@ pub const PREFIX_BYTES: usize = MAX_PREFIXES * (MAX_TOKEN + 1);
 pub const SESSIONS: usize = 16 * 1024;
 /// Bytes of each of them.
 pub const SESSION_BYTES: u64 = 16;
+/// Clients whose rates are counted at once, and clients on routes with a rate of their own, where there is one.
+pub const RATES: usize = 8 * 1024;
+/// Bytes of each of them.
+pub const RATE_BYTES: u64 = 32;
+/// Milliseconds for which a client stays known that an affinity cookie brought back to its backend.
+pub const KNOWN_MS: u64 = 30 * 60 * 1_000;
+/// Milliseconds between two messages about sources that are refused.
+pub const REFUSED_MESSAGE_MS: u64 = 1_000;
 
 /// Bytes of access-log lines that wait for one write.
 pub const LOG_BUFFER: usize = 20 * 1024;

@@ -7,7 +7,7 @@
 
 use super::balance;
 use super::keys::{Id, KEYS, Kind};
-use super::value::{duration_text, size_text};
+use super::value::{count_text, duration_text, rate_text, size_text};
 use super::{AccessLog, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Pool, Reuse, Routed, stick};
 use crate::balance::{CookieMode, Observe};
 use crate::http::proxy_protocol::ProxyVersion;
@@ -73,6 +73,12 @@ fn process(id: Id, config: &Config) -> Option<String> {
         Id::HeaderSize => size_text(limits.header_size as u64),
         Id::Headers => limits.headers.to_string(),
         Id::Body => limits.body.map_or_else(none, size_text),
+        Id::LimitRate => config.clients.rate.map_or_else(none, rate_text),
+        Id::PerClient => config.clients.connections.map_or_else(none, |count| count_text(count.into())),
+        Id::LimitErrors => config.clients.errors.map_or_else(none, rate_text),
+        Id::Exempt => list(&config.clients.exempt).unwrap_or_else(none),
+        Id::Reserve if config.clients.reserve == 0 => none(),
+        Id::Reserve => count_text(config.clients.reserve as u64),
         Id::LogLevel => config.log_level.as_str().to_ascii_lowercase(),
         Id::LogAccess => match config.access_log {
             AccessLog::Off => "off".to_owned(),
@@ -226,6 +232,7 @@ fn of_route(id: Id, routed: &Routed, pool: Option<String>) -> Option<String> {
     let route = &routed.route;
     match id {
         Id::RoutePriority => Some(routed.priority.to_string()),
+        Id::RouteRate => Some(routed.rate.map_or_else(none, rate_text)),
         Id::RouteHost => list(&route.hosts),
         Id::RoutePath => list(&route.paths),
         Id::RouteMethod => list(&route.methods),

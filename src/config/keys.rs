@@ -65,9 +65,10 @@ pub enum Id {
     Reuse, Retries, Redispatch, RetryOn, RetryBudget, Observe, ErrorLimit, EjectMax, EjectTime, Forwardfor,
     Check, CheckMethod, CheckUri, CheckHost, CheckExpect,
     CheckInter, CheckFastinter, CheckDowninter, CheckTimeout, CheckRise, CheckFall, CheckAgentPort,
-    RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool, RoutePriority,
+    RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RoutePool, RoutePriority, RouteRate,
     TimeoutClient, TimeoutHttpRequest, TimeoutHttpKeepAlive, TimeoutConnect, TimeoutQueue, TimeoutServer, TimeoutTunnel,
     Connections, Memory, Sndbuf, Rcvbuf, NotsentLowat, HeaderSize, Headers, Body,
+    LimitRate, PerClient, LimitErrors, Exempt, Reserve,
     LogLevel, LogAccess, DrainTimeout, Splice,
 }
 
@@ -83,7 +84,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 81] = {
+pub static KEYS: [Key; 87] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -217,6 +218,8 @@ pub static KEYS: [Key; 81] = {
         "The pool that takes the request; every route needs one. Routes are tried in the order of their first line, the first match wins."),
     key(Id::RoutePriority, Route, "priority", Unit::Integer(-10, 10), Text("0"),
         "The class of requests that wait: a lower one is served first. Within a class clients take turns."),
+    key(Id::RouteRate, Route, "rate", Unit::Rate, Unset("none"),
+        "What one client may ask here, at once and then in each period; beyond it 429. It counts for `limits.rate` too."),
 
     key(Id::TimeoutClient, Process, "timeout.client", Duration, Text("30s"),
         "A client neither sends nor takes a byte."),
@@ -252,6 +255,16 @@ pub static KEYS: [Key; 81] = {
         "Header fields of a head; beyond it 431."),
     key(Id::Body, Process, "limits.body", Size(0, 1 << 40), Unset("none"),
         "A request body; beyond it 413."),
+    key(Id::LimitRate, Process, "limits.rate", Unit::Rate, Unset("none"),
+        "What one client (an IPv4 address, an IPv6 /64) may ask, at once and then in each period; beyond it 429 with Retry-After. What is refused does not count."),
+    key(Id::PerClient, Process, "limits.per-client", Number(1, MAX_CONNECTIONS as u64), Unset("none"),
+        "Connections of one client at once; one more is closed right after it is accepted."),
+    key(Id::LimitErrors, Process, "limits.errors", Unit::Rate, Unset("ten times `limits.rate`; without that none"),
+        "What one client may do wrong: requests that are answered 4xx, those beyond a rate among them. While it does more, its requests are answered 429 and its new connections closed, which counts as well."),
+    key(Id::Exempt, Process, "limits.exempt", Unit::Sources, Unset("none"),
+        "Clients in these blocks of addresses have none of these limits; nor have those that a listener trusts, behind which are many."),
+    key(Id::Reserve, Process, "limits.reserve", Number(1, MAX_CONNECTIONS as u64), Unset("none"),
+        "Of `limits.connections`, so many are kept for clients that an affinity cookie brought back to their backend in the last half hour, while there was room; others are closed when nobody makes room for them."),
 
     key(Id::LogLevel, Process, "log.level", Choice(&["off", "error", "warn", "info", "debug", "trace"]), Text("info"),
         "The least severe messages on standard error."),

@@ -28,7 +28,7 @@ pub use effective::effective;
 pub use error::Errors;
 pub use stick::Stick;
 
-use crate::balance::{Algorithm, CookieRules, PassiveSpec, RetryOn};
+use crate::balance::{Algorithm, CookieRules, PassiveSpec, Rate, RetryOn};
 use crate::http::key::Key;
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::http::route::{Cidr, Route};
@@ -91,6 +91,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// `limits.*`.
     pub limits: Limits,
+    /// `limits.*`, as far as they are about single clients.
+    pub clients: ClientLimits,
     /// `log.level`.
     pub log_level: log::LevelFilter,
     /// `log.access`.
@@ -199,6 +201,8 @@ pub struct Routed {
     pub pool: PoolId,
     /// The request's priority class, -10..=10; the lower the sooner.
     pub priority: i8,
+    /// What one client may ask here.
+    pub rate: Option<Rate>,
 }
 
 /// `pool.N.cookie`: HAProxy's `cookie NAME insert indirect nocache`, or `cookie NAME prefix`.
@@ -312,6 +316,29 @@ pub struct Limits {
     pub body: Option<u64>,
     /// Connections and buffers.
     pub budget: Budget,
+}
+
+/// What one client may do, as [`Config::clients`] has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// Requests.
+    pub rate: Option<Rate>,
+    /// Errors it causes.
+    pub errors: Option<Rate>,
+    /// Connections.
+    pub connections: Option<u16>,
+    /// For whom none of this holds.
+    pub exempt: Vec<Cidr>,
+    /// Connections kept for those who are known.
+    pub reserve: usize,
+}
+
+impl ClientLimits {
+    /// Whether something is counted by time.
+    #[must_use]
+    pub fn need_rates(&self, routes: &[Routed]) -> bool {
+        self.errors.is_some() || self.rate.is_some() || self.reserve > 0 || routes.iter().any(|it| it.rate.is_some())
+    }
 }
 
 /// `log.access`.

@@ -7,12 +7,12 @@ use super::error::{Errors, message};
 use super::keys::{Id, Kind};
 use super::settings::{Settings, in_order};
 use super::value::Value;
-use super::{AccessLog, Backend, Config, Limits, Pool, Timeouts};
-use crate::balance::{Algorithm, Hash};
+use super::{AccessLog, Backend, ClientLimits, Config, Limits, Pool, Timeouts};
+use crate::balance::{Algorithm, Hash, Rate};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::{
     Beside, Budget, DEFAULT_CONNECTIONS, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, Machine, NODES_PER_WEIGHT,
-    PoolId, SESSIONS, Sockets,
+    PoolId, RATES, SESSIONS, Sockets,
 };
 
 /// The configuration the settings make; what is wrong with it goes to `errors`.
@@ -33,7 +33,12 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let mut beside = resolver.beside(&pools, &backends);
     beside.listeners = listeners.len();
     beside.objects = listeners.len() + backends.len() + pools.len() + routes.len();
+    let mut clients = resolver.client_limits();
+    beside.rates = if clients.need_rates(&routes) { RATES } else { 0 };
+    beside.crowd = clients.connections.is_some();
     let limits = resolver.limits(machine, beside);
+    resolver.bound_reserve(&mut clients, &limits);
+    resolver.warn_of_limits(&clients, &listeners, &routes, &pools);
 
     let number = |id| settings.number(id, "").unwrap_or_default();
     let mut warnings = resolver.warnings;
@@ -53,6 +58,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
             tunnel_ms: number(Id::TimeoutTunnel),
         },
         limits,
+        clients,
         log_level: log::LevelFilter::iter()
             .nth(settings.small(Id::LogLevel, "").unwrap_or_default() as usize)
             .unwrap_or(log::LevelFilter::Info),
@@ -191,11 +197,43 @@ impl<'a> Resolver<'_, 'a> {
             objects: 0,
             splice: self.settings.yes(Id::Splice, ""),
             nodes: backends.iter().filter(on_ring).map(weight).sum(),
+            rates: 0,
+            crowd: false,
             sockets: Sockets {
                 send: self.settings.small(Id::Sndbuf, ""),
                 receive: self.settings.small(Id::Rcvbuf, ""),
                 unsent: self.settings.small(Id::NotsentLowat, ""),
             },
+        }
+    }
+
+    fn client_limits(&self) -> ClientLimits {
+        let settings = self.settings;
+        let rate = settings.rate(Id::LimitRate, "");
+        let tenfold = |rate: Rate| Rate { count: rate.count.saturating_mul(10).min(Rate::MOST), ..rate };
+        ClientLimits {
+            rate,
+            errors: settings.rate(Id::LimitErrors, "").or(rate.map(tenfold)),
+            connections: settings.small(Id::PerClient, "").and_then(|count| u16::try_from(count).ok()),
+            exempt: match settings.value(Id::Exempt, "") {
+                Value::Sources(blocks) => blocks,
+                _ => Vec::new(),
+            },
+            reserve: settings.small(Id::Reserve, "").unwrap_or_default() as usize,
+        }
+    }
+
+    /// Others need connections too.
+    fn bound_reserve(&mut self, clients: &mut ClientLimits, limits: &Limits) {
+        let connections = limits.budget.connections;
+        if clients.reserve > 0 && clients.reserve >= connections {
+            // A budget that could not be made is reported already.
+            if connections > 0 {
+                let reason = format!("`{}`: there are {connections} connections in all: keep fewer", clients.reserve);
+                let line = self.settings.line(Id::Reserve, "");
+                self.errors.push(line, Id::Reserve.key().attribute, reason);
+            }
+            clients.reserve = 0;
         }
     }
 

@@ -39,7 +39,8 @@ impl Resolver<'_, '_> {
                 Value::Integer(class) => i8::try_from(class).unwrap_or_default(),
                 _ => 0,
             };
-            routes.push(Routed { route: self.route(name), pool: id, priority });
+            let rate = settings.rate(Id::RouteRate, name);
+            routes.push(Routed { route: self.route(name), pool: id, priority, rate });
         }
         routes
     }

@@ -6,6 +6,7 @@ use super::error::Errors;
 use super::keys::{self, Builtin, Id, Key, Kind};
 use super::raw::RawConfig;
 use super::value::{Unit, Value};
+use crate::balance::Rate;
 
 /// Unknown keys that get a suggestion; in a file with more of them it helps nobody.
 const SUGGESTIONS: usize = 100;
@@ -119,6 +120,15 @@ impl<'a> Settings<'a> {
     /// [`Settings::value`] of a key whose value is `no` or `yes`.
     pub(super) fn yes(&self, id: Id, name: &str) -> bool {
         self.number(id, name) == Some(1)
+    }
+
+    /// [`Settings::value`] of a key whose value is a rate.
+    #[inline(never)]
+    pub(super) fn rate(&self, id: Id, name: &str) -> Option<Rate> {
+        match self.value(id, name) {
+            Value::Rate(rate) => Some(rate),
+            _ => None,
+        }
     }
 
     /// [`Settings::value`] of a key whose value is a text.

@@ -3,7 +3,7 @@
 //! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
 
 use super::{Expect, address, balance, stick};
-use crate::balance::{Algorithm, RetryOn};
+use crate::balance::{Algorithm, Rate, RetryOn};
 use crate::http::key::Key;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
 use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TOKEN};
@@ -63,6 +63,8 @@ pub enum Unit {
     Secret,
     /// What tells users apart.
     StickKey,
+    /// So many in a second or a minute.
+    Rate,
 }
 
 /// The longest duration, in milliseconds: a day.
@@ -91,6 +93,7 @@ pub(super) enum Value {
     Texts(Vec<String>),
     Sources(Vec<Cidr>),
     StickKey(Key),
+    Rate(Rate),
 }
 
 impl Unit {
@@ -132,6 +135,7 @@ impl Unit {
             Self::Sources => "a list of blocks of addresses: 10.0.0.0/8, 2001:db8::/32, 192.0.2.7",
             Self::Secret => "at most 64 bytes of printable ASCII without blanks",
             Self::StickKey => "src, hdr:NAME, cookie:NAME or url_param:NAME",
+            Self::Rate => "a whole number from 1 to 50000 with /s or /m, such as 100/s or 300/m",
         };
         fixed.to_owned()
     }
@@ -203,6 +207,7 @@ impl Unit {
             }
             Self::HeaderValues => items(text).map(Value::Texts),
             Self::StickKey => stick::read(text).map(Value::StickKey),
+            Self::Rate => rate(text).map(Value::Rate).ok_or(""),
         }
     }
 }
@@ -228,7 +233,20 @@ fn auto(range: &str) -> Option<(u16, u16)> {
     (1 <= least && least <= most && most <= 10_000).then_some((least, most))
 }
 
-/// The shortest way to write `value` with one of these suffixes.
+/// Digits and `/s` or `/m`.
+fn rate(text: &str) -> Option<Rate> {
+    let (count, period) = text.split_once('/')?;
+    let count = u16::try_from(scaled(count, &[("", 1)])?).ok()?;
+    let per_minute = match period {
+        "s" => false,
+        "m" => true,
+        _ => return None,
+    };
+    (1..=Rate::MOST).contains(&count).then_some(Rate { count, per_minute })
+}
+
+/// The shortest way to write `value` with one of these suffixes. Not inlined: it is wanted wherever a number is printed.
+#[inline(never)]
 fn in_largest(value: u64, suffixes: &[(&str, u64)]) -> String {
     let fits = suffixes.iter().find(|(_, scale)| value != 0 && value.is_multiple_of(*scale));
     let (suffix, scale) = fits.or(suffixes.last()).copied().unwrap_or(("", 1));
@@ -245,6 +263,18 @@ pub fn duration_text(ms: u64) -> String {
 #[must_use]
 pub fn size_text(bytes: u64) -> String {
     in_largest(bytes, &SIZES)
+}
+
+/// `rate`, as a file says it.
+#[must_use]
+pub fn rate_text(rate: Rate) -> String {
+    count_text(rate.count.into()) + if rate.per_minute { "/m" } else { "/s" }
+}
+
+/// `count`, as a file says it.
+#[must_use]
+pub fn count_text(count: u64) -> String {
+    in_largest(count, &[("", 1)])
 }
 
 /// Whether `text` may name an object.

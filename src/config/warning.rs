@@ -4,12 +4,37 @@
 
 use super::keys::{Id, Kind};
 use super::resolve::Resolver;
-use super::{Check, CheckKind, Listener, Pool, Routed};
+use super::{Check, CheckKind, ClientLimits, Listener, Pool, Routed};
 use crate::balance::{CookieMode, Observe};
 use crate::http::key::Key;
 use crate::limits::PoolId;
 
 impl Resolver<'_, '_> {
+    /// Limits of single clients that nobody will feel.
+    pub(super) fn warn_of_limits(
+        &mut self,
+        limits: &ClientLimits,
+        listeners: &[Listener],
+        routes: &[Routed],
+        pools: &[Pool],
+    ) {
+        const UNKNOWN: &str = "it does nothing without `pool.N.cookie`: nobody becomes known";
+        const TRUSTED: &str = "clients behind these proxies have no limits, since all come from one address: let the proxies send a PROXY header (`accept-proxy`)";
+        if limits.reserve > 0 && pools.iter().all(|pool| pool.cookie.is_none()) {
+            self.warn_at(Id::Reserve, "", UNKNOWN);
+        }
+        let limited = limits.connections.is_some() || limits.need_rates(routes);
+        for listener in listeners {
+            if limited && !listener.trust.is_empty() && !listener.accept_proxy {
+                self.warn_at(Id::ListenTrust, &listener.name, TRUSTED);
+            }
+        }
+    }
+
+    fn warn_at(&mut self, id: Id, name: &str, reason: &str) {
+        self.warnings.push((self.settings.line(id, name), id.key().of(name), reason.to_owned()));
+    }
+
     /// Looks for all of it.
     pub(super) fn warn(&mut self, listeners: &[Listener], routes: &[Routed], pools: &[Pool]) {
         let settings = self.settings;

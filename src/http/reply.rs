@@ -6,13 +6,14 @@ use std::fmt::{self, Write};
 pub const MAX_REPLY: usize = 400;
 
 /// The reply's reason phrase and the sentence of its body (HAProxy's `http_err_msgs`).
-const REPLIES: [(u16, &str, &str); 13] = [
+const REPLIES: [(u16, &str, &str); 14] = [
     (200, "OK", ""),
     (400, "Bad Request", "Your browser sent an invalid request."),
     (405, "Method Not Allowed", "This method ends here."),
     (408, "Request Time-out", "Your browser didn't send a complete request in time."),
     (413, "Payload Too Large", "The request entity exceeds the maximum allowed."),
     (414, "URI Too Long", "The request target exceeds the maximum allowed."),
+    (429, "Too Many Requests", "You have sent too many requests in a given amount of time."),
     (431, "Request Header Fields Too Large", "The request header fields exceed the maximum allowed."),
     (500, "Internal Server Error", "An internal server error occurred."),
     (501, "Not Implemented", "The server does not support the functionality required to fulfill the request."),
@@ -45,12 +46,23 @@ impl Reply {
     /// The reply for `status`, one of the table's, with the Date line `date`; without a body when it answers HEAD.
     #[must_use]
     pub fn new(status: u16, after: After, head_only: bool, date: &str) -> Self {
+        Self::make(status, None, after, head_only, date)
+    }
+
+    /// The reply 429, which says after how many seconds another request is welcome (RFC 6585 section 4).
+    #[must_use]
+    pub fn too_many(after_s: u16, after: After, head_only: bool, date: &str) -> Self {
+        Self::make(429, Some(after_s), after, head_only, date)
+    }
+
+    #[inline(never)]
+    fn make(status: u16, retry_after_s: Option<u16>, after: After, head_only: bool, date: &str) -> Self {
         let known = REPLIES.iter().find(|(known, ..)| *known == status);
         let &(status, reason, sentence) = known.unwrap_or(&(500, "Internal Server Error", ""));
         debug_assert!(known.is_some(), "no reply {status}");
         let mut bytes = heapless::Vec::new();
         // The table's longest reply fits: a test says so.
-        let written = write_reply(&mut bytes, status, (reason, sentence), after, head_only, date);
+        let written = write_reply(&mut bytes, status, (reason, sentence), retry_after_s, after, head_only, date);
         debug_assert!(written.is_ok());
         Self { status, bytes }
     }
@@ -66,6 +78,7 @@ fn write_reply(
     out: &mut heapless::Vec<u8, MAX_REPLY>,
     status: u16,
     (reason, sentence): (&str, &str),
+    retry_after_s: Option<u16>,
     after: After,
     head_only: bool,
     date: &str,
@@ -73,6 +86,9 @@ fn write_reply(
     let frame = "<html><body><h1> </h1>\n\n</body></html>\n".len() + 3;
     let length = if sentence.is_empty() { 0 } else { frame + reason.len() + sentence.len() };
     write!(out, "HTTP/1.1 {status} {reason}\r\n{date}Content-Length: {length}\r\nCache-Control: no-cache\r\n")?;
+    if let Some(after_s) = retry_after_s {
+        write!(out, "Retry-After: {after_s}\r\n")?;
+    }
     out.write_str(match after {
         After::Close => "Connection: close\r\n",
         After::Keep => "",
@@ -97,6 +113,17 @@ mod tests {
     use super::*;
 
     const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+
+    #[test]
+    fn it_says_when_to_come_again() {
+        for after_s in [1, u16::MAX] {
+            let reply = Reply::too_many(after_s, After::SayKeep, false, DATE);
+            let text = std::str::from_utf8(reply.bytes()).unwrap();
+            let lines = format!("\r\nRetry-After: {after_s}\r\nConnection: keep-alive\r\n");
+            assert!(text.starts_with("HTTP/1.1 429 Too Many Requests\r\n") && text.contains(&lines), "{text}");
+            assert!(text.contains(DATE) && text.ends_with("</html>\n"), "{text}");
+        }
+    }
 
     #[test]
     fn every_reply_is_whole_and_its_length_is_right() {

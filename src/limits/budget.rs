@@ -6,8 +6,8 @@
 use super::{
     CONNECTION_BYTES, CONNECTIONS_PER_LARGE_BUFFER, CONNECTIONS_PER_PIPE, FIXED_BYTES, LARGE_BUFFER, MAX_CONNECTIONS,
     MAX_PIPES, MAX_UNSENT, MIN_LARGE_BUFFERS, MIN_PIPES, MIN_UNSENT, NODE_BYTES, OBJECT_BYTES, PIPE_BYTES, PROBE_BYTES,
-    PROGRAM_BYTES, SESSION_BYTES, SMALL_BUFFER, SOCKET_BYTES, SOCKETS_PER_CONNECTION, SPARE_DESCRIPTORS, SPARE_SEATS,
-    WAITER_BYTES, WORKER_BYTES,
+    PROGRAM_BYTES, RATE_BYTES, SESSION_BYTES, SMALL_BUFFER, SOCKET_BYTES, SOCKETS_PER_CONNECTION, SPARE_DESCRIPTORS,
+    SPARE_SEATS, WAITER_BYTES, WORKER_BYTES,
 };
 use std::fmt;
 
@@ -72,6 +72,10 @@ pub struct Beside {
     pub splice: bool,
     /// Nodes on HAProxy's rings.
     pub nodes: usize,
+    /// Entries of the table of rates; none when no rate is bounded.
+    pub rates: usize,
+    /// Whether the connections of each client are counted.
+    pub crowd: bool,
     /// What is said of the kernel's buffers.
     pub sockets: Sockets,
 }
@@ -234,9 +238,10 @@ impl Budget {
     }
 
     /// The process's own memory.
-    fn process(&self) -> [Line; 11] {
+    fn process(&self) -> [Line; 13] {
         let Self { connections, small_buffers, large_buffers, beside, .. } = *self;
         let waiters = ((connections + SPARE_SEATS) * 2).next_power_of_two();
+        let crowd = if beside.crowd { (connections * 2).next_power_of_two() } else { 0 };
         [
             Line::new("program: code and constants", 1, PROGRAM_BYTES),
             Line::new("fixed: stacks, executor, control plane", 1, FIXED_BYTES),
@@ -244,6 +249,8 @@ impl Budget {
             Line::new("nodes on rings", beside.nodes, NODE_BYTES),
             Line::new("probes", beside.probes, PROBE_BYTES),
             Line::new("session map", beside.sessions, SESSION_BYTES),
+            Line::new("rates of clients", beside.rates, RATE_BYTES),
+            Line::new("table of clients that are connected", crowd, WAITER_BYTES),
             Line::new("connections and their entries in tables", connections, CONNECTION_BYTES),
             Line::new("table of clients that wait", waiters, WAITER_BYTES),
             Line::new("workers: all connections are busy", connections, WORKER_BYTES),
@@ -307,7 +314,7 @@ impl fmt::Display for Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::SESSIONS;
+    use crate::limits::{RATES, SESSIONS};
 
     const BOARD: Machine = Machine {
         memory_total: Some(58_404 * 1024),
@@ -345,7 +352,15 @@ mod tests {
 
     #[test]
     fn the_lines_add_up() {
-        let beside = Beside { sessions: SESSIONS, probes: 3, objects: 5, nodes: 160, ..Beside::default() };
+        let beside = Beside {
+            sessions: SESSIONS,
+            probes: 3,
+            objects: 5,
+            nodes: 160,
+            rates: RATES,
+            crowd: true,
+            ..Beside::default()
+        };
         let text = Budget::plan(40 << 20, Some(500), beside, &Machine::default()).unwrap().to_string();
         let number = |word: &str| word.parse::<u64>().unwrap();
         let (mut part, mut all, mut process) = (0, 0, 0);

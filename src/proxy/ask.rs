@@ -30,6 +30,8 @@ pub(super) struct Ask {
     pub key: Option<u32>,
     /// Its priority class.
     pub class: i8,
+    /// The route it takes.
+    pub route: Option<u8>,
     /// What its method means.
     pub method: Method,
     /// The client's version.
@@ -63,7 +65,7 @@ pub(super) fn understand<'a>(
     let parsed = parsed.as_ref().map_err(|&refusal| refusal)?;
     let length = parsed.length;
     let head = &head[..length];
-    let (pool_id, class) = route(proxy, parsed, listener, client);
+    let (pool_id, class, route) = route(proxy, parsed, listener, client);
     let pool = &config.pools[pool_id.index()];
 
     let bond = Bond::of(connection, pool_id, head, parsed, &mut cuts).map_err(Refusal::from)?;
@@ -93,6 +95,7 @@ pub(super) fn understand<'a>(
         bond,
         key: key(pool, parsed, client),
         class,
+        route,
         method: parsed.kind,
         version: parsed.version,
         keep_alive: parsed.keep_alive,
@@ -155,16 +158,17 @@ pub(super) fn refused(broken: Broken) -> Fault {
 
 const TOO_LONG: Fault = Fault::Refused(Refusal { status: 413, reason: "the body is longer than limits.body" });
 
-/// The pool and the class of the first route whose conditions hold, else the listener's pool.
-fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source: IpAddr) -> (PoolId, i8) {
+/// The pool and the class of the first route whose conditions hold, and its place; else the listener's pool.
+fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source: IpAddr) -> (PoolId, i8, Option<u8>) {
     let config = proxy.config;
-    let otherwise = (config.listeners[listener.index()].pool, 0);
+    let otherwise = (config.listeners[listener.index()].pool, 0, None);
     if config.routes.is_empty() {
         return otherwise;
     }
     let facts = Facts { method: head.method, host: head.host, path: head.path, headers: head.fields, source };
-    let matching = config.routes.iter().find(|routed| routed.route.matches(&facts));
-    matching.map_or(otherwise, |routed| (routed.pool, routed.priority))
+    let mut places = (0..).zip(&config.routes);
+    let matching = places.find(|(_, routed)| routed.route.matches(&facts));
+    matching.map_or(otherwise, |(place, routed)| (routed.pool, routed.priority, Some(place)))
 }
 
 /// The number of what the pool hashes requests by.

@@ -4,6 +4,7 @@
 use super::ask::{self, Ask};
 use super::exchange::Exchange;
 use super::obtain::Obtained;
+use super::rates::{Standing, is_of_user};
 use super::record::Record;
 use super::shed::{Awaiting, Kind};
 use super::{Counted, Proxy, reply};
@@ -30,8 +31,8 @@ pub(super) struct Connection {
     pub listener: ListenerId,
     /// What the client sent behind its last request: the start of the next one.
     rest: Option<Buffer>,
-    /// No request was read yet.
-    fresh: bool,
+    /// Who its client proved to be so far.
+    past: Past,
     /// The PROXY header was read, or none is to come.
     introduced: bool,
     /// Bytes of empty lines since the last request.
@@ -40,6 +41,19 @@ pub(super) struct Connection {
     pub own: RefCell<Option<(BackendId, Stream)>>,
     /// Its place among those that make room, until a head is complete.
     pub awaiting: Awaiting,
+    /// What its client does is counted.
+    limited: bool,
+}
+
+/// What the last request on a connection was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Past {
+    /// There was none.
+    Fresh,
+    /// Somebody's.
+    Any,
+    /// A user's whose affinity cookie brought it to its backend.
+    User,
 }
 
 /// What happens to the connection after an exchange.
@@ -72,25 +86,31 @@ impl Drop for Connection {
         proxy.connections.set(proxy.connections.get() - 1);
         let here = &proxy.listener_connections[self.listener.index()];
         here.set(here.get() - 1);
+        if self.limited {
+            proxy.leave(self.peer);
+        }
         proxy.wake_watchers();
     }
 }
 
 impl Connection {
-    /// A connection that was just accepted. It counts until it is dropped.
+    /// A connection that was just accepted. It counts until it is dropped; for its client too, if that is counted.
+    /// Inlined, it is made where it stays, and not copied there.
+    #[inline(always)]
     pub(super) fn new(
         proxy: &'static Proxy,
         seat: Seat,
         client: Stream,
         peer: SocketAddr,
         listener: ListenerId,
+        standing: Standing,
     ) -> Self {
         proxy.connections.set(proxy.connections.get() + 1);
         let here = &proxy.listener_connections[listener.index()];
         here.set(here.get() + 1);
         client.set_owner(seat.index());
         let awaiting = Awaiting::new(proxy, seat.index());
-        awaiting.begin(Kind::Fresh);
+        awaiting.begin(standing.kind());
         Self {
             proxy,
             seat,
@@ -98,11 +118,12 @@ impl Connection {
             peer,
             listener,
             rest: None,
-            fresh: true,
+            past: Past::Fresh,
             introduced: !proxy.config.listeners[listener.index()].accept_proxy,
             empty: 0,
             own: RefCell::new(None),
             awaiting,
+            limited: standing.is_counted(),
         }
     }
 
@@ -114,7 +135,7 @@ impl Connection {
     /// Lets it wait for its next request, without a worker. An idle connection holds no buffer.
     pub(super) fn wait(&self) {
         let timeouts = &self.proxy.config.timeouts;
-        let idle_ms = if self.fresh { timeouts.http_request_ms } else { timeouts.http_keep_alive_ms };
+        let idle_ms = if self.past == Past::Fresh { timeouts.http_request_ms } else { timeouts.http_keep_alive_ms };
         self.seat.arm(self.proxy.reactor.now_ms() + idle_ms);
         // What makes it look again: bytes, the end, or a mark that came meanwhile.
         if self.look() != Look::Nothing {
@@ -143,7 +164,9 @@ impl Connection {
                 return false;
             }
             self.introduced = true;
-            self.awaiting.begin(Kind::Fresh);
+            let Ok(standing) = self.proxy.let_in_named(&self.peer, self.listener) else { return false };
+            self.limited = standing.is_counted();
+            self.awaiting.begin(standing.kind());
         }
         loop {
             let buffer = match self.first_bytes() {
@@ -152,7 +175,7 @@ impl Connection {
                 First::Gone => return false,
             };
             match self.serve_request(exchange, buffer).await {
-                Next::Keep => self.awaiting.begin(Kind::Idle),
+                Next::Keep => self.awaiting.begin(if self.past == Past::User { Kind::Known } else { Kind::Idle }),
                 Next::Close => return false,
                 Next::Linger => {
                     self.awaiting.begin(Kind::Leaving);
@@ -243,7 +266,7 @@ impl Connection {
 
     /// One request, from its first bytes to its line in the log.
     async fn serve_request(&mut self, exchange: &mut Exchange, buffer: Buffer) -> Next {
-        self.fresh = false;
+        self.past = Past::Any;
         let proxy = self.proxy;
         exchange.record = self.record();
         exchange.request.buffer = Some(buffer);
@@ -263,6 +286,12 @@ impl Connection {
             && exchange.record.status != 0
         {
             journal.write(proxy, &exchange.record, &exchange.line);
+        }
+        if is_of_user(&exchange.record) {
+            self.past = Past::User;
+        }
+        if self.limited {
+            self.learn(&exchange.record);
         }
         if next == Next::Keep {
             self.rest = exchange.request.take_rest().map(|rest| proxy.buffers.fitting(rest));
@@ -307,6 +336,9 @@ impl Connection {
         exchange.record.headed_ms = Some(proxy.reactor.now_ms());
         proxy.requests.set(proxy.requests.get() + 1);
         let ask = ask::understand(self, exchange, length, asked)?;
+        if self.limited {
+            self.count_request(ask.route)?;
+        }
         exchange.record.pool = Some(ask.pool);
         exchange.record.client_cookie = ask.bond.affinity.letter();
         if proxy.config.pools[ask.pool.index()].cookie.is_some() {
@@ -349,7 +381,10 @@ impl Connection {
             (false, _) => After::Close,
         };
         let head_only = ask.is_some_and(|ask| ask.method == Method::Head);
-        let reply = self.proxy.with_date(|date| Reply::new(exchange.record.status, after, head_only, date));
+        let reply = self.proxy.with_date(|date| match fault.retry_after_s() {
+            Some(after_s) => Reply::too_many(after_s, after, head_only, date),
+            None => Reply::new(exchange.record.status, after, head_only, date),
+        });
         let sent = reply::send(self.proxy, &self.seat, &self.client, &reply).await;
         exchange.record.bytes += sent as u64;
         match sent == reply.bytes().len() {

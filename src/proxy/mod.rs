@@ -15,6 +15,7 @@ mod head;
 mod footprint;
 mod idle;
 mod obtain;
+mod rates;
 mod record;
 mod reply;
 mod retry;
@@ -39,6 +40,7 @@ use crate::http::date::DateLine;
 use crate::limits::{BackendId, ListenerId, PoolId, SPARE_SEATS};
 use crate::runtime::{Buffers, Loop, Reactor};
 use idle::Idle;
+use rates::Limiter;
 use shed::Sheddable;
 use state::Told;
 use std::cell::{Cell, RefCell};
@@ -73,6 +75,8 @@ pub struct Proxy {
     trials: Cell<u16>,
     /// Which backends users were given, where a pool remembers that.
     sessions: RefCell<Sessions>,
+    /// What single clients did, where that is bounded.
+    limiter: Option<Limiter>,
     /// The values of the affinity cookie that lead to each backend.
     cookie_values: Box<[Box<str>]>,
     date: RefCell<DateLine>,
@@ -152,6 +156,7 @@ impl Proxy {
             budgets: config.pools.iter().map(|pool| RefCell::new(Budget::new(pool.retry_budget))).collect(),
             trials: Cell::new(0),
             sessions: RefCell::new(Sessions::new(budget.beside.sessions, secret, expires_ms)),
+            limiter: Limiter::new(config, secret),
             cookie_values,
             date: RefCell::new(DateLine::default()),
             warmer: Cell::new(None),
@@ -233,9 +238,19 @@ impl Proxy {
         take(self.date.borrow_mut().at(self.wall_ms()))
     }
 
-    /// Whether there are as many client connections as there may be.
+    /// Whether there are as many client connections as anybody may have.
     fn is_full(&self) -> bool {
-        self.connections() >= self.config.limits.budget.connections
+        self.connections() >= self.ordinary()
+    }
+
+    /// Whether there may be another client connection, if only of somebody who is known.
+    fn has_place(&self) -> bool {
+        self.connections() < self.config.limits.budget.connections
+    }
+
+    /// Connections there may be of clients who are not known: all but those that are kept.
+    fn ordinary(&self) -> usize {
+        self.config.limits.budget.connections - self.config.clients.reserve
     }
 
     fn wake_watchers(&self) {

@@ -282,9 +282,9 @@ impl Connection {
     }
 }
 
-/// Whom requests from `address` belong to, for taking turns: an IPv4 address, or the /64 network of an IPv6 one, which is
+/// Whom requests from `address` belong to, for taking turns and for limits: an IPv4 address, or the /64 network of an IPv6 one, which is
 /// what one customer has.
-fn client_of(address: IpAddr) -> u64 {
+pub(super) fn client_of(address: IpAddr) -> u64 {
     match address {
         IpAddr::V4(v4) => u64::from(v4.to_bits()),
         // The prefix of every network in use is above 32 bits.
