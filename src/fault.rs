@@ -38,6 +38,10 @@ pub enum Fault {
     Answered(u16),
     /// The head was not complete when its place was needed for somebody else.
     Shed,
+    /// A rule refuses it, with this status.
+    Denied(u16),
+    /// The backend it was given sends it elsewhere.
+    Redirected,
 }
 
 /// Where an exchange is.
@@ -46,6 +50,8 @@ pub enum Phase {
     /// The request's head is on its way in.
     #[default]
     Request,
+    /// Held in the tarpit.
+    Tarpit,
     /// Waiting for a slot.
     Queue,
     /// Connecting to a backend.
@@ -62,6 +68,7 @@ impl Phase {
     pub fn letter(self) -> char {
         match self {
             Self::Request => 'R',
+            Self::Tarpit => 'T',
             Self::Queue => 'Q',
             Self::Connect => 'C',
             Self::Headers => 'H',
@@ -77,11 +84,11 @@ impl Fault {
         match self {
             Self::ClientGone => 'C',
             Self::ClientSilent => 'c',
-            Self::Refused(_) | Self::BackendMalformed(_) => 'P',
+            Self::Refused(_) | Self::Denied(_) | Self::BackendMalformed(_) => 'P',
             Self::QueueTimeout | Self::ConnectTimeout | Self::BackendSilent => 's',
             Self::QueueFull | Self::NoBackend | Self::ConnectFailed | Self::BackendGone | Self::Retried(_) => 'S',
             Self::Exhausted | Self::Shed => 'R',
-            Self::Answered(_) => 'L',
+            Self::Answered(_) | Self::Redirected => 'L',
         }
     }
 
@@ -93,6 +100,7 @@ impl Fault {
             Self::ClientSilent => 408,
             Self::ClientGone => match phase {
                 Phase::Queue | Phase::Connect => 503,
+                Phase::Tarpit => 500,
                 Phase::Request | Phase::Headers | Phase::Data => 400,
             },
             Self::QueueTimeout
@@ -104,7 +112,8 @@ impl Fault {
             | Self::Shed => 503,
             Self::BackendGone | Self::BackendMalformed(_) => 502,
             Self::BackendSilent => 504,
-            Self::Answered(status) | Self::Retried(status) => status,
+            Self::Answered(status) | Self::Denied(status) | Self::Retried(status) => status,
+            Self::Redirected => 302,
         }
     }
 
@@ -126,6 +135,8 @@ impl Fault {
             | Self::Retried(_)
             | Self::Exhausted
             | Self::Shed
+            | Self::Denied(_)
+            | Self::Redirected
             | Self::Answered(_) => true,
         }
     }
@@ -145,6 +156,8 @@ impl Fault {
             | Self::BackendMalformed(_)
             | Self::Retried(_)
             | Self::Exhausted
+            | Self::Denied(_)
+            | Self::Redirected
             | Self::Answered(_) => true,
         }
     }
@@ -168,6 +181,10 @@ mod tests {
             (Fault::ClientSilent, Phase::Request, "cR", 408),
             (refused, Phase::Request, "PR", 431),
             (Fault::Answered(405), Phase::Request, "LR", 405),
+            (Fault::Denied(403), Phase::Request, "PR", 403),
+            (Fault::Denied(500), Phase::Tarpit, "PT", 500),
+            (Fault::ClientGone, Phase::Tarpit, "CT", 500),
+            (Fault::Redirected, Phase::Connect, "LC", 302),
             (Fault::ClientGone, Phase::Queue, "CQ", 503),
             (Fault::QueueTimeout, Phase::Queue, "sQ", 503),
             (Fault::QueueFull, Phase::Queue, "SQ", 503),
