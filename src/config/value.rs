@@ -2,11 +2,14 @@
 //!
 //! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
 
+use super::rules::STATUSES;
 use super::{Expect, address, balance, stick};
 use crate::balance::{Algorithm, RetryOn};
 use crate::http::key::Key;
+use crate::http::redirect::{Redirect, To};
+use crate::http::reply;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
-use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TOKEN};
+use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TEXT, MAX_TOKEN};
 use std::net::SocketAddr;
 use std::str::FromStr;
 
@@ -63,6 +66,20 @@ pub enum Unit {
     Secret,
     /// What tells users apart.
     StickKey,
+    /// The status of a refusal.
+    Deny,
+    /// A status and a text to answer with.
+    Return,
+    /// Where clients are sent.
+    Redirect,
+    /// The same, with the target of the request behind it.
+    Prefix,
+    /// The value of a header field.
+    FieldValue,
+    /// The path of a file.
+    File,
+    /// The type of a body.
+    MediaType,
 }
 
 /// The longest duration, in milliseconds: a day.
@@ -91,6 +108,8 @@ pub(super) enum Value {
     Texts(Vec<String>),
     Sources(Vec<Cidr>),
     StickKey(Key),
+    Return(u16, String),
+    Redirect(Redirect),
 }
 
 impl Unit {
@@ -132,6 +151,20 @@ impl Unit {
             Self::Sources => "a list of blocks of addresses: 10.0.0.0/8, 2001:db8::/32, 192.0.2.7",
             Self::Secret => "at most 64 bytes of printable ASCII without blanks",
             Self::StickKey => "src, hdr:NAME, cookie:NAME or url_param:NAME",
+            // 405 would have to say which methods there are.
+            Self::Deny => return STATUSES.replace("405, ", ""),
+            Self::Return => {
+                "a status from 200 to 299 or 400 to 599 and a text, as in `200 well`; none that needs more than a text (205, 206, 401, 405, 407, 416, 426), and no text with 204"
+            }
+            Self::Redirect => {
+                "a code, which may be left out, and where to: a prefix such as https://example.com or /new, `location` and one address, or `scheme https`"
+            }
+            Self::Prefix => {
+                "an address such as https://cdn1.example.com, which the path and query of the request follow"
+            }
+            Self::FieldValue => "at most 1024 bytes of printable ASCII",
+            Self::File => "the path of a file",
+            Self::MediaType => "the type of a body, such as text/html; charset=utf-8",
         };
         fixed.to_owned()
     }
@@ -139,7 +172,8 @@ impl Unit {
     /// Bytes a value may have that goes into a head as it is.
     const fn longest(self) -> Option<usize> {
         match self {
-            Self::Token | Self::CookieValue | Self::Secret | Self::StickKey => Some(MAX_TOKEN),
+            Self::Token | Self::CookieValue | Self::Secret | Self::StickKey | Self::MediaType => Some(MAX_TOKEN),
+            Self::Return | Self::Redirect | Self::Prefix | Self::FieldValue | Self::File => Some(MAX_TEXT),
             Self::CookieAttributes => Some(MAX_COOKIE_ATTRIBUTES),
             _ => None,
         }
@@ -203,6 +237,22 @@ impl Unit {
             }
             Self::HeaderValues => items(text).map(Value::Texts),
             Self::StickKey => stick::read(text).map(Value::StickKey),
+            Self::Deny => match scaled(text, &[("", 1)]).map(|status| (status, u16::try_from(status).ok())) {
+                Some((status, Some(known))) if reply::has_body(known) && known != 405 => Ok(Value::Number(status)),
+                _ => Err(""),
+            },
+            Self::Return => answer(text).ok_or(""),
+            Self::Redirect => Redirect::read(text, None).map(Value::Redirect),
+            Self::Prefix => match text.parse::<To>()? {
+                To::Prefix(prefix) if prefix.starts_with('/') || prefix.is_empty() => Err("the host is missing"),
+                to => Ok(Value::Redirect(Redirect { code: 302, to, keeps_query: true })),
+            },
+            Self::FieldValue => text_if(text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))),
+            Self::File => text_if(true),
+            Self::MediaType => text_if(
+                text.split_once('/').is_some_and(|(kind, _)| is_token(kind))
+                    && text.bytes().all(|byte| matches!(byte, b' '..=b'~')),
+            ),
         }
     }
 }
@@ -281,6 +331,17 @@ fn cookie_attributes(text: &str) -> Result<String, &'static str> {
         is_token(name) && *attribute != "none" && value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
     };
     if attributes.iter().all(good) { Ok(attributes.join("; ")) } else { Err("") }
+}
+
+/// A status, and a text behind it.
+fn answer(text: &str) -> Option<Value> {
+    let (status, text) = text.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((text, ""));
+    let status = scaled(status, &[("", 1)]).and_then(|status| u16::try_from(status).ok())?;
+    let text = text.trim_ascii();
+    let good = matches!(status, 200..=299 | 400..=599)
+        && !matches!(status, 205 | 206 | 401 | 405 | 407 | 416 | 426)
+        && (status != 204 || text.is_empty());
+    good.then(|| Value::Return(status, text.to_owned()))
 }
 
 fn retry_on(words: &[String]) -> Option<RetryOn> {

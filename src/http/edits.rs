@@ -4,9 +4,8 @@
 //! lines. A name with underscores is the same field here: servers that fold names into variables (CGI) read it so, and a
 //! client must not be able to say what the balancer says.
 
-use super::fields::{Cuts, Known, TooManyCuts, is_token, line};
+use super::fields::{Cuts, Field, Known, TooManyCuts, is_token, line};
 use super::host;
-use httparse::Header;
 
 /// The edits of one route, checked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +32,7 @@ impl Edits {
         if !value.bytes().all(|byte| byte == b'\t' || byte == b' ' || byte.is_ascii_graphic()) {
             return Err("a value is printable ASCII");
         }
-        match Known::of(name) {
+        match Known::of(name.as_bytes()) {
             Some(Known::Host) => {
                 host::check(value.as_bytes()).map_err(|_| "that is no host")?;
                 self.sets_host = true;
@@ -55,7 +54,7 @@ impl Edits {
     /// Why that must not be.
     pub fn delete(&mut self, name: &str) -> Result<(), &'static str> {
         check_name(name)?;
-        if Known::of(name) == Some(Known::Host) {
+        if Known::of(name.as_bytes()) == Some(Known::Host) {
             return Err("a request needs its Host");
         }
         self.deletes.push(name.to_owned());
@@ -97,10 +96,10 @@ impl Edits {
     /// # Errors
     /// [`TooManyCuts`].
     #[inline(never)]
-    pub fn cut(&self, head: &[u8], fields: &[Header<'_>], cuts: &mut Cuts) -> Result<(), TooManyCuts> {
+    pub fn cut(&self, head: &[u8], fields: &[Field<'_>], cuts: &mut Cuts) -> Result<(), TooManyCuts> {
         for (index, field) in fields.iter().enumerate() {
             let mut names = self.sets.iter().map(|(name, _)| name).chain(&self.deletes);
-            if names.any(|name| is_same(name, field.name)) {
+            if names.any(|name| is_same(name.as_bytes(), field.name)) {
                 cuts.add(line(head, fields, index))?;
             }
         }
@@ -109,9 +108,9 @@ impl Edits {
 }
 
 /// Whether two names are one for a reader that takes `_` for `-`.
-fn is_same(one: &str, other: &str) -> bool {
-    let fold = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    one.len() == other.len() && one.bytes().map(fold).eq(other.bytes().map(fold))
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let fold = |&byte: &u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    one.len() == other.len() && one.iter().map(fold).eq(other.iter().map(fold))
 }
 
 fn check_name(name: &str) -> Result<(), &'static str> {
@@ -120,7 +119,7 @@ fn check_name(name: &str) -> Result<(), &'static str> {
     }
     let plain = name.replace('_', "-");
     let of_this_hop = plain.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("proxy-"));
-    match Known::of(&plain) {
+    match Known::of(plain.as_bytes()) {
         Some(Known::ContentLength | Known::TransferEncoding | Known::Lookalike) => {
             Err("it frames the message, and no rule may change that")
         }
@@ -144,9 +143,9 @@ fn check_name(name: &str) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::fields::Fields;
     use crate::http::request;
     use proptest::prelude::*;
-    use std::mem::MaybeUninit;
 
     #[test]
     fn what_must_not_be_edited() {
@@ -195,20 +194,20 @@ mod tests {
             let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
             let head = format!("GET /x HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
             let (mut bytes, mut cuts) = (head.clone().into_bytes(), Cuts::default());
-            let mut table = [const { MaybeUninit::uninit() }; 16];
-            let parsed = request::parse(head.as_bytes(), &mut table, &mut cuts).expect("the fields are legal");
+            let mut table = Fields::new();
+            let parsed = request::parse(head.as_bytes(), 16, &mut table, &mut cuts).expect("the fields are legal");
             prop_assert!(edits.cut(head.as_bytes(), parsed.fields, &mut cuts).is_ok());
             let length = parsed.rewrite().apply(&mut bytes, &mut cuts);
             let out = [&bytes[..length], edits.lines(), b"\r\n"].concat();
 
-            let mut table = [const { MaybeUninit::uninit() }; 16];
-            let again = request::parse(&out, &mut table, &mut Cuts::default()).expect("what goes out is a head");
+            let mut table = Fields::new();
+            let again = request::parse(&out, 16, &mut table, &mut Cuts::default()).expect("what goes out is a head");
             let found: Vec<(String, String)> = again
                 .fields
                 .iter()
-                .map(|field| (field.name.to_owned(), String::from_utf8_lossy(field.value.trim_ascii()).into_owned()))
+                .map(|field| (String::from_utf8_lossy(field.name).into_owned(), String::from_utf8_lossy(field.value.trim_ascii()).into_owned()))
                 .collect();
-            let stays = |name: &str| !sets.iter().map(|(set, _)| set).chain(&deletes).any(|edited| is_same(edited, name));
+            let stays = |name: &str| !sets.iter().map(|(set, _)| set).chain(&deletes).any(|edited| is_same(edited.as_bytes(), name.as_bytes()));
             let kept = fields.iter().filter(|(name, _)| stays(name)).map(|(name, value)| (name.clone(), value.trim().to_owned()));
             let expected: Vec<(String, String)> =
                 std::iter::once(("Host".to_owned(), "a".to_owned())).chain(kept).chain(sets.iter().cloned()).collect();

@@ -185,10 +185,9 @@ pub fn host_of<'a>(head: &'a [u8], behind: &'a [u8]) -> &'a [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::fields::Cuts;
+    use crate::http::fields::{Cuts, Fields};
     use crate::http::request;
     use proptest::prelude::*;
-    use std::mem::MaybeUninit;
 
     fn location(redirect: &str, keeps_query: Option<bool>, target: &str) -> String {
         let redirect = Redirect::read(redirect, keeps_query).unwrap_or_else(|why| panic!("{redirect}: {why}"));
@@ -257,8 +256,8 @@ mod tests {
     /// The target and the Host of this head, as they are found again.
     fn found(head: &str) -> Option<(String, String)> {
         let (mut bytes, mut cuts) = (head.as_bytes().to_vec(), Cuts::default());
-        let mut fields = [const { MaybeUninit::uninit() }; 16];
-        let parsed = request::parse(head.as_bytes(), &mut fields, &mut cuts).ok()?;
+        let mut fields = Fields::new();
+        let parsed = request::parse(head.as_bytes(), 16, &mut fields, &mut cuts).ok()?;
         let behind = match parsed.host {
             Some(host) if parsed.rewrites_host => [b"Host: ", host, b"\r\n"].concat(),
             Some(_) | None => Vec::new(),

@@ -91,6 +91,8 @@ impl Connection {
             | Fault::ConnectTimeout
             | Fault::Exhausted
             | Fault::Answered(_)
+            | Fault::Denied(_)
+            | Fault::Redirected
             | Fault::Shed => return None,
         };
         if exchange.is_answered() {
