@@ -312,6 +312,27 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_of_the_page_are_right() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rules.md")).unwrap();
+        let page = page.replace("/etc/beelance/503.html", concat!(env!("CARGO_MANIFEST_DIR"), "/rustfmt.toml"));
+        let mut examples = vec![String::new()];
+        for line in page.lines() {
+            match line.strip_prefix("    ") {
+                Some(line) => examples.last_mut().unwrap().push_str(&format!("{line}\n")),
+                // A blank line inside one is no end of it.
+                None if line.is_empty() => {}
+                None => examples.push(String::new()),
+            }
+        }
+        examples.retain(|example| !example.is_empty());
+        for example in &examples {
+            let config = if example.contains("listen.") { read(example) } else { config(example) };
+            assert_eq!(config.warnings, [""; 0], "{example}");
+        }
+        assert_eq!(examples.len(), 3);
+    }
+
+    #[test]
     fn what_does_nothing_is_told() {
         for (text, expected) in [
             (
