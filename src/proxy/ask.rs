@@ -63,17 +63,14 @@ pub(super) fn understand<'a>(
     let head = &head[..length];
     let Way { pool: mut pool_id, class, mut rule, edits } = way(proxy, parsed, listener, client);
 
-    let bond = loop {
-        let bond = Bond::of(connection, pool_id, head, parsed, &mut cuts).map_err(Refusal::from)?;
-        if config.pools[pool_id.index()].overflow.is_none() || bond.backend().is_some() {
-            break bond;
+    let mut bond = Bond::of(connection, pool_id, head, parsed, &mut cuts).map_err(Refusal::from)?;
+    if config.pools[pool_id.index()].overflow.is_some() && bond.backend().is_none() {
+        let other = proxy.spread(pool_id);
+        if other != pool_id {
+            pool_id = other;
+            bond = Bond::of(connection, pool_id, head, parsed, &mut cuts).map_err(Refusal::from)?;
         }
-        // The pool that it finds is one where it stays.
-        match proxy.spread(pool_id) {
-            same if same == pool_id => break bond,
-            other => pool_id = other,
-        }
-    };
+    }
     let pool = &config.pools[pool_id.index()];
     let (mut says_proto, mut says_host) = (false, false);
     if let Some(edits) = edits {
