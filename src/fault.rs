@@ -42,6 +42,10 @@ pub enum Fault {
     TooFast(u16),
     /// The client did too much wrong; it may ask again in so many seconds.
     Barred(u16),
+    /// A rule refuses it, with this status.
+    Denied(u16),
+    /// The backend it was given sends it elsewhere.
+    Redirected,
 }
 
 /// Where an exchange is.
@@ -50,6 +54,8 @@ pub enum Phase {
     /// The request's head is on its way in.
     #[default]
     Request,
+    /// Held in the tarpit.
+    Tarpit,
     /// Waiting for a slot.
     Queue,
     /// Connecting to a backend.
@@ -66,6 +72,7 @@ impl Phase {
     pub fn letter(self) -> char {
         match self {
             Self::Request => 'R',
+            Self::Tarpit => 'T',
             Self::Queue => 'Q',
             Self::Connect => 'C',
             Self::Headers => 'H',
@@ -81,11 +88,11 @@ impl Fault {
         match self {
             Self::ClientGone => 'C',
             Self::ClientSilent => 'c',
-            Self::Refused(_) | Self::BackendMalformed(_) | Self::TooFast(_) | Self::Barred(_) => 'P',
+            Self::Refused(_) | Self::Denied(_) | Self::BackendMalformed(_) | Self::TooFast(_) | Self::Barred(_) => 'P',
             Self::QueueTimeout | Self::ConnectTimeout | Self::BackendSilent => 's',
             Self::QueueFull | Self::NoBackend | Self::ConnectFailed | Self::BackendGone | Self::Retried(_) => 'S',
             Self::Exhausted | Self::Shed => 'R',
-            Self::Answered(_) => 'L',
+            Self::Answered(_) | Self::Redirected => 'L',
         }
     }
 
@@ -97,6 +104,7 @@ impl Fault {
             Self::ClientSilent => 408,
             Self::ClientGone => match phase {
                 Phase::Queue | Phase::Connect => 503,
+                Phase::Tarpit => 500,
                 Phase::Request | Phase::Headers | Phase::Data => 400,
             },
             Self::QueueTimeout
@@ -109,7 +117,8 @@ impl Fault {
             Self::BackendGone | Self::BackendMalformed(_) => 502,
             Self::BackendSilent => 504,
             Self::TooFast(_) | Self::Barred(_) => 429,
-            Self::Answered(status) | Self::Retried(status) => status,
+            Self::Answered(status) | Self::Denied(status) | Self::Retried(status) => status,
+            Self::Redirected => 302,
         }
     }
 
@@ -133,6 +142,8 @@ impl Fault {
             | Self::Shed
             | Self::TooFast(_)
             | Self::Barred(_)
+            | Self::Denied(_)
+            | Self::Redirected
             | Self::Answered(_) => true,
         }
     }
@@ -155,6 +166,8 @@ impl Fault {
             | Self::Retried(_)
             | Self::Exhausted
             | Self::TooFast(_)
+            | Self::Denied(_)
+            | Self::Redirected
             | Self::Answered(_) => true,
         }
     }
@@ -185,6 +198,10 @@ mod tests {
             (Fault::ClientSilent, Phase::Request, "cR", 408),
             (refused, Phase::Request, "PR", 431),
             (Fault::Answered(405), Phase::Request, "LR", 405),
+            (Fault::Denied(403), Phase::Request, "PR", 403),
+            (Fault::Denied(500), Phase::Tarpit, "PT", 500),
+            (Fault::ClientGone, Phase::Tarpit, "CT", 500),
+            (Fault::Redirected, Phase::Connect, "LC", 302),
             (Fault::ClientGone, Phase::Queue, "CQ", 503),
             (Fault::QueueTimeout, Phase::Queue, "sQ", 503),
             (Fault::QueueFull, Phase::Queue, "SQ", 503),

@@ -56,6 +56,15 @@ pub const MAX_HOST: usize = 280;
 /// Bytes added to a head at most: Host and the X-Forwarded fields, or the affinity cookie, and framing.
 pub const MAX_ADDED: usize = 640;
 
+/// Bytes of a text that a rule answers with, or of the value of a header field that it sets.
+pub const MAX_TEXT: usize = 1024;
+/// Bytes that one route's `set-header` lines may add to a head, beside Host.
+pub const MAX_EDITS: usize = 184;
+/// Bytes of a body that replaces beelance's own.
+pub const MAX_REPLY_FILE: u64 = 16 * 1024;
+/// One connection of so many may be held in a tarpit.
+pub const CONNECTIONS_PER_TARPIT: usize = 8;
+
 /// Times a backend may set its session cookie in one response, where a pool writes its name before the value.
 pub const MAX_PREFIXES: usize = 4;
 /// Bytes these names may add to a response's head.
@@ -160,6 +169,7 @@ pub const SOCKETS_PER_CONNECTION: usize = 2;
 
 const _: () = assert!(MAX_BACKENDS <= 1 << u8::BITS, "BackendId is one byte");
 const _: () = assert!(MAX_POOLS <= 1 << u8::BITS, "PoolId is one byte");
+const _: () = assert!(MAX_ROUTES <= 1 << u8::BITS, "RouteId is one byte");
 const _: () = assert!(MAX_CLASS.abs_diff(MIN_CLASS) as usize + 1 == CLASSES, "one round for each class");
 const _: () = assert!(MAX_LISTENERS <= 1 << u8::BITS, "ListenerId is one byte");
 const _: () = assert!(
@@ -173,7 +183,10 @@ const _: () = assert!(
     "Set-Cookie, its dates, Cache-Control and framing"
 );
 const _: () = assert!(PREFIX_BYTES * 4 <= SMALL_BUFFER, "a head still fits beside what is kept free for it");
-const _: () = assert!(MAX_HOST + 200 <= MAX_ADDED, "Host, X-Forwarded-For, X-Forwarded-Proto and framing");
+const _: () = assert!(
+    MAX_HOST + 8 + 58 + 25 + 36 + 38 + 8 + MAX_EDITS <= MAX_ADDED,
+    "Host, X-Forwarded-For, X-Forwarded-Proto, Max-Forwards, framing, and what a route sets"
+);
 const _: () = assert!(LOG_LINE * 4 <= LOG_BUFFER, "a line always fits once older ones are written");
 
 /// One backend: its place in [`crate::config::Config::backends`] and in every table.
@@ -183,6 +196,10 @@ pub struct BackendId(pub u8);
 /// One pool: its place in [`crate::config::Config::pools`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PoolId(pub u8);
+
+/// One route: its place in [`crate::config::Config::routes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId(pub u8);
 
 /// One listener: its place in [`crate::config::Config::listeners`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -205,4 +222,4 @@ macro_rules! index {
         }
     )*};
 }
-index!(BackendId, PoolId, ListenerId);
+index!(BackendId, PoolId, ListenerId, RouteId);

@@ -29,6 +29,7 @@ mod passive;
 mod queue;
 mod random;
 mod rates;
+mod redirects;
 mod rendezvous;
 mod retry;
 mod ring;
@@ -60,7 +61,7 @@ pub use sessions::{SessionKey, Sessions};
 pub use spec::{BackendSpec, PoolSpec};
 pub use stamp::{Dates, Lifetime, MAX_DATES, Stale};
 pub use state::{Admin, Authority};
-pub use wish::{Answer, Placement, Refused, Wish};
+pub use wish::{Answer, Placement, Refused, Room, Wish};
 
 /// How a pool places a request that has no affinity (`pool.N.balance`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@
 //! is counted for a reason. Refuses to know what follows from a rate that is passed.
 
 use super::siphash::siphash;
-use crate::limits::{KNOWN_MS, RATE_BYTES, RATES};
+use crate::limits::{KNOWN_MS, RATE_BYTES, RATES, RouteId};
 
 /// Entries of a set.
 const WAYS: usize = 8;
@@ -137,8 +137,8 @@ impl Rates {
     /// The key of a client, by the number that stands for its address; on a route when that is given.
     #[must_use]
     #[inline(never)]
-    pub fn who(&self, client: u64, route: Option<u8>) -> Counted {
-        let route = route.map_or([0, 0], |route| [1, route]);
+    pub fn who(&self, client: u64, route: Option<RouteId>) -> Counted {
+        let route = route.map_or([0, 0], |RouteId(route)| [1, route]);
         Counted(siphash(self.secret, &[&client.to_le_bytes(), &route]) | 1)
     }
 

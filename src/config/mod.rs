@@ -13,6 +13,7 @@ mod pool;
 mod raw;
 mod resolve;
 mod route;
+mod rules;
 mod settings;
 mod stick;
 pub mod value;
@@ -26,11 +27,14 @@ mod tests;
 
 pub use effective::effective;
 pub use error::Errors;
+pub use rules::{Custom, Deed, Maintenance};
 pub use stick::Stick;
 
 use crate::balance::{Algorithm, CookieRules, PassiveSpec, Rate, RetryOn};
+use crate::http::edits::Edits;
 use crate::http::key::Key;
 use crate::http::proxy_protocol::ProxyVersion;
+use crate::http::redirect::Redirect;
 use crate::http::route::{Cidr, Route};
 use crate::limits::{BackendId, Budget, Machine, PoolId};
 use raw::{MAX_FILE, RawConfig};
@@ -46,12 +50,7 @@ use std::path::Path;
 /// Everything that is wrong with it, or that it cannot be read.
 pub fn load(path: &Path, machine: &Machine) -> Result<Config, Errors> {
     let name = path.display().to_string();
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let refused = match read() {
+    let refused = match read_at_most(path, MAX_FILE) {
         Ok(bytes) if bytes.len() as u64 <= MAX_FILE => return parse(&name, &bytes, machine),
         Ok(_) => format!("longer than {MAX_FILE} bytes: this is no configuration; name another with -c FILE"),
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
@@ -62,6 +61,13 @@ pub fn load(path: &Path, machine: &Machine) -> Result<Config, Errors> {
     let mut errors = Errors::new(&name);
     errors.push(0, "", refused);
     Err(errors)
+}
+
+/// The bytes of a file, and one more where it has more than `most`.
+fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads the bytes of a file that messages call `file_name`, for a machine with these bounds.
@@ -87,6 +93,8 @@ pub struct Config {
     pub backends: Vec<Backend>,
     /// In the order of their first line: the first match wins.
     pub routes: Vec<Routed>,
+    /// `reply.*`, in the order of the file.
+    pub replies: Vec<Custom>,
     /// `timeout.*`.
     pub timeouts: Timeouts,
     /// `limits.*`.
@@ -147,6 +155,8 @@ pub struct Backend {
     pub dynamic_cookie: bool,
     /// The PROXY header that its connections begin with.
     pub send_proxy: Option<ProxyVersion>,
+    /// Where GET and HEAD are sent instead of to it.
+    pub redirect: Option<Redirect>,
 }
 
 /// `pool.N`.
@@ -164,6 +174,10 @@ pub struct Pool {
     pub maxconn: u32,
     /// Requests that may wait; 0 = unlimited.
     pub maxqueue: u32,
+    /// The pool that takes what this one has no room for.
+    pub overflow: Option<PoolId>,
+    /// Whether one of its backends redirects.
+    pub redirects: bool,
     /// How long a backend that came up again takes to get all it may have, in milliseconds; 0 = at once.
     pub slowstart_ms: u64,
     /// The affinity cookie.
@@ -197,8 +211,14 @@ pub struct Pool {
 pub struct Routed {
     /// Its name and conditions.
     pub route: Route,
-    /// The pool that takes the request.
+    /// What becomes of the request.
+    pub deed: Deed,
+    /// The pool that takes it, where that is the deed; else the first.
     pub pool: PoolId,
+    /// How it is edited on its way there.
+    pub edits: Option<Box<Edits>>,
+    /// Whether it is refused for a while.
+    pub maintenance: Maintenance,
     /// The request's priority class, -10..=10; the lower the sooner.
     pub priority: i8,
     /// What one client may ask here.

@@ -7,7 +7,7 @@ use super::error::{Errors, message};
 use super::keys::{Id, Kind};
 use super::settings::{Settings, in_order};
 use super::value::Value;
-use super::{AccessLog, Backend, ClientLimits, Config, Limits, Pool, Timeouts};
+use super::{AccessLog, Backend, ClientLimits, Config, Custom, Deed, Limits, Pool, Routed, Timeouts};
 use crate::balance::{Algorithm, Hash, Rate};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::{
@@ -22,6 +22,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let listeners = resolver.objects(Kind::Listen, MAX_LISTENERS);
     let backends = resolver.objects(Kind::Backend, MAX_BACKENDS);
     let routes = resolver.objects(Kind::Route, MAX_ROUTES);
+    let replies = settings.named(Kind::Reply);
     resolver.name_pools(&listeners, &backends);
 
     let listeners = resolver.listeners(&listeners);
@@ -29,9 +30,12 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let pools = resolver.pools(&backends);
     resolver.bound_rings(&pools, &backends);
     let routes = resolver.routes(&routes, &pools);
+    let replies = resolver.replies(&replies);
+    resolver.overflows(&pools);
     resolver.warn(&listeners, &routes, &pools);
     let mut beside = resolver.beside(&pools, &backends);
     beside.listeners = listeners.len();
+    beside.texts = texts(&routes, &replies);
     beside.objects = listeners.len() + backends.len() + pools.len() + routes.len();
     let mut clients = resolver.client_limits();
     beside.rates = if clients.need_rates(&routes) { RATES } else { 0 };
@@ -48,6 +52,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
         pools,
         backends,
         routes,
+        replies,
         timeouts: Timeouts {
             client_ms: number(Id::TimeoutClient),
             http_request_ms: number(Id::TimeoutHttpRequest),
@@ -68,6 +73,16 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     }
 }
 
+/// Bytes of what rules answer and add, and of the bodies of replies.
+fn texts(routes: &[Routed], replies: &[Custom]) -> usize {
+    let of_route = |routed: &Routed| match &routed.deed {
+        Deed::Return { text, .. } => text.len(),
+        Deed::Pool => routed.edits.as_ref().map_or(0, |edits| 3 * edits.lines().len()),
+        Deed::Deny(_) | Deed::Tarpit { .. } | Deed::Redirect(_) => 0,
+    };
+    routes.iter().map(of_route).chain(replies.iter().map(|reply| reply.body.len())).sum()
+}
+
 /// The work: parts of it are in `listener`, `pool`, `route` and `warning`.
 pub(super) struct Resolver<'s, 'a> {
     pub(super) settings: &'s Settings<'a>,
@@ -85,7 +100,7 @@ impl<'a> Resolver<'_, 'a> {
             let declaration = match setting.id.key().kind {
                 Kind::Listen => Id::Listen,
                 Kind::Backend => Id::Backend,
-                Kind::Pool | Kind::Route | Kind::Process => continue,
+                Kind::Pool | Kind::Route | Kind::Reply | Kind::Process => continue,
             };
             if setting.name != "*" && self.settings.exactly(declaration, setting.name, "").is_none() {
                 let key = declaration.key();
@@ -105,7 +120,7 @@ impl<'a> Resolver<'_, 'a> {
         let declaration = match kind {
             Kind::Listen => Some(Id::Listen),
             Kind::Backend => Some(Id::Backend),
-            Kind::Pool | Kind::Route | Kind::Process => None,
+            Kind::Pool | Kind::Route | Kind::Reply | Kind::Process => None,
         };
         if let Some(id) = declaration {
             objects = in_order(self.settings.of(id).iter().map(|setting| (setting.line, setting.name)).collect());
@@ -148,9 +163,13 @@ impl<'a> Resolver<'_, 'a> {
 
     /// The pool that this setting of `name` refers to. One there is no room for is an error already.
     pub(super) fn pool(&self, id: Id, name: &str) -> PoolId {
+        self.known_pool(id, name).unwrap_or(PoolId(0))
+    }
+
+    /// The same, if there is one of that name.
+    pub(super) fn known_pool(&self, id: Id, name: &str) -> Option<PoolId> {
         let wanted = self.settings.text(id, name);
-        let place = self.pools.iter().position(|(_, pool)| Some(pool) == wanted.as_ref());
-        place.and_then(PoolId::new).unwrap_or(PoolId(0))
+        PoolId::new(self.pools.iter().position(|(_, pool)| Some(pool) == wanted.as_ref())?)
     }
 
     fn backend(&self, name: &str) -> Backend {
@@ -181,6 +200,10 @@ impl<'a> Resolver<'_, 'a> {
                 Some(2) => Some(ProxyVersion::V2),
                 _ => None,
             },
+            redirect: match settings.value(Id::BackendRedirect, name) {
+                Value::Redirect(redirect) => Some(redirect),
+                _ => None,
+            },
         }
     }
 
@@ -195,6 +218,7 @@ impl<'a> Resolver<'_, 'a> {
             probes: pools.iter().map(|pool| pool.backends.len() * kinds(pool)).sum(),
             listeners: 0,
             objects: 0,
+            texts: 0,
             splice: self.settings.yes(Id::Splice, ""),
             nodes: backends.iter().filter(on_ring).map(weight).sum(),
             rates: 0,

@@ -21,7 +21,7 @@ pub(super) fn read(text: &str) -> Config {
 }
 
 /// The messages of a file that follows [`BASE`]; lines count from 3.
-fn errors(text: &str) -> Vec<String> {
+pub(super) fn errors(text: &str) -> Vec<String> {
     let errors = parse("f", format!("{BASE}{text}").as_bytes(), &BOARD).map(drop).unwrap_err();
     errors.to_string().lines().map(str::to_owned).collect()
 }
@@ -145,7 +145,9 @@ fn every_message() {
         (
             "route nowhere",
             "route.r.path = /x",
-            &["f:3: route.r.pool: missing: say where the requests go, as in `route.r.pool = default`"],
+            &[
+                "f:3: route.r.pool: missing: say what becomes of the requests, as in `route.r.pool = default` or `route.r.deny = 403`",
+            ],
         ),
         (
             "no follow-up of a bad pool",

@@ -2,11 +2,14 @@
 //!
 //! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
 
+use super::rules::STATUSES;
 use super::{Expect, address, balance, stick};
 use crate::balance::{Algorithm, Rate, RetryOn};
 use crate::http::key::Key;
+use crate::http::redirect::{Redirect, To};
+use crate::http::reply;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
-use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TOKEN};
+use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TEXT, MAX_TOKEN};
 use std::net::SocketAddr;
 use std::str::FromStr;
 
@@ -65,6 +68,20 @@ pub enum Unit {
     StickKey,
     /// So many in a second or a minute.
     Rate,
+    /// The status of a refusal.
+    Deny,
+    /// A status and a text to answer with.
+    Return,
+    /// Where clients are sent.
+    Redirect,
+    /// The same, with the target of the request behind it.
+    Prefix,
+    /// The value of a header field.
+    FieldValue,
+    /// The path of a file.
+    File,
+    /// The type of a body.
+    MediaType,
 }
 
 /// The longest duration, in milliseconds: a day.
@@ -94,6 +111,8 @@ pub(super) enum Value {
     Sources(Vec<Cidr>),
     StickKey(Key),
     Rate(Rate),
+    Return(u16, String),
+    Redirect(Redirect),
 }
 
 impl Unit {
@@ -136,6 +155,20 @@ impl Unit {
             Self::Secret => "at most 64 bytes of printable ASCII without blanks",
             Self::StickKey => "src, hdr:NAME, cookie:NAME or url_param:NAME",
             Self::Rate => "a whole number from 1 to 50000 with /s or /m, such as 100/s or 300/m",
+            // 405 would have to say which methods there are.
+            Self::Deny => return STATUSES.replace("405, ", ""),
+            Self::Return => {
+                "a status from 200 to 299 or 400 to 599 and a text, as in `200 well`; none that needs more than a text (205, 206, 401, 405, 407, 416, 426), and no text with 204"
+            }
+            Self::Redirect => {
+                "a code, which may be left out, and where to: a prefix such as https://example.com or /new, `location` and one address, or `scheme https`"
+            }
+            Self::Prefix => {
+                "an address such as https://cdn1.example.com, which the path and query of the request follow"
+            }
+            Self::FieldValue => "at most 1024 bytes of printable ASCII",
+            Self::File => "the path of a file",
+            Self::MediaType => "the type of a body, such as text/html; charset=utf-8",
         };
         fixed.to_owned()
     }
@@ -143,7 +176,8 @@ impl Unit {
     /// Bytes a value may have that goes into a head as it is.
     const fn longest(self) -> Option<usize> {
         match self {
-            Self::Token | Self::CookieValue | Self::Secret | Self::StickKey => Some(MAX_TOKEN),
+            Self::Token | Self::CookieValue | Self::Secret | Self::StickKey | Self::MediaType => Some(MAX_TOKEN),
+            Self::Return | Self::Redirect | Self::Prefix | Self::FieldValue | Self::File => Some(MAX_TEXT),
             Self::CookieAttributes => Some(MAX_COOKIE_ATTRIBUTES),
             _ => None,
         }
@@ -208,6 +242,22 @@ impl Unit {
             Self::HeaderValues => items(text).map(Value::Texts),
             Self::StickKey => stick::read(text).map(Value::StickKey),
             Self::Rate => rate(text).map(Value::Rate).ok_or(""),
+            Self::Deny => match scaled(text, &[("", 1)]).map(|status| (status, u16::try_from(status).ok())) {
+                Some((status, Some(known))) if reply::has_body(known) && known != 405 => Ok(Value::Number(status)),
+                _ => Err(""),
+            },
+            Self::Return => answer(text).ok_or(""),
+            Self::Redirect => Redirect::read(text, None).map(Value::Redirect),
+            Self::Prefix => match text.parse::<To>()? {
+                To::Prefix(prefix) if prefix.starts_with('/') || prefix.is_empty() => Err("the host is missing"),
+                to => Ok(Value::Redirect(Redirect { code: 302, to, keeps_query: true })),
+            },
+            Self::FieldValue => text_if(text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))),
+            Self::File => text_if(true),
+            Self::MediaType => text_if(
+                text.split_once('/').is_some_and(|(kind, _)| is_token(kind))
+                    && text.bytes().all(|byte| matches!(byte, b' '..=b'~')),
+            ),
         }
     }
 }
@@ -311,6 +361,17 @@ fn cookie_attributes(text: &str) -> Result<String, &'static str> {
         is_token(name) && *attribute != "none" && value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
     };
     if attributes.iter().all(good) { Ok(attributes.join("; ")) } else { Err("") }
+}
+
+/// A status, and a text behind it.
+fn answer(text: &str) -> Option<Value> {
+    let (status, text) = text.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((text, ""));
+    let status = scaled(status, &[("", 1)]).and_then(|status| u16::try_from(status).ok())?;
+    let text = text.trim_ascii();
+    let good = matches!(status, 200..=299 | 400..=599)
+        && !matches!(status, 205 | 206 | 401 | 405 | 407 | 416 | 426)
+        && (status != 204 || text.is_empty());
+    good.then(|| Value::Return(status, text.to_owned()))
 }
 
 fn retry_on(words: &[String]) -> Option<RetryOn> {

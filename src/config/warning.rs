@@ -4,7 +4,7 @@
 
 use super::keys::{Id, Kind};
 use super::resolve::Resolver;
-use super::{Check, CheckKind, ClientLimits, Listener, Pool, Routed};
+use super::{Check, CheckKind, ClientLimits, Deed, Listener, Pool, Routed};
 use crate::balance::{CookieMode, Observe};
 use crate::http::key::Key;
 use crate::limits::PoolId;
@@ -49,7 +49,10 @@ impl Resolver<'_, '_> {
         }
         for (index, (pool, (line, _))) in pools.iter().zip(&self.pools).enumerate() {
             let leads_here = |id: PoolId| id.index() == index;
-            if !listeners.iter().any(|l| leads_here(l.pool)) && !routes.iter().any(|routed| leads_here(routed.pool)) {
+            if !listeners.iter().any(|l| leads_here(l.pool))
+                && !pools.iter().any(|pool| pool.overflow.is_some_and(leads_here))
+                && !routes.iter().any(|routed| routed.deed == Deed::Pool && leads_here(routed.pool))
+            {
                 let reason = "no listener and no route leads to this pool".to_owned();
                 self.warnings.push((*line, format!("pool.{}", pool.name), reason));
             }
@@ -105,6 +108,28 @@ impl Resolver<'_, '_> {
                 _ => continue,
             };
             let reason = format!("it does nothing without `pool.{}.{needs}`", pool.name);
+            self.warnings.push((setting.line, setting.written.to_owned(), reason));
+        }
+        self.warn_of_rules(routes);
+    }
+
+    fn warn_of_rules(&mut self, routes: &[Routed]) {
+        let settings = self.settings;
+        for setting in settings.all().iter().filter(|setting| setting.name != "*") {
+            let deed = routes.iter().find(|routed| routed.route.name == setting.name).map(|routed| &routed.deed);
+            let needs = match (setting.id, deed) {
+                (
+                    Id::RouteRedirectQuery,
+                    Some(Deed::Pool | Deed::Deny(_) | Deed::Tarpit { .. } | Deed::Return { .. }),
+                ) => Id::RouteRedirect,
+                (
+                    Id::RouteSetHeader | Id::RouteDelHeader,
+                    Some(Deed::Deny(_) | Deed::Tarpit { .. } | Deed::Return { .. } | Deed::Redirect(_)),
+                ) => Id::RoutePool,
+                (Id::ReplyType, _) if !settings.is_set(Id::ReplyFile, setting.name) => Id::ReplyFile,
+                _ => continue,
+            };
+            let reason = format!("it does nothing without `{}`", needs.key().of(setting.name));
             self.warnings.push((setting.line, setting.written.to_owned(), reason));
         }
     }

@@ -68,6 +68,8 @@ pub struct Beside {
     pub listeners: usize,
     /// Listeners, backends, pools and routes.
     pub objects: usize,
+    /// Bytes of what rules answer and add, and of the bodies of replies.
+    pub texts: usize,
     /// Whether there are pipes to splice through.
     pub splice: bool,
     /// Nodes on HAProxy's rings.
@@ -238,7 +240,7 @@ impl Budget {
     }
 
     /// The process's own memory.
-    fn process(&self) -> [Line; 13] {
+    fn process(&self) -> [Line; 14] {
         let Self { connections, small_buffers, large_buffers, beside, .. } = *self;
         let waiters = ((connections + SPARE_SEATS) * 2).next_power_of_two();
         let crowd = if beside.crowd { (connections * 2).next_power_of_two() } else { 0 };
@@ -246,6 +248,7 @@ impl Budget {
             Line::new("program: code and constants", 1, PROGRAM_BYTES),
             Line::new("fixed: stacks, executor, control plane", 1, FIXED_BYTES),
             Line::new("listeners, backends, pools, routes", beside.objects, OBJECT_BYTES),
+            Line::new("texts of rules and replies", beside.texts, 1),
             Line::new("nodes on rings", beside.nodes, NODE_BYTES),
             Line::new("probes", beside.probes, PROBE_BYTES),
             Line::new("session map", beside.sessions, SESSION_BYTES),

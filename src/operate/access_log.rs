@@ -5,7 +5,7 @@
 use super::lines::Lines;
 use super::text::Text;
 use crate::config::Config;
-use crate::fault::Phase;
+use crate::fault::{Fault, Phase};
 use crate::http::date::{Date, MONTHS, Second};
 use crate::proxy::{Journal, Proxy, Record};
 use std::cell::RefCell;
@@ -46,7 +46,7 @@ impl AccessLog {
             write_times(out, moment, record);
             write_end(out, record);
             write_counts(out, moment, record);
-            if record.pool.is_none() || line.is_empty() {
+            if is_bad(record) || line.is_empty() {
                 out.bytes(b"<BADREQ>");
             } else {
                 out.escaped(line);
@@ -54,6 +54,15 @@ impl AccessLog {
             out.byte(b'"');
         });
     }
+}
+
+/// Whether the request could not be read: it has no pool, and not because a rule or a rate ended it before.
+fn is_bad(record: &Record) -> bool {
+    let is_ruled = match record.fault {
+        Some(Fault::Answered(_) | Fault::Denied(_) | Fault::TooFast(_) | Fault::Barred(_)) => true,
+        Some(_) | None => record.phase == Phase::Tarpit,
+    };
+    record.pool.is_none() && !is_ruled
 }
 
 impl Journal for AccessLog {
@@ -180,7 +189,6 @@ fn write_counts(out: &mut Text<'_>, moment: &Moment, record: &Record) {
 mod tests {
     use super::*;
     use crate::config;
-    use crate::fault::Fault;
     use crate::limits::{BackendId, ListenerId, Machine, PoolId};
     use proptest::option;
     use proptest::prelude::*;
@@ -237,7 +245,17 @@ mod tests {
             record.retries,
             record.backend_queue,
             record.pool_queue,
-            if record.pool.is_none() || line.is_empty() { "<BADREQ>".into() } else { escaped.collect::<String>() },
+            if line.is_empty()
+                || record.pool.is_none()
+                    && !matches!(
+                        record.fault,
+                        Some(Fault::Answered(_) | Fault::Denied(_) | Fault::TooFast(_) | Fault::Barred(_))
+                    )
+            {
+                "<BADREQ>".into()
+            } else {
+                escaped.collect::<String>()
+            },
         )
     }
 
@@ -267,6 +285,8 @@ mod tests {
             Some((Fault::BackendSilent, Phase::Headers)),
             Some((Fault::QueueTimeout, Phase::Queue)),
             Some((Fault::Answered(302), Phase::Request)),
+            Some((Fault::Denied(500), Phase::Tarpit)),
+            Some((Fault::TooFast(3), Phase::Request)),
             Some((Fault::ConnectFailed, Phase::Connect)),
         ];
         let end = (any::<u16>(), number(64), proptest::sample::select(faults.to_vec()), "[NVDIE-]", "[NIUPDR-]");

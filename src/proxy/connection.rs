@@ -6,12 +6,13 @@ use super::exchange::Exchange;
 use super::obtain::Obtained;
 use super::rates::{Standing, is_of_user};
 use super::record::Record;
+use super::rules::Rule;
 use super::shed::{Awaiting, Kind};
 use super::{Counted, Proxy, reply};
-use crate::fault::Fault;
+use crate::fault::{Fault, Phase};
 use crate::http::proxy_protocol::{self, Parsed};
-use crate::http::reply::{After, Reply};
-use crate::http::request::{Method, Version};
+use crate::http::reply::After;
+use crate::http::request::Version;
 use crate::http::scan::leading_empty_lines;
 use crate::limits::{BackendId, ListenerId};
 use crate::runtime::{Buffer, Received, Seat, Stream};
@@ -339,12 +340,15 @@ impl Connection {
         if self.limited {
             self.count_request(ask.route)?;
         }
+        if !matches!(ask.rule, Rule::None | Rule::Here(_)) {
+            return Err(self.obey(exchange, ask.rule));
+        }
         exchange.record.pool = Some(ask.pool);
         exchange.record.client_cookie = ask.bond.affinity.letter();
         if proxy.config.pools[ask.pool.index()].cookie.is_some() {
             exchange.record.server_cookie = 'N';
         }
-        if let Some(status) = ask.answer {
+        if let Rule::Here(status) = ask.rule {
             return Err(Fault::Answered(status));
         }
         let counted = Counted::new(&proxy.pool_exchanges[ask.pool.index()]);
@@ -362,6 +366,7 @@ impl Connection {
     /// Ends an exchange that failed: with a reply if the client can still make sense of one.
     async fn fail(&self, exchange: &mut Exchange, ask: Option<&Ask>, fault: Fault) -> Next {
         let phase = exchange.record.phase;
+        let fault = if phase == Phase::Tarpit { self.hold(exchange, ask, fault).await } else { fault };
         log::debug!("{}: {fault:?} in {phase:?}", self.peer);
         exchange.record.fault = Some(fault);
         if !exchange.is_answered() {
@@ -380,14 +385,10 @@ impl Connection {
             (true, _) => After::Keep,
             (false, _) => After::Close,
         };
-        let head_only = ask.is_some_and(|ask| ask.method == Method::Head);
-        let reply = self.proxy.with_date(|date| match fault.retry_after_s() {
-            Some(after_s) => Reply::too_many(after_s, after, head_only, date),
-            None => Reply::new(exchange.record.status, after, head_only, date),
-        });
-        let sent = reply::send(self.proxy, &self.seat, &self.client, &reply).await;
+        let reply = self.reply(exchange, ask, fault, after);
+        let (sent, all) = reply::send(self.proxy, &self.seat, &self.client, &reply).await;
         exchange.record.bytes += sent as u64;
-        match sent == reply.bytes().len() {
+        match all {
             true if keep => Next::Keep,
             // Its place is needed now.
             true if fault == Fault::Shed => Next::Close,

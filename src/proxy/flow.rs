@@ -213,6 +213,12 @@ impl Flow {
         self.complete && self.is_out()
     }
 
+    /// The head of a message that is not sent yet, and what follows it.
+    pub(super) fn parts(&self) -> [&[u8]; 2] {
+        let filled = self.buffer.as_ref().map_or(&[][..], Buffer::filled);
+        [filled.get(..self.head).unwrap_or_default(), self.added.filled()]
+    }
+
     /// Makes the message, which is whole, unsent again.
     pub(super) fn rewind(&mut self) {
         debug_assert!(self.is_whole());

@@ -19,6 +19,7 @@ mod rates;
 mod record;
 mod reply;
 mod retry;
+mod rules;
 mod shed;
 mod slot;
 mod state;
@@ -80,6 +81,10 @@ pub struct Proxy {
     /// The values of the affinity cookie that lead to each backend.
     cookie_values: Box<[Box<str>]>,
     date: RefCell<DateLine>,
+    /// Whether each route is closed for maintenance.
+    maintenance: Box<[Cell<bool>]>,
+    /// Connections that are held in the tarpit.
+    tarpitted: Cell<usize>,
     /// The seat of [`warm_up`].
     warmer: Cell<Option<u16>>,
     journal: Option<&'static dyn Journal>,
@@ -140,7 +145,9 @@ impl Proxy {
         let expires_ms = config.pools.iter().map(|pool| pool.stick.as_ref().map_or(0, |stick| stick.expire_ms));
         let (small, large) = (budget.small_buffers, budget.large_buffers);
         let buffers = Buffers::new(small, large, budget.pipes, event_loop.reactor);
-        let balancer = Balancer::new(&pools, specs.collect(), seats).seeded(seed);
+        let mut balancer = Balancer::new(&pools, specs.collect(), seats).seeded(seed);
+        let redirecting = config.backends.iter().enumerate().filter(|(_, backend)| backend.redirect.is_some());
+        redirecting.filter_map(|(index, _)| BackendId::new(index)).for_each(|id| balancer.begin_redirects(id));
         Self {
             config,
             reactor: event_loop.reactor,
@@ -159,6 +166,8 @@ impl Proxy {
             limiter: Limiter::new(config, secret),
             cookie_values,
             date: RefCell::new(DateLine::default()),
+            maintenance: config.routes.iter().map(|routed| Cell::new(routed.maintenance.on)).collect(),
+            tarpitted: Cell::new(0),
             warmer: Cell::new(None),
             journal,
             connections: Cell::new(0),

@@ -47,6 +47,7 @@ impl Connection {
             Placed::At(slot) => slot,
             waits @ Placed::Waits { .. } => return Ok(Obtained::Next(Attempt::First(waits))),
         };
+        let slot = self.unless_redirected(exchange, ask, slot)?;
         let stream = if self.shares(exchange, ask) { self.reusable(slot.backend) } else { None };
         Ok(match stream {
             Some(stream) => {
@@ -82,6 +83,7 @@ impl Connection {
                 }
             };
             let id = slot.backend;
+            let slot = self.unless_redirected(exchange, ask, slot)?;
             exchange.record.redispatched |= failed.is_some_and(|failed| failed != id);
             if failed == Some(id) {
                 // The same again: it may be restarting, so not at once (HAProxy's turn-around).
@@ -161,6 +163,9 @@ impl Connection {
         let proxy = self.proxy;
         let pool = &proxy.config.pools[ask.pool.index()];
         let waiter = self.seat.index();
+        if pool.redirects {
+            proxy.forget_redirects(ask.pool);
+        }
         let placement = proxy.balancer.borrow_mut().place(Wish {
             waiter,
             pool: ask.pool,
@@ -192,6 +197,9 @@ impl Connection {
                 None
             }
         };
+        if pool.redirects {
+            proxy.await_redirects();
+        }
         Ok(Placed::Waits { place: Waiting::held(proxy, waiter), wait_ms })
     }
 

@@ -14,7 +14,7 @@ use super::shed::Kind;
 use crate::balance::{Act, Crowd, Rate, Rates};
 use crate::config::Config;
 use crate::fault::{Fault, Phase};
-use crate::limits::{ListenerId, REFUSED_MESSAGE_MS};
+use crate::limits::{ListenerId, REFUSED_MESSAGE_MS, RouteId};
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 
@@ -91,11 +91,11 @@ impl Limiter {
     ///
     /// # Errors
     /// [`Fault::TooFast`] and [`Fault::Barred`], which count as errors.
-    fn request(&self, config: &Config, client: IpAddr, route: Option<u8>, now_ms: u64) -> Result<(), Fault> {
+    fn request(&self, config: &Config, client: IpAddr, route: Option<RouteId>, now_ms: u64) -> Result<(), Fault> {
         let mut rates = self.rates.borrow_mut();
         let client = client_of(client);
         let who = rates.who(client, None);
-        let routed = route.and_then(|route| Some((route, config.routes.get(usize::from(route))?.rate?)));
+        let routed = route.and_then(|route| Some((route, config.routes.get(route.index())?.rate?)));
         let bounds = [
             config.clients.rate.map(|rate| (who, rate)),
             routed.map(|(route, rate)| (rates.who(client, Some(route)), rate)),
@@ -238,7 +238,7 @@ impl Connection {
     /// # Errors
     /// [`Fault::TooFast`], [`Fault::Barred`].
     #[inline(never)]
-    pub(super) fn count_request(&self, route: Option<u8>) -> Result<(), Fault> {
+    pub(super) fn count_request(&self, route: Option<RouteId>) -> Result<(), Fault> {
         let proxy = self.proxy;
         let Some(limiter) = &proxy.limiter else { return Ok(()) };
         limiter.request(proxy.config, self.peer.ip(), route, proxy.reactor.now_ms())
@@ -272,6 +272,9 @@ pub(super) fn is_of_user(record: &Record) -> bool {
 fn is_clients_error(record: &Record) -> bool {
     let counts = match record.fault {
         Some(Fault::TooFast(_) | Fault::Barred(_)) => false,
+        // Whatever the status that the rule says.
+        Some(Fault::Denied(_)) => return true,
+        Some(_) if record.phase == Phase::Tarpit => return true,
         Some(Fault::ClientGone) => record.phase == Phase::Request,
         Some(_) | None => true,
     };
@@ -333,6 +336,11 @@ mod tests {
             (429, Phase::Request, Some(Fault::TooFast(1)), false),
             (429, Phase::Request, Some(Fault::Barred(1)), false),
             (429, Phase::Data, None, true),
+            (503, Phase::Request, Some(Fault::Denied(503)), true),
+            (500, Phase::Tarpit, Some(Fault::ClientGone), true),
+            (503, Phase::Tarpit, Some(Fault::Shed), true),
+            (503, Phase::Request, Some(Fault::Answered(503)), false),
+            (302, Phase::Request, Some(Fault::Answered(302)), false),
         ] {
             assert_eq!(is_clients_error(&record(status, phase, fault)), expected, "{status} {phase:?} {fault:?}");
         }

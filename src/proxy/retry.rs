@@ -91,6 +91,8 @@ impl Connection {
             | Fault::ConnectTimeout
             | Fault::Exhausted
             | Fault::Answered(_)
+            | Fault::Denied(_)
+            | Fault::Redirected
             | Fault::Shed
             | Fault::TooFast(_)
             | Fault::Barred(_) => return None,

@@ -22,7 +22,7 @@ const NONE: u16 = u16::MAX;
 /// Why a connection has no complete request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It has a reply that ends the connection, and lingers to read it.
+    /// It has a reply that ends the connection, and lingers to read it; or will have one, and is held in the tarpit.
     Leaving,
     /// It has not completed a head yet.
     Fresh,

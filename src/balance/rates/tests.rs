@@ -58,7 +58,12 @@ fn clients_and_their_routes_are_told_apart() {
     let mut table = Rates::new(RATES, SECRET);
     assert!(ask(&mut table, 7, per_second(1), 0) && !ask(&mut table, 7, per_second(1), 0));
     assert!(ask(&mut table, 8, per_second(1), 0));
-    let keys = [table.who(7, None), table.who(7, Some(0)), table.who(7, Some(1)), table.who(8, Some(0))];
+    let keys = [
+        table.who(7, None),
+        table.who(7, Some(RouteId(0))),
+        table.who(7, Some(RouteId(1))),
+        table.who(8, Some(RouteId(0))),
+    ];
     for (at, key) in keys.iter().enumerate() {
         assert!(keys[..at].iter().all(|other| other != key));
         assert_eq!(table.wait_ms(*key, Act::Request, per_second(1), 0) > 0, at == 0);
