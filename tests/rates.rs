@@ -13,7 +13,7 @@ mod common;
 use common::backend::Backend;
 use common::client::{Client, Response};
 use common::nginx::Nginx;
-use common::process::{Beelance, listener_and};
+use common::process::{Beelance, ConfigFile, listener_and};
 use common::{eventually, output, scale, tool};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -187,6 +187,31 @@ fn a_route_may_have_a_rate_of_its_own() {
     assert_eq!(statuses(&mut client, "/other"), [200, 429, 429]);
     assert_eq!(statuses(&mut client, "/"), [200; 3]);
     assert_eq!(statuses(&mut from(3, &beelance), "/login"), [200, 200, 429]);
+}
+
+#[test]
+fn a_rate_comes_before_what_a_rule_does() {
+    let (backend, page) = (Backend::named("one"), ConfigFile::new("<p>slower</p>\n"));
+    let more = format!(
+        "limits.errors = 5/m\nreply.429.file = {}\nroute.r.path = /hi\nroute.r.return = 200 hi\nroute.r.rate = 1/m\n\
+         route.t.path = /trap\nroute.t.tarpit = 1ms\nroute.t.rate = 1/m\nroute.n.path = /no\nroute.n.deny = 503\n",
+        page.path().display(),
+    );
+    let beelance = Beelance::before(&[&backend], &more);
+    let mut client = from(2, &beelance);
+    assert_eq!(client.get("/hi").text(), "hi");
+    let refused = client.get("/hi");
+    assert!((1..=60).contains(&retry_after_s(&refused)));
+    assert_eq!((refused.text(), refused.says_close()), ("<p>slower</p>\n", false));
+    let line = beelance.access(2).remove(1);
+    assert_eq!((line.status, line.state.as_str(), line.request.as_str()), (429, "PR--", "GET /hi HTTP/1.1"));
+    assert_eq!([0; 2].map(|_| from(3, &beelance).get("/trap").status), [500, 429]);
+    // What a rule denies is an error of the client's, whatever its status.
+    let mut client = from(4, &beelance);
+    let barred = eventually("it did too much wrong", || Some(client.get("/no")).filter(|reply| reply.status != 503));
+    assert!(barred.says_close() && (1..=60).contains(&retry_after_s(&barred)), "{:?}", barred.head);
+    assert_eq!(from(2, &beelance).get("/").status, 200);
+    assert_eq!(backend.count(), 1);
 }
 
 #[test]
