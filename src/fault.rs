@@ -38,6 +38,14 @@ pub enum Fault {
     Answered(u16),
     /// The head was not complete when its place was needed for somebody else.
     Shed,
+    /// The client asks more often than it may; it may again in so many seconds.
+    TooFast(u16),
+    /// The client did too much wrong; it may ask again in so many seconds.
+    Barred(u16),
+    /// A rule refuses it, with this status.
+    Denied(u16),
+    /// The backend it was given sends it elsewhere.
+    Redirected,
 }
 
 /// Where an exchange is.
@@ -46,6 +54,8 @@ pub enum Phase {
     /// The request's head is on its way in.
     #[default]
     Request,
+    /// Held in the tarpit.
+    Tarpit,
     /// Waiting for a slot.
     Queue,
     /// Connecting to a backend.
@@ -62,6 +72,7 @@ impl Phase {
     pub fn letter(self) -> char {
         match self {
             Self::Request => 'R',
+            Self::Tarpit => 'T',
             Self::Queue => 'Q',
             Self::Connect => 'C',
             Self::Headers => 'H',
@@ -77,11 +88,11 @@ impl Fault {
         match self {
             Self::ClientGone => 'C',
             Self::ClientSilent => 'c',
-            Self::Refused(_) | Self::BackendMalformed(_) => 'P',
+            Self::Refused(_) | Self::Denied(_) | Self::BackendMalformed(_) | Self::TooFast(_) | Self::Barred(_) => 'P',
             Self::QueueTimeout | Self::ConnectTimeout | Self::BackendSilent => 's',
             Self::QueueFull | Self::NoBackend | Self::ConnectFailed | Self::BackendGone | Self::Retried(_) => 'S',
             Self::Exhausted | Self::Shed => 'R',
-            Self::Answered(_) => 'L',
+            Self::Answered(_) | Self::Redirected => 'L',
         }
     }
 
@@ -93,6 +104,7 @@ impl Fault {
             Self::ClientSilent => 408,
             Self::ClientGone => match phase {
                 Phase::Queue | Phase::Connect => 503,
+                Phase::Tarpit => 500,
                 Phase::Request | Phase::Headers | Phase::Data => 400,
             },
             Self::QueueTimeout
@@ -104,7 +116,9 @@ impl Fault {
             | Self::Shed => 503,
             Self::BackendGone | Self::BackendMalformed(_) => 502,
             Self::BackendSilent => 504,
-            Self::Answered(status) | Self::Retried(status) => status,
+            Self::TooFast(_) | Self::Barred(_) => 429,
+            Self::Answered(status) | Self::Denied(status) | Self::Retried(status) => status,
+            Self::Redirected => 302,
         }
     }
 
@@ -126,6 +140,10 @@ impl Fault {
             | Self::Retried(_)
             | Self::Exhausted
             | Self::Shed
+            | Self::TooFast(_)
+            | Self::Barred(_)
+            | Self::Denied(_)
+            | Self::Redirected
             | Self::Answered(_) => true,
         }
     }
@@ -135,6 +153,8 @@ impl Fault {
     pub fn keeps_framing(self) -> bool {
         match self {
             Self::ClientGone | Self::ClientSilent | Self::Refused(_) | Self::Shed => false,
+            // Its next connection costs less than its next request.
+            Self::Barred(_) => false,
             Self::QueueTimeout
             | Self::QueueFull
             | Self::NoBackend
@@ -145,8 +165,18 @@ impl Fault {
             | Self::BackendMalformed(_)
             | Self::Retried(_)
             | Self::Exhausted
+            | Self::TooFast(_)
+            | Self::Denied(_)
+            | Self::Redirected
             | Self::Answered(_) => true,
         }
+    }
+
+    /// Seconds after which the client may try again, where that is known.
+    #[must_use]
+    pub fn retry_after_s(self) -> Option<u16> {
+        let (Self::TooFast(after_s) | Self::Barred(after_s)) = self else { return None };
+        Some(after_s)
     }
 }
 
@@ -168,6 +198,10 @@ mod tests {
             (Fault::ClientSilent, Phase::Request, "cR", 408),
             (refused, Phase::Request, "PR", 431),
             (Fault::Answered(405), Phase::Request, "LR", 405),
+            (Fault::Denied(403), Phase::Request, "PR", 403),
+            (Fault::Denied(500), Phase::Tarpit, "PT", 500),
+            (Fault::ClientGone, Phase::Tarpit, "CT", 500),
+            (Fault::Redirected, Phase::Connect, "LC", 302),
             (Fault::ClientGone, Phase::Queue, "CQ", 503),
             (Fault::QueueTimeout, Phase::Queue, "sQ", 503),
             (Fault::QueueFull, Phase::Queue, "SQ", 503),
@@ -177,6 +211,8 @@ mod tests {
             (Fault::ClientGone, Phase::Connect, "CC", 503),
             (Fault::Exhausted, Phase::Connect, "RC", 503),
             (Fault::Shed, Phase::Request, "RR", 503),
+            (Fault::TooFast(1), Phase::Request, "PR", 429),
+            (Fault::Barred(1), Phase::Request, "PR", 429),
             (Fault::ClientGone, Phase::Headers, "CH", 400),
             (Fault::BackendGone, Phase::Headers, "SH", 502),
             (Fault::BackendSilent, Phase::Headers, "sH", 504),

@@ -62,6 +62,15 @@ pub const MAX_UNIX_PATH: usize = 107;
 /// Bytes added to a head at most: Host, the X-Forwarded fields and the id, or the affinity cookie, and framing.
 pub const MAX_ADDED: usize = 640;
 
+/// Bytes of a text that a rule answers with, or of the value of a header field that it sets.
+pub const MAX_TEXT: usize = 1024;
+/// Bytes that one route's `set-header` lines, and the line of a request's id, may add to a head, beside Host.
+pub const MAX_EDITS: usize = 184;
+/// Bytes of a body that replaces beelance's own.
+pub const MAX_REPLY_FILE: u64 = 16 * 1024;
+/// One connection of so many may be held in a tarpit.
+pub const CONNECTIONS_PER_TARPIT: usize = 8;
+
 /// Times a backend may set its session cookie in one response, where a pool writes its name before the value.
 pub const MAX_PREFIXES: usize = 4;
 /// Bytes these names may add to a response's head.
@@ -70,6 +79,14 @@ pub const PREFIX_BYTES: usize = MAX_PREFIXES * (MAX_TOKEN + 1);
 pub const SESSIONS: usize = 16 * 1024;
 /// Bytes of each of them.
 pub const SESSION_BYTES: u64 = 16;
+/// Clients whose rates are counted at once, and clients on routes with a rate of their own, where there is one.
+pub const RATES: usize = 8 * 1024;
+/// Bytes of each of them.
+pub const RATE_BYTES: u64 = 32;
+/// Milliseconds for which a client stays known that an affinity cookie brought back to its backend.
+pub const KNOWN_MS: u64 = 30 * 60 * 1_000;
+/// Milliseconds between two messages about sources that are refused.
+pub const REFUSED_MESSAGE_MS: u64 = 1_000;
 
 /// Bytes of access-log lines that wait for one write.
 pub const LOG_BUFFER: usize = 20 * 1024;
@@ -190,6 +207,7 @@ pub const SOCKETS_PER_CONNECTION: usize = 2;
 
 const _: () = assert!(MAX_BACKENDS <= 1 << u8::BITS, "BackendId is one byte");
 const _: () = assert!(MAX_POOLS <= 1 << u8::BITS, "PoolId is one byte");
+const _: () = assert!(MAX_ROUTES <= 1 << u8::BITS, "RouteId is one byte");
 const _: () = assert!(MAX_CLASS.abs_diff(MIN_CLASS) as usize + 1 == CLASSES, "one round for each class");
 const _: () = assert!(MAX_LISTENERS <= 1 << u8::BITS, "ListenerId is one byte");
 const _: () = assert!(
@@ -204,9 +222,10 @@ const _: () = assert!(
 );
 const _: () = assert!(PREFIX_BYTES * 4 <= SMALL_BUFFER, "a head still fits beside what is kept free for it");
 const _: () = assert!(
-    MAX_HOST + 200 + MAX_TOKEN + MAX_REQUEST_ID + 4 <= MAX_ADDED,
-    "Host, X-Forwarded-For, X-Forwarded-Proto, the id and framing"
+    MAX_HOST + 8 + 58 + 25 + 36 + 38 + 8 + MAX_EDITS <= MAX_ADDED,
+    "Host, X-Forwarded-For, X-Forwarded-Proto, Max-Forwards, framing, and what a route sets with the id"
 );
+const _: () = assert!(MAX_TOKEN + MAX_REQUEST_ID + 4 <= MAX_EDITS, "the id has its place in that");
 const _: () = assert!(MAX_NAMESERVERS <= 8, "one bit for each in the resolver");
 const _: () = assert!(TCP_ANSWER <= u16::MAX as usize, "its length is two bytes");
 const _: () = assert!(LOG_LINE * 4 <= LOG_BUFFER, "a line always fits once older ones are written");
@@ -218,6 +237,10 @@ pub struct BackendId(pub u8);
 /// One pool: its place in [`crate::config::Config::pools`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PoolId(pub u8);
+
+/// One route: its place in [`crate::config::Config::routes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteId(pub u8);
 
 /// One listener: its place in [`crate::config::Config::listeners`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -240,4 +263,4 @@ macro_rules! index {
         }
     )*};
 }
-index!(BackendId, PoolId, ListenerId);
+index!(BackendId, PoolId, ListenerId, RouteId);

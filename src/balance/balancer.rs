@@ -13,6 +13,7 @@ use super::hash::Hash;
 use super::pace::Pace;
 use super::queue::{List, Place, Turn, Waiters};
 use super::random::Random;
+use super::redirects::Window;
 use super::ring::Ring;
 use super::spec::{BackendSpec, PoolSpec};
 use super::state::{Admin, State};
@@ -32,6 +33,10 @@ pub(super) struct Backend {
     /// Smooth round robin: how far its turn has come.
     pub(super) turn: i32,
     total: u64,
+    /// Redirects that count as if they were in flight.
+    pub(super) redirects: u32,
+    /// When they were, where it redirects.
+    pub(super) window: Option<Box<Window>>,
 }
 
 pub(super) struct Pool {
@@ -126,6 +131,8 @@ impl Balancer {
                     waiting: List::EMPTY,
                     turn: 0,
                     total: 0,
+                    redirects: 0,
+                    window: None,
                 })
                 .collect(),
             waiters: Waiters::new(waiters),
@@ -381,11 +388,11 @@ impl Backend {
     }
 
     pub(super) fn has_slot(&self) -> bool {
-        self.pace.allows(self.serving) && self.state.watch.has_room()
+        self.pace.allows(self.serving + self.redirects) && self.state.watch.has_room()
     }
 
-    /// Requests in flight and queued.
+    /// Requests in flight, redirects of late among them, and queued.
     pub(super) fn load(&self) -> u64 {
-        u64::from(self.serving) + u64::from(self.waiting.len())
+        u64::from(self.serving) + u64::from(self.redirects) + u64::from(self.waiting.len())
     }
 }

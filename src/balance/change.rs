@@ -76,14 +76,16 @@ impl Balancer {
         starts
     }
 
-    /// Gives those on their way up what they may have by now; when to look again, while there are any.
+    /// Gives those on their way up what they may have by now, and the room of redirects that are forgotten; when to look again, while there are any.
     pub fn advance(&mut self, now_ms: u64, mut wake: impl FnMut(u16)) -> Option<u64> {
         let mut next_ms = None;
         for index in 0..self.backends.len() {
             let before = self.backends[index].pace.maxconn();
             let look_ms = self.backends[index].pace.advance(now_ms);
-            next_ms = [next_ms, look_ms].into_iter().flatten().min();
-            if let Some(id) = BackendId::new(index).filter(|_| self.backends[index].pace.maxconn() != before) {
+            let Some(id) = BackendId::new(index) else { break };
+            let pass_ms = self.pass(id, now_ms, &mut wake);
+            next_ms = [next_ms, look_ms, pass_ms].into_iter().flatten().min();
+            if self.backends[index].pace.maxconn() != before {
                 self.serve_next(id, &mut wake);
             }
         }

@@ -82,6 +82,11 @@ impl Clients {
         }
     }
 
+    /// Requests of `client` that wait.
+    pub(super) fn waiting(&self, line: Line, client: u64) -> u16 {
+        self.slot(self.find(line, client)).waiting
+    }
+
     /// Clients there are.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
@@ -105,6 +110,8 @@ impl Clients {
         Slot::unpack(self.slots[at])
     }
 
+    /// Where it is looked for first. Not inlined: the hash is long, and wanted in several places.
+    #[inline(never)]
     fn home(&self, line: Line, client: u64) -> usize {
         let mask = self.slots.len() - 1;
         usize::try_from(self.hasher.hash_one((line, client)) & mask as u64).unwrap_or(0)

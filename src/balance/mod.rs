@@ -15,6 +15,7 @@ mod change;
 mod choose;
 mod clients;
 mod cookie;
+mod crowd;
 pub mod dynamic;
 #[cfg(test)]
 mod figures;
@@ -27,6 +28,8 @@ mod pace;
 mod passive;
 mod queue;
 mod random;
+mod rates;
+mod redirects;
 mod rendezvous;
 mod retry;
 mod ring;
@@ -48,15 +51,17 @@ pub use agent::{Report, Weight};
 pub use balancer::{BackendStatus, Balancer};
 pub use budget::Budget;
 pub use cookie::{Answering, CookieMode, CookieRules, Deed, own_value};
+pub use crowd::Crowd;
 pub use hash::Hash;
 pub use health::{Health, Interval};
 pub use passive::{Observe, PassiveSpec, Seen};
+pub use rates::{Act, Rate, Rates};
 pub use retry::{Failed, RetryOn};
 pub use sessions::{SessionKey, Sessions};
 pub use spec::{BackendSpec, PoolSpec};
 pub use stamp::{Dates, Lifetime, MAX_DATES, Stale};
 pub use state::{Admin, Authority};
-pub use wish::{Answer, Placement, Refused, Wish};
+pub use wish::{Answer, Placement, Refused, Room, Wish};
 
 /// How a pool places a request that has no affinity (`pool.N.balance`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -45,6 +45,17 @@ pub enum Refused {
     QueueFull,
 }
 
+/// What a pool has for a request that is bound to none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// A slot.
+    Slot,
+    /// A place to wait, behind so many others.
+    Queue(u32),
+    /// No backend that takes requests.
+    Nobody,
+}
+
 /// The end of waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {

@@ -41,6 +41,7 @@ fn render() -> String {
             Kind::Backend => "Backends",
             Kind::Pool => "Pools",
             Kind::Route => "Routes",
+            Kind::Reply => "Replies",
             Kind::Process => "Everything else",
         };
         write!(out, "\n## {title}\n\n| key | value | default | meaning |\n|---|---|---|---|\n").unwrap();

@@ -8,14 +8,15 @@
 use super::balance;
 use super::keys::{Id, KEYS, Kind};
 use super::names::nameserver_text;
-use super::value::{duration_text, size_text};
+use super::value::{count_text, duration_text, rate_text, size_text};
 use super::{
-    AccessLog, Address, Backend, Check, CheckKind, Config, Cookie, Expect, Listener, Mode, Pool, Reuse, Routed, Slots,
-    stick,
+    AccessLog, Address, Backend, Check, CheckKind, Config, Cookie, Custom, Deed, Expect, Listener, Mode, Pool, Reuse,
+    Routed, Slots, stick,
 };
 use crate::balance::{CookieMode, Observe};
 use crate::dns::Family;
 use crate::http::proxy_protocol::ProxyVersion;
+use crate::http::redirect::Redirect;
 use std::fmt::Display;
 
 /// The effective configuration, one `key = value` a line.
@@ -26,7 +27,10 @@ pub fn effective(config: &Config) -> String {
     section(&mut out, Kind::Process, "", &|id| process(id, config));
     // Pools before what refers to them: their places follow from where the file names them first.
     for object in &config.pools {
-        section(&mut out, Kind::Pool, &object.name, &|id| of_pool(id, object));
+        section(&mut out, Kind::Pool, &object.name, &|id| match id {
+            Id::Overflow => Some(object.overflow.and_then(pool).unwrap_or_else(none)),
+            _ => of_pool(id, object),
+        });
     }
     for object in &config.listeners {
         section(&mut out, Kind::Listen, &object.name, &|id| of_listener(id, object, pool(object.pool)));
@@ -45,6 +49,15 @@ pub fn effective(config: &Config) -> String {
             let key = Id::RouteHeader.key().of(&object.name).replace("NAME", &header.name);
             line(&mut out, &key, &header.values.join(","));
         }
+        for (name, value) in routed.edits.iter().flat_map(|edits| edits.sets()) {
+            line(&mut out, &Id::RouteSetHeader.key().of(&object.name).replace("NAME", name), value);
+        }
+        for name in routed.edits.iter().flat_map(|edits| edits.deletes()) {
+            line(&mut out, &Id::RouteDelHeader.key().of(&object.name).replace("NAME", name), "yes");
+        }
+    }
+    for reply in &config.replies {
+        section(&mut out, Kind::Reply, &reply.status.to_string(), &|id| of_reply(id, reply));
     }
     out
 }
@@ -83,6 +96,12 @@ fn process(id: Id, config: &Config) -> Option<String> {
         Id::HeaderSize => size_text(limits.header_size as u64),
         Id::Headers => limits.headers.to_string(),
         Id::Body => limits.body.map_or_else(none, size_text),
+        Id::LimitRate => config.clients.rate.map_or_else(none, rate_text),
+        Id::PerClient => config.clients.connections.map_or_else(none, |count| count_text(count.into())),
+        Id::LimitErrors => config.clients.errors.map_or_else(none, rate_text),
+        Id::Exempt => list(&config.clients.exempt).unwrap_or_else(none),
+        Id::Reserve if config.clients.reserve == 0 => none(),
+        Id::Reserve => count_text(config.clients.reserve as u64),
         Id::ResolverNameservers => match &config.names.nameservers {
             Some(addresses) => addresses.iter().map(nameserver_text).collect::<Vec<_>>().join(","),
             None => none(),
@@ -256,6 +275,7 @@ fn of_backend(id: Id, backend: &Backend, pool: Option<String>) -> Option<String>
             Some(ProxyVersion::V1) => "v1".to_owned(),
             Some(ProxyVersion::V2) => "v2".to_owned(),
         },
+        Id::BackendRedirect => backend.redirect.as_ref().map_or_else(none, |redirect| redirect.to.to_string()),
         _ => return None,
     })
 }
@@ -264,6 +284,7 @@ fn of_route(id: Id, routed: &Routed, config: &Config, pool: Option<String>) -> O
     let route = &routed.route;
     match id {
         Id::RoutePriority => Some(routed.priority.to_string()),
+        Id::RouteRate => Some(routed.rate.map_or_else(none, rate_text)),
         Id::RouteHost => list(&route.hosts),
         Id::RoutePath => list(&route.paths),
         Id::RouteMethod => list(&route.methods),
@@ -272,7 +293,27 @@ fn of_route(id: Id, routed: &Routed, config: &Config, pool: Option<String>) -> O
             let names = routed.listeners.iter().filter_map(|id| config.listeners.get(id.index()));
             list(&names.map(|listener| listener.name.clone()).collect::<Vec<_>>())
         }
-        Id::RoutePool => pool,
+        Id::RoutePool => pool.filter(|_| routed.deed == Deed::Pool),
+        Id::RouteMaintenance => Some(yes(routed.maintenance.on)),
+        Id::RouteMaintenanceAllow => list(&routed.maintenance.allow),
+        Id::RouteMaintenanceRetryAfter => Some(duration_text(routed.maintenance.retry_after_ms)),
+        _ => match (id, &routed.deed) {
+            (Id::RouteDeny, Deed::Deny(status) | Deed::Tarpit { status, .. }) => Some(status.to_string()),
+            (Id::RouteTarpit, Deed::Tarpit { hold_ms, .. }) => Some(duration_text(*hold_ms)),
+            (Id::RouteReturn, Deed::Return { status, text }) => Some(format!("{status} {text}").trim_end().to_owned()),
+            (Id::RouteRedirect, Deed::Redirect(redirect)) => Some(redirect.to_string()),
+            (Id::RouteRedirectQuery, Deed::Redirect(Redirect { keeps_query, .. })) => {
+                Some(if *keeps_query { "keep" } else { "drop" }.to_owned())
+            }
+            _ => None,
+        },
+    }
+}
+
+fn of_reply(id: Id, reply: &Custom) -> Option<String> {
+    match id {
+        Id::ReplyFile => Some(reply.file.clone()),
+        Id::ReplyType => Some(reply.media_type.clone()),
         _ => None,
     }
 }

@@ -31,6 +31,7 @@ impl Errors {
     }
 
     /// One more. Lines need not come in order.
+    #[inline(never)]
     pub(super) fn push(&mut self, line: u32, key: &str, reason: String) {
         if self.errors.len() < MAX_ERRORS {
             self.errors.push(Error { line, key: key.to_owned(), reason });

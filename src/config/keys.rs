@@ -3,9 +3,11 @@
 //! Errors, suggestions, `docs/config.md` and the effective configuration all come from it. A key enters it when what
 //! it does works. Refuses to know how an object is made of its keys: that is `resolve`'s.
 
-use super::error::nearest;
-use super::value::{Unit, is_name, is_token};
+use super::value::Unit;
 use crate::limits::{MAX_BACKENDS, MAX_CONNECTIONS, MAX_HEADER_SIZE, MAX_HEADERS};
+pub(super) use written::find;
+
+mod written;
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +22,8 @@ pub struct Key {
     pub unit: Unit,
     /// What holds when nothing is written.
     pub default: Builtin,
-    /// What it means.
+    /// What it means: for the documentation, which the binary does not carry.
+    #[cfg(test)]
     pub help: &'static str,
 }
 
@@ -35,6 +38,8 @@ pub enum Kind {
     Pool,
     /// A route.
     Route,
+    /// A reply of beelance's own.
+    Reply,
     /// All of beelance.
     Process,
 }
@@ -58,16 +63,20 @@ pub enum Builtin {
 #[rustfmt::skip]
 pub enum Id {
     Listen, ListenMode, ListenPool, AcceptProxy, ListenTrust, ListenPerm, RequestId,
-    Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy, Slots,
-    Balance, BalanceUriDepth, BalanceUriWhole, Hash, HashFactor, PoolMaxconn, PoolMaxqueue, Slowstart,
+    Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy, Slots, BackendRedirect,
+    Balance, BalanceUriDepth, BalanceUriWhole, Hash, HashFactor, PoolMaxconn, PoolMaxqueue, Overflow, Slowstart,
     Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr,
     CookiePreserve, CookiePostonly, CookieMaxidle, CookieMaxlife, CookieDynamicKey, Stick, StickExpire, StickWait,
     Reuse, Retries, Redispatch, RetryOn, RetryBudget, Observe, ErrorLimit, EjectMax, EjectTime, Forwardfor,
     Check, CheckMethod, CheckUri, CheckHost, CheckExpect,
     CheckInter, CheckFastinter, CheckDowninter, CheckTimeout, CheckRise, CheckFall, CheckAgentPort,
-    RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RouteListen, RoutePool, RoutePriority,
+    RouteHost, RoutePath, RouteMethod, RouteHeader, RouteSrc, RouteListen, RoutePool, RouteDeny, RouteTarpit,
+    RouteReturn, RouteRedirect, RouteRedirectQuery, RouteSetHeader, RouteDelHeader,
+    RouteMaintenance, RouteMaintenanceAllow, RouteMaintenanceRetryAfter, RoutePriority, RouteRate,
+    ReplyFile, ReplyType,
     TimeoutClient, TimeoutHttpRequest, TimeoutHttpKeepAlive, TimeoutConnect, TimeoutQueue, TimeoutServer, TimeoutTunnel,
     Connections, Memory, Sndbuf, Rcvbuf, NotsentLowat, HeaderSize, Headers, Body,
+    LimitRate, PerClient, LimitErrors, Exempt, Reserve,
     ResolverNameservers, ResolverHold, ResolverPrefer,
     LogLevel, LogAccess, DrainTimeout, Splice,
 }
@@ -75,18 +84,27 @@ pub enum Id {
 const NO_YES: Unit = Unit::Choice(&["no", "yes"]);
 const MANY: Unit = Unit::Number(0, 1_000_000);
 const COUNT: Unit = Unit::Number(1, 255);
-/// What precedes the field's name in `route.N.header.NAME`.
-const HEADER: &str = "header.";
+/// What precedes the field's name in `route.N.header.NAME` and the like.
+const HEADERS: [(&str, Id); 3] =
+    [("header.", Id::RouteHeader), ("set-header.", Id::RouteSetHeader), ("del-header.", Id::RouteDelHeader)];
 
-const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: Builtin, help: &'static str) -> Key {
-    Key { id, kind, attribute, unit, default, help }
+const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: Builtin, _help: &'static str) -> Key {
+    Key {
+        id,
+        kind,
+        attribute,
+        unit,
+        default,
+        #[cfg(test)]
+        help: _help,
+    }
 }
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 89] = {
+pub static KEYS: [Key; 109] = {
     use Builtin::{Declared, Follows, Text, Unset};
-    use Kind::{Backend, Listen, Pool, Process, Route};
+    use Kind::{Backend, Listen, Pool, Process, Reply, Route};
     use Unit::{Choice, Duration, Number, Size};
     [
     key(Id::Listen, Listen, "", Unit::Listen, Declared,
@@ -123,6 +141,9 @@ pub static KEYS: [Key; 89] = {
     key(Id::Slots, Backend, "slots", Number(1, MAX_BACKENDS as u64), Unset("none"),
         "So many backends, N1, N2 and so on, which the addresses of the host name fill; their attributes default to those of N."),
 
+    key(Id::BackendRedirect, Backend, "redirect", Unit::Prefix, Unset("none"),
+        "Answer GET and HEAD with 302 to this prefix and the request's path and query; other methods go to the server. A redirect counts in the server's load, and towards its maxconn, for ten seconds."),
+
     key(Id::Balance, Pool, "balance", Unit::Balance, Text("roundrobin"),
         "How a request without affinity is placed: in turn by weight; where the fewest requests are for the weight, of all or of two drawn; at the first with a free slot; or by a key: the client's address, the path, a header field, a cookie, a parameter of the query."),
     key(Id::BalanceUriDepth, Pool, "balance.uri.depth", COUNT, Unset("the whole path"),
@@ -137,6 +158,8 @@ pub static KEYS: [Key; 89] = {
         "Requests its backends work on at once, together, the rest wait: for what they share, such as a database; 0 is unlimited."),
     key(Id::PoolMaxqueue, Pool, "maxqueue", MANY, Text("0"),
         "Requests that may wait in the pool, bound to a backend or not; beyond it 503. 0 is unlimited."),
+    key(Id::Overflow, Pool, "overflow", Unit::Pool, Unset("none"),
+        "The pool that takes a request when no backend of this one is usable, or all are full and `.maxqueue` requests wait already (none have to, when that is 0). Users bound to a backend here stay."),
     key(Id::Slowstart, Pool, "slowstart", Duration, Unset("none"),
         "A backend that came up again gets its weight and maxconn little by little over this time."),
     key(Id::Cookie, Pool, "cookie", Unit::Token, Unset("none"),
@@ -225,9 +248,36 @@ pub static KEYS: [Key; 89] = {
     key(Id::RouteListen, Route, "listen", Unit::Listeners, Unset("none"),
         "Only on these listeners: where one process has several layers, a route is of one of them."),
     key(Id::RoutePool, Route, "pool", Unit::Pool, Unset("none"),
-        "The pool that takes the request; every route needs one. Routes are tried in the order of their first line, the first match wins."),
+        "The pool that takes the request; every route needs this, `.deny`, `.tarpit`, `.return` or `.redirect`. Routes are tried in the order of their first line, the first match wins."),
+    key(Id::RouteDeny, Route, "deny", Unit::Deny, Unset("none"),
+        "Refuse the request with this status."),
+    key(Id::RouteTarpit, Route, "tarpit", Duration, Unset("none"),
+        "Hold the connection so long, then refuse the request: with 500, or the status of `.deny`. At most an eighth of the connections are held, the rest is refused at once."),
+    key(Id::RouteReturn, Route, "return", Unit::Return, Unset("none"),
+        "Answer with this status and text, as text/plain."),
+    key(Id::RouteRedirect, Route, "redirect", Unit::Redirect, Unset("none"),
+        "Send the client elsewhere: to the request's path behind a prefix, to one location, or to the same address by another scheme; 302 when no code is given."),
+    key(Id::RouteRedirectQuery, Route, "redirect.query", Choice(&["keep", "drop"]), Follows("`keep`; `drop` with `location`"),
+        "Whether the query of the request goes along."),
+    key(Id::RouteSetHeader, Route, "set-header.NAME", Unit::FieldValue, Unset("none"),
+        "Replace all lines of the header field NAME by one with this value, on the way to the backend."),
+    key(Id::RouteDelHeader, Route, "del-header.NAME", NO_YES, Text("no"),
+        "Remove the header field NAME on the way to the backend."),
+    key(Id::RouteMaintenance, Route, "maintenance", NO_YES, Text("no"),
+        "Answer 503 to whatever this route takes."),
+    key(Id::RouteMaintenanceAllow, Route, "maintenance.allow", Unit::Sources, Unset("none"),
+        "Clients in these blocks of addresses are served nevertheless."),
+    key(Id::RouteMaintenanceRetryAfter, Route, "maintenance.retry-after", Duration, Text("5m"),
+        "When the others are told to ask again, in whole seconds."),
     key(Id::RoutePriority, Route, "priority", Unit::Integer(-10, 10), Text("0"),
         "The class of requests that wait: a lower one is served first. Within a class clients take turns."),
+    key(Id::RouteRate, Route, "rate", Unit::Rate, Unset("none"),
+        "What one client may ask here, at once and then in each period; beyond it 429. It counts for `limits.rate` too."),
+
+    key(Id::ReplyFile, Reply, "file", Unit::File, Unset("beelance's own sentence"),
+        "The body of beelance's own replies with status N, read at the start; at most 16 kB."),
+    key(Id::ReplyType, Reply, "type", Unit::MediaType, Text("text/html"),
+        "Its Content-Type."),
 
     key(Id::TimeoutClient, Process, "timeout.client", Duration, Text("30s"),
         "A client neither sends nor takes a byte."),
@@ -263,6 +313,16 @@ pub static KEYS: [Key; 89] = {
         "Header fields of a head; beyond it 431."),
     key(Id::Body, Process, "limits.body", Size(0, 1 << 40), Unset("none"),
         "A request body; beyond it 413."),
+    key(Id::LimitRate, Process, "limits.rate", Unit::Rate, Unset("none"),
+        "What one client (an IPv4 address, an IPv6 /64) may ask, at once and then in each period; beyond it 429 with Retry-After. What is refused does not count."),
+    key(Id::PerClient, Process, "limits.per-client", Number(1, MAX_CONNECTIONS as u64), Unset("none"),
+        "Connections of one client at once; one more is closed right after it is accepted."),
+    key(Id::LimitErrors, Process, "limits.errors", Unit::Rate, Unset("ten times `limits.rate`; without that none"),
+        "What one client may do wrong: requests that are answered 4xx, those beyond a rate among them. While it does more, its requests are answered 429 and its new connections closed, which counts as well."),
+    key(Id::Exempt, Process, "limits.exempt", Unit::Sources, Unset("none"),
+        "Clients in these blocks of addresses have none of these limits; nor have those that a listener trusts, behind which are many."),
+    key(Id::Reserve, Process, "limits.reserve", Number(1, MAX_CONNECTIONS as u64), Unset("none"),
+        "Of `limits.connections`, so many are kept for clients that an affinity cookie brought back to their backend in the last half hour, while there was room; others are closed when nobody makes room for them."),
 
     key(Id::ResolverNameservers, Process, "resolver.nameservers", Unit::Nameservers, Unset("those of /etc/resolv.conf"),
         "Who is asked for the addresses of host names, in this order: the next one as well when an answer takes more than 200 ms."),
@@ -282,16 +342,6 @@ pub static KEYS: [Key; 89] = {
     ]
 };
 
-/// A key as written, taken apart.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
-    pub key: &'static Key,
-    /// The object's name, `*`, or empty for [`Kind::Process`].
-    pub name: &'a str,
-    /// NAME of `route.N.header.NAME`, else empty.
-    pub header: &'a str,
-}
-
 impl Id {
     /// Its entry.
     #[must_use]
@@ -302,7 +352,7 @@ impl Id {
 
 impl Kind {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 5] = [Self::Listen, Self::Backend, Self::Pool, Self::Route, Self::Process];
+    pub const ALL: [Self; 6] = [Self::Listen, Self::Backend, Self::Pool, Self::Route, Self::Reply, Self::Process];
 
     /// The first word of its keys; empty for [`Kind::Process`].
     #[must_use]
@@ -312,6 +362,7 @@ impl Kind {
             Self::Backend => "backend",
             Self::Pool => "pool",
             Self::Route => "route",
+            Self::Reply => "reply",
             Self::Process => "",
         }
     }
@@ -329,102 +380,5 @@ impl Key {
     }
 }
 
-/// Takes a key as written apart, or says why it is none. Suggestions cost time: `suggest` asks for one.
-pub(super) fn find(written: &str, suggest: bool) -> Result<Place<'_>, String> {
-    let (word, rest) = written.split_once('.').unwrap_or((written, ""));
-    let Some(kind) = Kind::ALL.into_iter().find(|kind| *kind != Kind::Process && kind.word() == word) else {
-        let key = KEYS.iter().find(|key| key.kind == Kind::Process && key.attribute == written);
-        return key.map(|key| Place { key, name: "", header: "" }).ok_or_else(|| unknown(written, written, suggest));
-    };
-    let (name, attribute) = rest.split_once('.').unwrap_or((rest, ""));
-    if rest.is_empty() {
-        return Err(format!("a name is missing: write `{word}.NAME`"));
-    }
-    if name != "*" && !is_name(name) {
-        return Err("names are [a-z0-9][a-z0-9_-]{0,31}: lower case, at most 32 characters".to_owned());
-    }
-    let header = attribute.strip_prefix(HEADER).filter(|_| kind == Kind::Route);
-    let key = match header {
-        Some(header) if is_token(header) => Some(Id::RouteHeader.key()),
-        Some(_) => return Err("the name of a header field is a token".to_owned()),
-        None => KEYS.iter().find(|key| key.kind == kind && key.attribute == attribute && key.id != Id::RouteHeader),
-    };
-    match key {
-        Some(key) if name == "*" && attribute.is_empty() => {
-            Err(format!("`*` stands for the attributes of every {word}: name the {word}, as in `{}`", key.of("NAME")))
-        }
-        Some(key) => Ok(Place { key, name, header: header.unwrap_or_default() }),
-        None if attribute.is_empty() => Err(format!(
-            "a {word} has no value of its own, only attributes such as `{}`",
-            Id::first_of(kind).key().of(name)
-        )),
-        None => Err(unknown(written, attribute, suggest)),
-    }
-}
-
-impl Id {
-    /// An attribute to show for an object that is not declared by a line of its own.
-    fn first_of(kind: Kind) -> Self {
-        if kind == Kind::Route { Self::RoutePool } else { Self::Balance }
-    }
-}
-
-/// The message for an unknown key with the nearest known one: the same attribute of something else, or the fewest edits away.
-fn unknown(written: &str, attribute: &str, suggest: bool) -> String {
-    let mut segments = written.splitn(4, '.').skip(1);
-    let name = segments.next().filter(|name| !name.is_empty()).unwrap_or("NAME");
-    let header = segments.nth(1).unwrap_or("NAME");
-    let elsewhere = || KEYS.iter().find(|key| key.attribute == attribute).map(|key| key.of("NAME"));
-    let near = || nearest(written, KEYS.iter().map(|key| key.of(name).replace("NAME", header)));
-    match if suggest { elsewhere().or_else(near) } else { None } {
-        Some(known) => format!("unknown key, the nearest known one is `{known}`"),
-        None => "unknown key".to_owned(),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::value::Value;
-
-    #[test]
-    fn the_table_is_in_order_and_its_defaults_are_legal() {
-        for (index, key) in KEYS.iter().enumerate() {
-            assert_eq!(key.id as usize, index, "{key:?}");
-            assert_eq!(key.id.key().attribute, key.attribute);
-            if let Builtin::Text(text) = key.default {
-                assert!(key.unit.parse(text).is_ok(), "{key:?}");
-            }
-            let written = key.of("x");
-            assert_eq!(find(&written, false).unwrap().key.id, key.id, "{written}");
-            assert!(key.help.ends_with('.') && !key.help.contains('|'), "{key:?}");
-        }
-        assert_eq!(Id::Weight.key().unit.parse("256"), Ok(Value::Number(256)));
-    }
-
-    #[test]
-    fn keys_that_are_none() {
-        for (written, expected) in [
-            ("timeout.clinet", "unknown key, the nearest known one is `timeout.client`"),
-            ("listne.web", "unknown key, the nearest known one is `listen.web`"),
-            ("backend.a.max-conn", "unknown key, the nearest known one is `backend.a.maxconn`"),
-            ("backend.*.wieght", "unknown key, the nearest known one is `backend.*.weight`"),
-            ("pool.a.check.url", "unknown key, the nearest known one is `pool.a.check.uri`"),
-            ("route.a.heder.x-y", "unknown key, the nearest known one is `route.a.header.x-y`"),
-            ("maxconn", "unknown key, the nearest known one is `backend.NAME.maxconn`"),
-            ("backend.a.balance", "unknown key, the nearest known one is `pool.NAME.balance`"),
-            ("something-else-entirely", "unknown key"),
-            ("listen", "a name is missing: write `listen.NAME`"),
-            ("pool.", "a name is missing: write `pool.NAME`"),
-            ("pool.a", "a pool has no value of its own, only attributes such as `pool.a.balance`"),
-            ("route.a", "a route has no value of its own, only attributes such as `route.a.pool`"),
-            ("backend.*", "`*` stands for the attributes of every backend: name the backend, as in `backend.NAME`"),
-            ("backend.-a", "names are [a-z0-9][a-z0-9_-]{0,31}: lower case, at most 32 characters"),
-            ("backend..weight", "names are [a-z0-9][a-z0-9_-]{0,31}: lower case, at most 32 characters"),
-            ("route.a.header.", "the name of a header field is a token"),
-            ("route.a.header.a/b", "the name of a header field is a token"),
-        ] {
-            assert_eq!(find(written, true).map(|place| place.key.id), Err(expected.to_owned()), "{written}");
-        }
-    }
-}
+mod tests;

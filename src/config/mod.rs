@@ -15,6 +15,7 @@ mod pool;
 mod raw;
 mod resolve;
 mod route;
+mod rules;
 mod settings;
 mod stick;
 pub mod value;
@@ -31,12 +32,15 @@ pub use effective::effective;
 pub use error::Errors;
 pub use mode::Mode;
 pub use names::{Names, Slots};
+pub use rules::{Custom, Deed, Maintenance};
 pub use stick::Stick;
 
-use crate::balance::{Algorithm, CookieRules, PassiveSpec, RetryOn};
+use crate::balance::{Algorithm, CookieRules, PassiveSpec, Rate, RetryOn};
+use crate::http::edits::Edits;
 use crate::http::key::Key;
 use crate::http::proxy_protocol::ProxyVersion;
-use crate::http::route::Route;
+use crate::http::redirect::Redirect;
+use crate::http::route::{Cidr, Route};
 use crate::http::trust::Trust;
 use crate::limits::{BackendId, Budget, ListenerId, Machine, PoolId};
 use raw::{MAX_FILE, RawConfig};
@@ -51,12 +55,7 @@ use std::path::Path;
 /// Everything that is wrong with it, or that it cannot be read.
 pub fn load(path: &Path, machine: &Machine) -> Result<Config, Errors> {
     let name = path.display().to_string();
-    let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let refused = match read() {
+    let refused = match read_at_most(path, MAX_FILE) {
         Ok(bytes) if bytes.len() as u64 <= MAX_FILE => return parse(&name, &bytes, machine),
         Ok(_) => format!("longer than {MAX_FILE} bytes: this is no configuration; name another with -c FILE"),
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
@@ -67,6 +66,13 @@ pub fn load(path: &Path, machine: &Machine) -> Result<Config, Errors> {
     let mut errors = Errors::new(&name);
     errors.push(0, "", refused);
     Err(errors)
+}
+
+/// The bytes of a file, and one more where it has more than `most`.
+fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads the bytes of a file that messages call `file_name`, for a machine with these bounds.
@@ -92,10 +98,14 @@ pub struct Config {
     pub backends: Vec<Backend>,
     /// In the order of their first line: the first match wins.
     pub routes: Vec<Routed>,
+    /// `reply.*`, in the order of the file.
+    pub replies: Vec<Custom>,
     /// `timeout.*`.
     pub timeouts: Timeouts,
     /// `limits.*`.
     pub limits: Limits,
+    /// `limits.*`, as far as they are about single clients.
+    pub clients: ClientLimits,
     /// `resolver.*`.
     pub names: Names,
     /// `log.level`.
@@ -162,6 +172,8 @@ pub struct Backend {
     pub send_proxy: Option<ProxyVersion>,
     /// Of what it is a slot: an address of its host's fills it.
     pub slots: Option<Slots>,
+    /// Where GET and HEAD are sent instead of to it.
+    pub redirect: Option<Redirect>,
 }
 
 /// `pool.N`.
@@ -181,6 +193,10 @@ pub struct Pool {
     pub maxconn: u32,
     /// Requests that may wait; 0 = unlimited.
     pub maxqueue: u32,
+    /// The pool that takes what this one has no room for.
+    pub overflow: Option<PoolId>,
+    /// Whether one of its backends redirects.
+    pub redirects: bool,
     /// How long a backend that came up again takes to get all it may have, in milliseconds; 0 = at once.
     pub slowstart_ms: u64,
     /// The affinity cookie.
@@ -216,10 +232,18 @@ pub struct Routed {
     pub route: Route,
     /// Only on these listeners; on all when there are none.
     pub listeners: Vec<ListenerId>,
-    /// The pool that takes the request.
+    /// What becomes of the request.
+    pub deed: Deed,
+    /// The pool that takes it, where that is the deed; else the first.
     pub pool: PoolId,
+    /// How it is edited on its way there.
+    pub edits: Option<Box<Edits>>,
+    /// Whether it is refused for a while.
+    pub maintenance: Maintenance,
     /// The request's priority class, -10..=10; the lower the sooner.
     pub priority: i8,
+    /// What one client may ask here.
+    pub rate: Option<Rate>,
 }
 
 /// `pool.N.cookie`: HAProxy's `cookie NAME insert indirect nocache`, or `cookie NAME prefix`.
@@ -333,6 +357,29 @@ pub struct Limits {
     pub body: Option<u64>,
     /// Connections and buffers.
     pub budget: Budget,
+}
+
+/// What one client may do, as [`Config::clients`] has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// Requests.
+    pub rate: Option<Rate>,
+    /// Errors it causes.
+    pub errors: Option<Rate>,
+    /// Connections.
+    pub connections: Option<u16>,
+    /// For whom none of this holds.
+    pub exempt: Vec<Cidr>,
+    /// Connections kept for those who are known.
+    pub reserve: usize,
+}
+
+impl ClientLimits {
+    /// Whether something is counted by time.
+    #[must_use]
+    pub fn need_rates(&self, routes: &[Routed]) -> bool {
+        self.errors.is_some() || self.rate.is_some() || self.reserve > 0 || routes.iter().any(|it| it.rate.is_some())
+    }
 }
 
 /// `log.access`.

@@ -6,7 +6,7 @@
 use super::keys::{Id, Kind};
 use super::resolve::Resolver;
 use super::value::Value;
-use super::{Backend, Listener, Pool, Reuse, Routed};
+use super::{Backend, Deed, Listener, Pool, Reuse, Routed};
 use crate::balance::{Algorithm, Observe, RetryOn};
 use crate::http::key::Key;
 use crate::limits::{ListenerId, PoolId};
@@ -38,6 +38,7 @@ impl Pool {
         self.stick = self.stick.take().filter(|stick| stick.key == Key::Source);
         self.stick_wait_ms = self.stick_wait_ms.filter(|_| self.stick.is_some());
         (self.reuse, self.forwardfor) = (Reuse::Never, false);
+        (self.overflow, self.redirects) = (None, false);
         self.retry_on = RetryOn::CONNECTION;
         if self.passive.observe == Observe::Http {
             self.passive.observe = Observe::Connect;
@@ -64,16 +65,27 @@ impl Resolver<'_, '_> {
                 let declared = if settings.find(Id::ListenPool, name).is_some() { Id::ListenPool } else { Id::Listen };
                 self.refuse(settings.line(declared, name), Id::ListenPool, name, &why, NO_REQUESTS);
             }
-            for Routed { route, .. } in routes.iter().filter(|routed| leads_here(routed.pool)) {
+            for Routed { route, .. } in
+                routes.iter().filter(|routed| routed.deed == Deed::Pool && leads_here(routed.pool))
+            {
                 // One whose pool could not be read is reported already.
                 if settings.find(Id::RoutePool, &route.name).is_some_and(|setting| setting.value != Value::Bad) {
                     let line = settings.line(Id::RoutePool, &route.name);
                     self.refuse(line, Id::RoutePool, &route.name, &why, NO_REQUESTS);
                 }
             }
+            for Pool { name, .. } in pools.iter().filter(|other| other.overflow.is_some_and(leads_here)) {
+                self.refuse(settings.line(Id::Overflow, name), Id::Overflow, name, &why, NO_REQUESTS);
+            }
             self.without_http(pool, &why);
             for backend in backends.iter_mut().filter(|backend| leads_here(backend.pool)) {
                 backend.dynamic_cookie = false;
+                if backend.redirect.take().is_some()
+                    && let Some(own) = settings.find(Id::BackendRedirect, &backend.name).filter(|own| own.name != "*")
+                {
+                    let instead = "only a request can be sent elsewhere";
+                    self.refuse(own.line, Id::BackendRedirect, &backend.name, &why, instead);
+                }
                 if backend.auto.is_some() {
                     let line = settings.line(Id::Maxconn, &backend.name);
                     self.refuse(
@@ -119,6 +131,7 @@ impl Resolver<'_, '_> {
                 (Id::RetryOn, Value::RetryOn(words)) if *words != pool.retry_on => {
                     "only a connection that failed can be tried again: `conn-failure`"
                 }
+                (Id::Overflow, Value::Text(_)) => "only requests overflow",
                 (Id::Observe, Value::Number(2)) => "`connect` needs no response",
                 (Id::Reuse | Id::Forwardfor, value) if *value != Value::Bad => {
                     self.warnings.push((setting.line, setting.written.to_owned(), IDLE.to_owned()));
@@ -198,6 +211,35 @@ mod tests {
         assert_eq!(errors, format!("f:1: listen.web.pool: {}", reason.replace("`db`", "`default`")));
         let two = read(&format!("{BASE}listen.more = 0.0.0.0:81\nlisten.more.pool = db\nlisten.*.mode = tcp\n"));
         assert!(two.listeners.iter().all(|listener| listener.mode == Mode::Tcp) && two.warnings.is_empty());
+    }
+
+    #[test]
+    fn what_sends_requests_elsewhere_is_an_error() {
+        let why = "`listen.db.mode = tcp` leads to the pool `db`";
+        for (text, key, instead) in [
+            (
+                "backend.o.pool = o\nbackend.o = h:2\nlisten.o = 0.0.0.0:80\nlisten.o.pool = o\npool.db.overflow = o\n",
+                "10: pool.db.overflow",
+                "only requests overflow",
+            ),
+            (
+                "backend.o.pool = o\nbackend.o = h:2\nlisten.o = 0.0.0.0:80\nlisten.o.pool = o\npool.o.overflow = db\n",
+                "10: pool.o.overflow",
+                NO_REQUESTS,
+            ),
+            ("backend.a.redirect = http://b/\n", "6: backend.a.redirect", "only a request can be sent elsewhere"),
+        ] {
+            let errors = parse("f", format!("{BASE}{text}").as_bytes(), &BOARD).unwrap_err().to_string();
+            assert_eq!(errors.trim_end(), format!("f:{key}: {why}: {instead}"));
+        }
+        let config = read(&format!(
+            "{BASE}backend.o = h:2\nbackend.o.pool = o\nlisten.o = 0.0.0.0:80\nlisten.o.pool = o\nbackend.*.redirect = http://b/\n"
+        ));
+        let redirects: Vec<_> = config.backends.iter().map(|backend| backend.redirect.is_some()).collect();
+        let of_pools: Vec<_> = config.pools.iter().map(|pool| pool.redirects).collect();
+        assert_eq!((redirects, of_pools), (vec![false, true], vec![false, true]));
+        // What a rule does with requests leads nowhere, wherever its pool would be.
+        assert!(read(&format!("{BASE}route.r.deny = 403\n")).routes.len() == 1);
     }
 
     #[test]

@@ -22,9 +22,11 @@ impl Resolver<'_, '_> {
             let mut pool = Pool {
                 name: name.clone(),
                 mode,
-                backends: members.filter_map(|(place, _)| BackendId::new(place)).collect(),
+                backends: members.clone().filter_map(|(place, _)| BackendId::new(place)).collect(),
                 maxconn: number(Id::PoolMaxconn),
                 maxqueue: number(Id::PoolMaxqueue),
+                overflow: self.known_pool(Id::Overflow, name),
+                redirects: members.clone().any(|(_, backend)| backend.redirect.is_some()),
                 slowstart_ms: settings.number(Id::Slowstart, name).unwrap_or_default(),
                 balance,
                 key,
@@ -54,6 +56,30 @@ impl Resolver<'_, '_> {
             pool
         };
         self.pools.iter().enumerate().map(pool).collect()
+    }
+
+    /// What overflows into what: no pool without backends, and no circle.
+    pub(super) fn overflows(&mut self, pools: &[Pool]) {
+        let settings = self.settings;
+        let next = |pool: &Pool| pool.overflow.and_then(|id| pools.get(id.index()));
+        for pool in pools.iter().filter(|pool| pool.mode == Mode::Http) {
+            let Some(setting) = settings.find(Id::Overflow, &pool.name) else { continue };
+            let Value::Text(wanted) = &setting.value else { continue };
+            let mut way = vec![pool.name.as_str()];
+            let mut at = next(pool);
+            while let Some(here) = at.filter(|here| !way.contains(&here.name.as_str())) {
+                way.push(&here.name);
+                at = next(here);
+            }
+            let reason = if at.is_some_and(|here| here.name == pool.name) {
+                format!("a circle: {} -> {}", way.join(" -> "), pool.name)
+            } else if next(pool).is_none_or(|next| next.backends.is_empty()) {
+                format!("the pool `{wanted}` has no backend: `backend.NAME.pool = {wanted}` puts one there")
+            } else {
+                continue;
+            };
+            self.errors.push(setting.line, &Id::Overflow.key().of(&pool.name), reason);
+        }
     }
 
     fn cookie(&self, pool: &str) -> Option<Cookie> {

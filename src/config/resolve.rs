@@ -8,12 +8,12 @@ use super::keys::{Id, Kind};
 use super::names::{self, Wanted};
 use super::settings::{Settings, in_order};
 use super::value::Value;
-use super::{AccessLog, Address, Backend, Config, Limits, Names, Pool, Timeouts};
-use crate::balance::{Algorithm, Hash};
+use super::{AccessLog, Address, Backend, ClientLimits, Config, Custom, Deed, Limits, Names, Pool, Routed, Timeouts};
+use crate::balance::{Algorithm, Hash, Rate};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::{
     Beside, Budget, DEFAULT_CONNECTIONS, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, Machine, NODES_PER_WEIGHT,
-    PoolId, SESSIONS, Sockets,
+    PoolId, RATES, SESSIONS, Sockets,
 };
 
 /// The configuration the settings make; what is wrong with it goes to `errors`.
@@ -23,6 +23,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let listeners = resolver.objects(Kind::Listen, MAX_LISTENERS);
     let backends = resolver.objects(Kind::Backend, MAX_BACKENDS);
     let routes = resolver.objects(Kind::Route, MAX_ROUTES);
+    let replies = settings.named(Kind::Reply);
     let wanted = resolver.with_slots(&backends);
     let backends: Vec<(u32, &str)> = wanted.iter().map(|wanted| (wanted.line, wanted.name.as_str())).collect();
     resolver.name_pools(&listeners, &backends);
@@ -32,17 +33,25 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let pools = resolver.pools(&backends, &listeners);
     resolver.bound_rings(&pools, &backends);
     let routes = resolver.routes(&routes, &pools, &listeners);
+    let replies = resolver.replies(&replies);
+    resolver.overflows(&pools);
     resolver.modes(&listeners, &routes, &pools, &mut backends);
     resolver.warn(&listeners, &routes, &pools);
     resolver.warn_agents(&backends, &pools);
     let mut beside = resolver.beside(&pools, &backends);
     beside.listeners = listeners.len();
+    beside.texts = texts(&routes, &replies);
     beside.objects = listeners.len() + backends.len() + pools.len() + routes.len();
+    let mut clients = resolver.client_limits();
+    beside.rates = if clients.need_rates(&routes) { RATES } else { 0 };
+    beside.crowd = clients.connections.is_some();
     let is_unix = |address: &Address| address.inet().is_none();
     let unix = listeners.iter().any(|l| is_unix(&l.address)) || backends.iter().any(|backend| backend.path.is_some());
     // What the system lets all sockets of TCP have bounds no UNIX socket.
     let machine = Machine { tcp_memory: machine.tcp_memory.filter(|_| !unix), ..*machine };
     let limits = resolver.limits(&machine, beside);
+    resolver.bound_reserve(&mut clients, &limits);
+    resolver.warn_of_limits(&clients, &listeners, &routes, &pools);
 
     let number = |id| settings.number(id, "").unwrap_or_default();
     let mut warnings = resolver.warnings;
@@ -52,6 +61,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
         pools,
         backends,
         routes,
+        replies,
         timeouts: Timeouts {
             client_ms: number(Id::TimeoutClient),
             http_request_ms: number(Id::TimeoutHttpRequest),
@@ -62,6 +72,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
             tunnel_ms: number(Id::TimeoutTunnel),
         },
         limits,
+        clients,
         names: Names::of(settings),
         log_level: log::LevelFilter::iter()
             .nth(settings.small(Id::LogLevel, "").unwrap_or_default() as usize)
@@ -70,6 +81,16 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
         drain_timeout_ms: number(Id::DrainTimeout),
         warnings: warnings.iter().map(|(line, key, reason)| message(file, *line, key, reason)).collect(),
     }
+}
+
+/// Bytes of what rules answer and add, and of the bodies of replies.
+fn texts(routes: &[Routed], replies: &[Custom]) -> usize {
+    let of_route = |routed: &Routed| match &routed.deed {
+        Deed::Return { text, .. } => text.len(),
+        Deed::Pool => routed.edits.as_ref().map_or(0, |edits| 3 * edits.lines().len()),
+        Deed::Deny(_) | Deed::Tarpit { .. } | Deed::Redirect(_) => 0,
+    };
+    routes.iter().map(of_route).chain(replies.iter().map(|reply| reply.body.len())).sum()
 }
 
 /// The work: parts of it are in `listener`, `pool`, `route` and `warning`.
@@ -89,7 +110,7 @@ impl<'a> Resolver<'_, 'a> {
             let declaration = match setting.id.key().kind {
                 Kind::Listen => Id::Listen,
                 Kind::Backend => Id::Backend,
-                Kind::Pool | Kind::Route | Kind::Process => continue,
+                Kind::Pool | Kind::Route | Kind::Reply | Kind::Process => continue,
             };
             if setting.name != "*" && self.settings.find(declaration, setting.name).is_none() {
                 let key = declaration.key();
@@ -109,7 +130,7 @@ impl<'a> Resolver<'_, 'a> {
         let declaration = match kind {
             Kind::Listen => Some(Id::Listen),
             Kind::Backend => Some(Id::Backend),
-            Kind::Pool | Kind::Route | Kind::Process => None,
+            Kind::Pool | Kind::Route | Kind::Reply | Kind::Process => None,
         };
         if let Some(id) = declaration {
             objects = in_order(self.settings.of(id).iter().map(|setting| (setting.line, setting.name)).collect());
@@ -152,9 +173,13 @@ impl<'a> Resolver<'_, 'a> {
 
     /// The pool that this setting of `name` refers to. One there is no room for is an error already.
     pub(super) fn pool(&self, id: Id, name: &str) -> PoolId {
+        self.known_pool(id, name).unwrap_or(PoolId(0))
+    }
+
+    /// The same, if there is one of that name.
+    pub(super) fn known_pool(&self, id: Id, name: &str) -> Option<PoolId> {
         let wanted = self.settings.text(id, name);
-        let place = self.pools.iter().position(|(_, pool)| Some(pool) == wanted.as_ref());
-        place.and_then(PoolId::new).unwrap_or(PoolId(0))
+        PoolId::new(self.pools.iter().position(|(_, pool)| Some(pool) == wanted.as_ref())?)
     }
 
     fn backend(&self, wanted: &Wanted<'_>) -> Backend {
@@ -189,6 +214,10 @@ impl<'a> Resolver<'_, 'a> {
             },
             slots: wanted.slots(),
             path,
+            redirect: match settings.value(Id::BackendRedirect, name) {
+                Value::Redirect(redirect) => Some(redirect),
+                _ => None,
+            },
         }
     }
 
@@ -204,13 +233,46 @@ impl<'a> Resolver<'_, 'a> {
             names: names::count(backends),
             listeners: 0,
             objects: 0,
+            texts: 0,
             splice: self.settings.yes(Id::Splice, ""),
             nodes: backends.iter().filter(on_ring).map(weight).sum(),
+            rates: 0,
+            crowd: false,
             sockets: Sockets {
                 send: self.settings.small(Id::Sndbuf, ""),
                 receive: self.settings.small(Id::Rcvbuf, ""),
                 unsent: self.settings.small(Id::NotsentLowat, ""),
             },
+        }
+    }
+
+    fn client_limits(&self) -> ClientLimits {
+        let settings = self.settings;
+        let rate = settings.rate(Id::LimitRate, "");
+        let tenfold = |rate: Rate| Rate { count: rate.count.saturating_mul(10).min(Rate::MOST), ..rate };
+        ClientLimits {
+            rate,
+            errors: settings.rate(Id::LimitErrors, "").or(rate.map(tenfold)),
+            connections: settings.small(Id::PerClient, "").and_then(|count| u16::try_from(count).ok()),
+            exempt: match settings.value(Id::Exempt, "") {
+                Value::Sources(blocks) => blocks,
+                _ => Vec::new(),
+            },
+            reserve: settings.small(Id::Reserve, "").unwrap_or_default() as usize,
+        }
+    }
+
+    /// Others need connections too.
+    fn bound_reserve(&mut self, clients: &mut ClientLimits, limits: &Limits) {
+        let connections = limits.budget.connections;
+        if clients.reserve > 0 && clients.reserve >= connections {
+            // A budget that could not be made is reported already.
+            if connections > 0 {
+                let reason = format!("`{}`: there are {connections} connections in all: keep fewer", clients.reserve);
+                let line = self.settings.line(Id::Reserve, "");
+                self.errors.push(line, Id::Reserve.key().attribute, reason);
+            }
+            clients.reserve = 0;
         }
     }
 

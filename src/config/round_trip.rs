@@ -13,8 +13,9 @@ fn reread(config: &Config) -> Config {
 
 /// A file in which every key has a value that is not its default, but for the mode, which is of another file: without
 /// HTTP most of these have none.
-const EVERYTHING: &str = "listen.web = unix:/run/web.sock\nlisten.web.mode = http\nlisten.web.perm = 660\nlisten.web.pool = p\nlisten.web.accept-proxy = yes\nlisten.web.trust = 10.0.0.0/8, ::1, peer:10.0.0.0/8, unix\nlisten.web.request-id = X-Request-ID\nbackend.a = [2001:db8::1]:80\nbackend.a.pool = p\nbackend.a.weight = 0\n\
-    backend.a.maxconn = auto:3..40\nbackend.a.maxqueue = 4\nbackend.a.backup = yes\nbackend.a.cookie = x\nbackend.a.send-proxy = v2\nbackend.a.slots = none\npool.p.balance = uri\npool.p.balance.uri.depth = 2\npool.p.balance.uri.whole = yes\npool.p.hash = haproxy\npool.p.hash-balance-factor = 125\npool.p.maxconn = 7\npool.p.maxqueue = 8\npool.p.slowstart = 20s\npool.p.cookie = S\n\
+const EVERYTHING: &str = concat!(
+    "listen.web = unix:/run/web.sock\nlisten.web.mode = http\nlisten.web.perm = 660\nlisten.web.pool = p\nlisten.web.accept-proxy = yes\nlisten.web.trust = 10.0.0.0/8, ::1, peer:10.0.0.0/8, unix\nlisten.web.request-id = X-Request-ID\nbackend.a = [2001:db8::1]:80\nbackend.a.pool = p\nbackend.a.weight = 0\n\
+    backend.a.maxconn = auto:3..40\nbackend.a.maxqueue = 4\nbackend.a.backup = yes\nbackend.a.cookie = x\nbackend.a.send-proxy = v2\nbackend.a.slots = none\nbackend.a.redirect = http://b/\nbackend.o = h:1\nbackend.o.pool = o\npool.p.overflow = o\npool.p.balance = uri\npool.p.balance.uri.depth = 2\npool.p.balance.uri.whole = yes\npool.p.hash = haproxy\npool.p.hash-balance-factor = 125\npool.p.maxconn = 7\npool.p.maxqueue = 8\npool.p.slowstart = 20s\npool.p.cookie = S\n\
     pool.p.cookie.mode = insert\npool.p.cookie.httponly = yes\npool.p.cookie.secure = yes\npool.p.cookie.attr = SameSite=Lax;Max-Age=3\n\
     pool.p.cookie.preserve = yes\npool.p.cookie.postonly = yes\npool.p.cookie.maxidle = 5m\npool.p.cookie.maxlife = 8h\npool.p.cookie.dynamic-key = k\n\
     pool.p.stick = hdr:X-User\npool.p.stick.expire = 1m\npool.p.stick.wait = 50ms\npool.p.reuse = never\npool.p.retries = 0\npool.p.redispatch = no\npool.p.retry-on = empty-response, 503\npool.p.retry-budget = 7\n\
@@ -22,10 +23,15 @@ const EVERYTHING: &str = "listen.web = unix:/run/web.sock\nlisten.web.mode = htt
     pool.p.check.uri = /h\npool.p.check.host = h\npool.p.check.expect = string: a, b\npool.p.check.inter = 90s\npool.p.check.fastinter = 1s\n\
     pool.p.check.downinter = 1m\npool.p.check.timeout = 250ms\npool.p.check.rise = 1\npool.p.check.fall = 9\npool.p.check.agent-port = 9777\nroute.r.host = *.A.b, c\n\
     route.r.path = /x, /y/*, *.z\nroute.r.method = GET,PUT\nroute.r.header.x-n.name = v, w x\nroute.r.header.a = none,1\nroute.r.src = 10.1.2.3/8, ::1\nroute.r.listen = web\n\
-    route.r.pool = p\nroute.r.priority = -3\ntimeout.client = 1s\ntimeout.http-request = 1s\ntimeout.http-keep-alive = 1s\ntimeout.connect = 1s\ntimeout.queue = 1s\n\
-    timeout.server = 1s\ntimeout.tunnel = 1s\nlimits.connections = 100\nlimits.memory = 20m\nlimits.sndbuf = 8k\nlimits.rcvbuf = 4k\nlimits.notsent-lowat = 32k\nlimits.header-size = 16k\nlimits.headers = 128\nlimits.body = 1g\n\
+    route.r.pool = p\nroute.r.priority = -3\nroute.r.rate = 5/m\nroute.r.set-header.x-n.name = a, b\nroute.e.del-header.x-n.name = yes\nroute.r.maintenance = yes\n\
+    route.r.maintenance.allow = 10.0.0.0/8\nroute.r.maintenance.retry-after = 90s\nroute.d.deny = 429\nroute.d.tarpit = 3s\nroute.e.return = 404 not  here\n\
+    route.f.redirect = 301 location /x\nroute.f.redirect.query = keep\nreply.503.type = text/plain\nreply.503.file = ",
+    env!("CARGO_MANIFEST_DIR"),
+    "/rustfmt.toml\ntimeout.client = 1s\ntimeout.http-request = 1s\ntimeout.http-keep-alive = 1s\ntimeout.connect = 1s\ntimeout.queue = 1s\n\
+    timeout.server = 1s\ntimeout.tunnel = 1s\nlimits.connections = 100\nlimits.memory = 20m\nlimits.sndbuf = 8k\nlimits.rcvbuf = 4k\nlimits.notsent-lowat = 32k\nlimits.header-size = 16k\nlimits.headers = 128\nlimits.body = 1g\nlimits.rate = 7/s\nlimits.per-client = 9\nlimits.errors = 300/m\nlimits.exempt = 10.9.0.0/16, ::2\nlimits.reserve = 5\n\
     resolver.nameservers = 192.168.1.1, [::1]:5353\nresolver.hold = 1m\nresolver.prefer = ipv4\n\
-    log.level = trace\nlog.access = stderr\ndrain-timeout = 1500ms\nsplice = no\n";
+    log.level = trace\nlog.access = stderr\ndrain-timeout = 1500ms\nsplice = no\n"
+);
 
 #[test]
 fn the_effective_configuration_has_every_key_and_is_read_again() {
@@ -40,14 +46,16 @@ fn the_effective_configuration_has_every_key_and_is_read_again() {
             keys::Kind::Listen => "web",
             keys::Kind::Backend => "a",
             keys::Kind::Pool => "p",
+            // Some of them exclude each other.
             keys::Kind::Route => "r",
+            keys::Kind::Reply => "503",
             keys::Kind::Process => "",
         };
         let written = key.of(name).replace("NAME", "x-n.name");
-        assert!(
-            text.lines().any(|line| line.split(" =").next().is_some_and(|key| key.trim_end() == written)),
-            "{written}\n{text}"
-        );
+        let others = ["d", "e", "f"].map(|name| key.of(name).replace("NAME", "x-n.name"));
+        let is_it = |key: &str| key == written || (name == "r" && others.iter().any(|other| other == key));
+        let mut keys = text.lines().filter_map(|line| line.split(" =").next()).map(str::trim_end);
+        assert!(keys.any(is_it), "{written}\n{text}");
     }
     assert_eq!(reread(&config), config);
     assert_eq!(effective(&reread(&config)), text);
@@ -119,6 +127,15 @@ fn line() -> impl Strategy<Value = String> {
         "unix",
         "peer:::1/128,unix",
         "660",
+        "50/s",
+        "3/m",
+        "403",
+        "301 https://a",
+        "location /x",
+        "200 ok",
+        "https://c.test",
+        "a value",
+        "text/css",
     ];
     let declared = keys::KEYS.iter().map(|key| key.id).collect::<Vec<_>>();
     (proptest::sample::select(declared), 0..names.len(), 0..values.len()).prop_map(move |(id, name, value)| {

@@ -1,13 +1,13 @@
-//! The routes: their conditions and the pool each leads to.
+//! The routes: their conditions, and what each does.
 //!
 //! Owns what a route must have. Refuses to know what a condition means: that is [`crate::http::route`]'s.
 
 use super::keys::Id;
 use super::resolve::Resolver;
 use super::value::Value;
-use super::{Listener, Pool, Routed};
+use super::{Deed, Listener, Pool, Routed};
 use crate::http::route::{HeaderPattern, Route};
-use crate::limits::ListenerId;
+use crate::limits::{ListenerId, PoolId};
 
 impl Resolver<'_, '_> {
     /// Every route, in the order of its first line.
@@ -19,12 +19,17 @@ impl Resolver<'_, '_> {
         for (first_line, name) in objects {
             let key = Id::RoutePool.key().of(name);
             let id = self.pool(Id::RoutePool, name);
+            let deed = self.deed(name);
             match settings.find(Id::RoutePool, name).map(|setting| (setting.line, &setting.value)) {
+                _ if deed.as_ref().is_some_and(|deed| *deed != Deed::Pool) => {}
                 Some((_, Value::Bad)) => {}
-                None | Some((_, Value::Unset)) => {
-                    let reason = format!("missing: say where the requests go, as in `{key} = default`");
+                _ if deed.is_none() => {
+                    let deny = Id::RouteDeny.key().of(name);
+                    let reason =
+                        format!("missing: say what becomes of the requests, as in `{key} = default` or `{deny} = 403`");
                     self.errors.push(*first_line, &key, reason);
                 }
+                None | Some((_, Value::Unset)) => {}
                 Some((line, _)) => {
                     let empty = pools.get(id.index()).filter(|pool| pool.backends.is_empty() && members_known);
                     if let Some(pool) = empty {
@@ -40,8 +45,15 @@ impl Resolver<'_, '_> {
                 Value::Integer(class) => i8::try_from(class).unwrap_or_default(),
                 _ => 0,
             };
-            let listeners = self.route_listeners(name, listeners);
-            routes.push(Routed { route: self.route(name), listeners, pool: id, priority });
+            let on = self.route_listeners(name, listeners);
+            let here = |index| on.is_empty() || ListenerId::new(index).is_some_and(|id| on.contains(&id));
+            let here = listeners.iter().enumerate().filter(|(index, _)| here(*index)).map(|(_, listener)| listener);
+            let rate = settings.rate(Id::RouteRate, name);
+            let route = self.route(name);
+            let (edits, maintenance) = (self.edits(name, here), self.maintenance(name));
+            let deed = deed.unwrap_or(Deed::Pool);
+            let pool = if deed == Deed::Pool { id } else { PoolId(0) };
+            routes.push(Routed { route, listeners: on, deed, pool, edits, maintenance, priority, rate });
         }
         routes
     }
@@ -61,11 +73,7 @@ impl Resolver<'_, '_> {
 
     fn route(&self, name: &str) -> Route {
         let settings = self.settings;
-        let of_route = settings.of(Id::RouteHeader).iter();
-        let headers = of_route.filter(|setting| {
-            setting.name == name
-                || setting.name == "*" && settings.exactly(Id::RouteHeader, name, setting.header).is_none()
-        });
+        let headers = settings.with_header(Id::RouteHeader, name);
         let mut headers: Vec<HeaderPattern> = headers
             .filter_map(|setting| match &setting.value {
                 Value::Texts(values) => Some(HeaderPattern { name: setting.header.to_owned(), values: values.clone() }),

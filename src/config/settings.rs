@@ -6,6 +6,7 @@ use super::error::Errors;
 use super::keys::{self, Builtin, Id, Key, Kind};
 use super::raw::RawConfig;
 use super::value::{Unit, Value};
+use crate::balance::Rate;
 
 /// Unknown keys that get a suggestion; in a file with more of them it helps nobody.
 const SUGGESTIONS: usize = 100;
@@ -83,6 +84,19 @@ impl<'a> Settings<'a> {
         self.sorted.binary_search_by(|setting| place(setting).cmp(&wanted)).ok().and_then(|at| self.sorted.get(at))
     }
 
+    /// The lines of a key with a header's name that hold for `name`: its own, and those of `*` for other headers.
+    pub(super) fn with_header<'s>(&'s self, id: Id, name: &'s str) -> impl Iterator<Item = &'s Setting<'a>> {
+        self.of(id).iter().filter(move |setting| {
+            setting.name == name || setting.name == "*" && self.exactly(id, name, setting.header).is_none()
+        })
+    }
+
+    /// Whether such a line gives `name` a value for this header.
+    pub(super) fn is_set_with(&self, id: Id, name: &str, header: &str) -> bool {
+        self.with_header(id, name)
+            .any(|setting| setting.header.eq_ignore_ascii_case(header) && setting.value != Value::Unset)
+    }
+
     /// The line that holds for `name`: its own, else that of what it is a slot of, else that of `*`.
     #[inline(never)]
     pub(super) fn find(&self, id: Id, name: &str) -> Option<&Setting<'a>> {
@@ -92,11 +106,13 @@ impl<'a> Settings<'a> {
     }
 
     /// Whether a line gives it a value.
+    #[inline(never)]
     pub(super) fn is_set(&self, id: Id, name: &str) -> bool {
         self.find(id, name).is_some_and(|setting| setting.value != Value::Unset)
     }
 
     /// What holds for `name`, the built-in default included; [`Value::Unset`] when there is none.
+    #[inline(never)]
     pub(super) fn value(&self, id: Id, name: &str) -> Value {
         match self.find(id, name) {
             Some(setting) if setting.value != Value::Bad => setting.value.clone(),
@@ -108,6 +124,7 @@ impl<'a> Settings<'a> {
     }
 
     /// [`Settings::value`] of a key whose value is a number, a duration, a size or a choice.
+    #[inline(never)]
     pub(super) fn number(&self, id: Id, name: &str) -> Option<u64> {
         match self.value(id, name) {
             Value::Number(number) => Some(number),
@@ -116,6 +133,7 @@ impl<'a> Settings<'a> {
     }
 
     /// The same, where it fits a `usize`, as the ranges of the table see to.
+    #[inline(never)]
     pub(super) fn small(&self, id: Id, name: &str) -> Option<u32> {
         self.number(id, name).and_then(|number| u32::try_from(number).ok())
     }
@@ -125,7 +143,17 @@ impl<'a> Settings<'a> {
         self.number(id, name) == Some(1)
     }
 
+    /// [`Settings::value`] of a key whose value is a rate.
+    #[inline(never)]
+    pub(super) fn rate(&self, id: Id, name: &str) -> Option<Rate> {
+        match self.value(id, name) {
+            Value::Rate(rate) => Some(rate),
+            _ => None,
+        }
+    }
+
     /// [`Settings::value`] of a key whose value is a text.
+    #[inline(never)]
     pub(super) fn text(&self, id: Id, name: &str) -> Option<String> {
         match self.value(id, name) {
             Value::Text(text) => Some(text),
@@ -134,6 +162,7 @@ impl<'a> Settings<'a> {
     }
 
     /// Where a message about this setting of `name` belongs: its line, that of `*`, or the end of the file.
+    #[inline(never)]
     pub(super) fn line(&self, id: Id, name: &str) -> u32 {
         self.find(id, name).map_or(self.last_line, |setting| setting.line)
     }

@@ -1,7 +1,9 @@
 //! Whole files: what they give and every message they earn.
 
 use super::*;
-use crate::limits::{Beside, DEFAULT_CONNECTIONS, ListenerId, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES};
+use crate::limits::{
+    Beside, DEFAULT_CONNECTIONS, ListenerId, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, RATES,
+};
 
 pub(super) const BOARD: Machine = Machine {
     memory_total: Some(58_404 * 1024),
@@ -19,7 +21,7 @@ pub(super) fn read(text: &str) -> Config {
 }
 
 /// The messages of a file that follows [`BASE`]; lines count from 3.
-fn errors(text: &str) -> Vec<String> {
+pub(super) fn errors(text: &str) -> Vec<String> {
     let errors = parse("f", format!("{BASE}{text}").as_bytes(), &BOARD).map(drop).unwrap_err();
     errors.to_string().lines().map(str::to_owned).collect()
 }
@@ -143,7 +145,9 @@ fn every_message() {
         (
             "route nowhere",
             "route.r.path = /x",
-            &["f:3: route.r.pool: missing: say where the requests go, as in `route.r.pool = default`"],
+            &[
+                "f:3: route.r.pool: missing: say what becomes of the requests, as in `route.r.pool = default` or `route.r.deny = 403`",
+            ],
         ),
         (
             "route on a listener there is none of",
@@ -368,4 +372,37 @@ fn what_goes_into_a_head_is_bounded() {
         let errors = errors(&text);
         assert!(errors.len() == 1 && errors[0].contains("too long"), "{errors:?}");
     }
+}
+
+#[test]
+fn limits_of_single_clients() {
+    let config = read(BASE);
+    assert_eq!(config.clients, ClientLimits::default());
+    assert_eq!((config.limits.budget.beside.rates, config.limits.budget.beside.crowd), (0, false));
+    let per_second = |count| Some(Rate { count, per_minute: false });
+    for (lines, rate, errors, has_rates) in [
+        ("limits.rate = 20/s\n", per_second(20), per_second(200), true),
+        ("limits.rate = 50000/s\n", per_second(50_000), per_second(50_000), true),
+        ("limits.rate = 20/s\nlimits.errors = 5/s\n", per_second(20), per_second(5), true),
+        ("limits.errors = 5/s\n", None, per_second(5), true),
+        ("limits.per-client = 4\n", None, None, false),
+        ("route.r.pool = default\nroute.r.rate = 1/m\n", None, None, true),
+        ("limits.reserve = 4\npool.*.cookie = S\n", None, None, true),
+    ] {
+        let config = read(&format!("{BASE}{lines}"));
+        assert_eq!((config.clients.rate, config.clients.errors), (rate, errors), "{lines}");
+        let beside = config.limits.budget.beside;
+        assert_eq!((beside.rates, beside.crowd), (if has_rates { RATES } else { 0 }, !has_rates), "{lines}");
+        assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    }
+    let cookie = "pool.*.cookie = S\nlimits.connections = 50\n";
+    assert_eq!(
+        errors(&format!("{cookie}limits.reserve = 50\n")),
+        ["f:5: limits.reserve: `50`: there are 50 connections in all: keep fewer"]
+    );
+    assert_eq!(read(&format!("{BASE}{cookie}limits.reserve = 49\n")).clients.reserve, 49);
+    let warned = read(&format!("{BASE}limits.reserve = 5\nlisten.*.trust = 10.0.0.9\n")).warnings;
+    assert_eq!(warned.len(), 2, "{warned:?}");
+    assert!(warned[0].starts_with("f:3: limits.reserve: it does nothing without `pool.N.cookie`"), "{warned:?}");
+    assert!(warned[1].starts_with("f:4: listen.web.trust: clients behind these proxies have no limits"), "{warned:?}");
 }

@@ -3,13 +3,16 @@
 //! Owns every parser of a value and the words that say what is expected. Refuses to know which key has which unit.
 
 use super::address::{self, Address};
+use super::rules::STATUSES;
 use super::{Expect, balance, names, stick};
-use crate::balance::{Algorithm, RetryOn};
+use crate::balance::{Algorithm, Rate, RetryOn};
 use crate::http::fields::Known;
 use crate::http::key::Key;
+use crate::http::redirect::{Redirect, To};
+use crate::http::reply;
 use crate::http::route::{Cidr, HostPattern, PathPattern};
 use crate::http::trust::Trust;
-use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TOKEN};
+use crate::limits::{MAX_COOKIE_ATTRIBUTES, MAX_NAME, MAX_TEXT, MAX_TOKEN};
 use std::net::SocketAddr;
 use std::str::FromStr;
 
@@ -76,6 +79,22 @@ pub enum Unit {
     StickKey,
     /// Addresses of nameservers.
     Nameservers,
+    /// So many in a second or a minute.
+    Rate,
+    /// The status of a refusal.
+    Deny,
+    /// A status and a text to answer with.
+    Return,
+    /// Where clients are sent.
+    Redirect,
+    /// The same, with the target of the request behind it.
+    Prefix,
+    /// The value of a header field.
+    FieldValue,
+    /// The path of a file.
+    File,
+    /// The type of a body.
+    MediaType,
 }
 
 /// The longest duration, in milliseconds: a day.
@@ -107,6 +126,9 @@ pub(super) enum Value {
     Trust(Vec<Trust>),
     StickKey(Key),
     Addresses(Vec<SocketAddr>),
+    Rate(Rate),
+    Return(u16, String),
+    Redirect(Redirect),
 }
 
 impl Unit {
@@ -155,6 +177,21 @@ impl Unit {
             Self::Secret => "at most 64 bytes of printable ASCII without blanks",
             Self::StickKey => "src, hdr:NAME, cookie:NAME or url_param:NAME",
             Self::Nameservers => "at most 3 addresses, with a port or without: 192.168.1.1, [2001:db8::1]:5353",
+            Self::Rate => "a whole number from 1 to 50000 with /s or /m, such as 100/s or 300/m",
+            // 405 would have to say which methods there are.
+            Self::Deny => return STATUSES.replace("405, ", ""),
+            Self::Return => {
+                "a status from 200 to 299 or 400 to 599 and a text, as in `200 well`; none that needs more than a text (205, 206, 401, 405, 407, 416, 426), and no text with 204"
+            }
+            Self::Redirect => {
+                "a code, which may be left out, and where to: a prefix such as https://example.com or /new, `location` and one address, or `scheme https`"
+            }
+            Self::Prefix => {
+                "an address such as https://cdn1.example.com, which the path and query of the request follow"
+            }
+            Self::FieldValue => "at most 1024 bytes of printable ASCII",
+            Self::File => "the path of a file",
+            Self::MediaType => "the type of a body, such as text/html; charset=utf-8",
         };
         fixed.to_owned()
     }
@@ -162,7 +199,10 @@ impl Unit {
     /// Bytes a value may have that goes into a head as it is.
     const fn longest(self) -> Option<usize> {
         match self {
-            Self::Token | Self::FieldName | Self::CookieValue | Self::Secret | Self::StickKey => Some(MAX_TOKEN),
+            Self::Token | Self::FieldName | Self::CookieValue | Self::Secret | Self::StickKey | Self::MediaType => {
+                Some(MAX_TOKEN)
+            }
+            Self::Return | Self::Redirect | Self::Prefix | Self::FieldValue | Self::File => Some(MAX_TEXT),
             Self::CookieAttributes => Some(MAX_COOKIE_ATTRIBUTES),
             _ => None,
         }
@@ -242,6 +282,23 @@ impl Unit {
             },
             Self::StickKey => stick::read(text).map(Value::StickKey),
             Self::Nameservers => names::nameservers(&items(text)?).map(Value::Addresses),
+            Self::Rate => rate(text).map(Value::Rate).ok_or(""),
+            Self::Deny => match scaled(text, &[("", 1)]).map(|status| (status, u16::try_from(status).ok())) {
+                Some((status, Some(known))) if reply::has_body(known) && known != 405 => Ok(Value::Number(status)),
+                _ => Err(""),
+            },
+            Self::Return => answer(text).ok_or(""),
+            Self::Redirect => Redirect::read(text, None).map(Value::Redirect),
+            Self::Prefix => match text.parse::<To>()? {
+                To::Prefix(prefix) if prefix.starts_with('/') || prefix.is_empty() => Err("the host is missing"),
+                to => Ok(Value::Redirect(Redirect { code: 302, to, keeps_query: true })),
+            },
+            Self::FieldValue => text_if(text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))),
+            Self::File => text_if(true),
+            Self::MediaType => text_if(
+                text.split_once('/').is_some_and(|(kind, _)| is_token(kind))
+                    && text.bytes().all(|byte| matches!(byte, b' '..=b'~')),
+            ),
         }
     }
 }
@@ -267,7 +324,20 @@ fn auto(range: &str) -> Option<(u16, u16)> {
     (1 <= least && least <= most && most <= 10_000).then_some((least, most))
 }
 
-/// The shortest way to write `value` with one of these suffixes.
+/// Digits and `/s` or `/m`.
+fn rate(text: &str) -> Option<Rate> {
+    let (count, period) = text.split_once('/')?;
+    let count = u16::try_from(scaled(count, &[("", 1)])?).ok()?;
+    let per_minute = match period {
+        "s" => false,
+        "m" => true,
+        _ => return None,
+    };
+    (1..=Rate::MOST).contains(&count).then_some(Rate { count, per_minute })
+}
+
+/// The shortest way to write `value` with one of these suffixes. Not inlined: it is wanted wherever a number is printed.
+#[inline(never)]
 fn in_largest(value: u64, suffixes: &[(&str, u64)]) -> String {
     let fits = suffixes.iter().find(|(_, scale)| value != 0 && value.is_multiple_of(*scale));
     let (suffix, scale) = fits.or(suffixes.last()).copied().unwrap_or(("", 1));
@@ -284,6 +354,18 @@ pub fn duration_text(ms: u64) -> String {
 #[must_use]
 pub fn size_text(bytes: u64) -> String {
     in_largest(bytes, &SIZES)
+}
+
+/// `rate`, as a file says it.
+#[must_use]
+pub fn rate_text(rate: Rate) -> String {
+    count_text(rate.count.into()) + if rate.per_minute { "/m" } else { "/s" }
+}
+
+/// `count`, as a file says it.
+#[must_use]
+pub fn count_text(count: u64) -> String {
+    in_largest(count, &[("", 1)])
 }
 
 /// Whether `text` may name an object.
@@ -320,6 +402,17 @@ fn cookie_attributes(text: &str) -> Result<String, &'static str> {
         is_token(name) && *attribute != "none" && value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
     };
     if attributes.iter().all(good) { Ok(attributes.join("; ")) } else { Err("") }
+}
+
+/// A status, and a text behind it.
+fn answer(text: &str) -> Option<Value> {
+    let (status, text) = text.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((text, ""));
+    let status = scaled(status, &[("", 1)]).and_then(|status| u16::try_from(status).ok())?;
+    let text = text.trim_ascii();
+    let good = matches!(status, 200..=299 | 400..=599)
+        && !matches!(status, 205 | 206 | 401 | 405 | 407 | 416 | 426)
+        && (status != 204 || text.is_empty());
+    good.then(|| Value::Return(status, text.to_owned()))
 }
 
 fn retry_on(words: &[String]) -> Option<RetryOn> {

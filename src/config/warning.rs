@@ -4,12 +4,37 @@
 
 use super::keys::{Id, Kind};
 use super::resolve::Resolver;
-use super::{Backend, Check, CheckKind, Listener, Mode, Pool, Routed};
+use super::{Backend, Check, CheckKind, ClientLimits, Deed, Listener, Mode, Pool, Routed};
 use crate::balance::{CookieMode, Observe};
 use crate::http::key::Key;
 use crate::limits::PoolId;
 
 impl Resolver<'_, '_> {
+    /// Limits of single clients that nobody will feel.
+    pub(super) fn warn_of_limits(
+        &mut self,
+        limits: &ClientLimits,
+        listeners: &[Listener],
+        routes: &[Routed],
+        pools: &[Pool],
+    ) {
+        const UNKNOWN: &str = "it does nothing without `pool.N.cookie`: nobody becomes known";
+        const TRUSTED: &str = "clients behind these proxies have no limits, since all come from one address: let the proxies send a PROXY header (`accept-proxy`)";
+        if limits.reserve > 0 && pools.iter().all(|pool| pool.cookie.is_none()) {
+            self.warn_at(Id::Reserve, "", UNKNOWN);
+        }
+        let limited = limits.connections.is_some() || limits.need_rates(routes);
+        for listener in listeners {
+            if limited && !listener.trust.is_empty() && !listener.accept_proxy {
+                self.warn_at(Id::ListenTrust, &listener.name, TRUSTED);
+            }
+        }
+    }
+
+    fn warn_at(&mut self, id: Id, name: &str, reason: &str) {
+        self.warnings.push((self.settings.line(id, name), id.key().of(name), reason.to_owned()));
+    }
+
     /// Looks for all of it.
     pub(super) fn warn(&mut self, listeners: &[Listener], routes: &[Routed], pools: &[Pool]) {
         let settings = self.settings;
@@ -28,7 +53,10 @@ impl Resolver<'_, '_> {
         }
         for (index, (pool, (line, _))) in pools.iter().zip(&self.pools).enumerate() {
             let leads_here = |id: PoolId| id.index() == index;
-            if !listeners.iter().any(|l| leads_here(l.pool)) && !routes.iter().any(|routed| leads_here(routed.pool)) {
+            if !listeners.iter().any(|l| leads_here(l.pool))
+                && !pools.iter().any(|pool| pool.overflow.is_some_and(leads_here))
+                && !routes.iter().any(|routed| routed.deed == Deed::Pool && leads_here(routed.pool))
+            {
                 let reason = "no listener and no route leads to this pool".to_owned();
                 self.warnings.push((*line, format!("pool.{}", pool.name), reason));
             }
@@ -86,6 +114,28 @@ impl Resolver<'_, '_> {
                 _ => continue,
             };
             let reason = format!("it does nothing without `pool.{}.{needs}`", pool.name);
+            self.warnings.push((setting.line, setting.written.to_owned(), reason));
+        }
+        self.warn_of_rules(routes);
+    }
+
+    fn warn_of_rules(&mut self, routes: &[Routed]) {
+        let settings = self.settings;
+        for setting in settings.all().iter().filter(|setting| setting.name != "*") {
+            let deed = routes.iter().find(|routed| routed.route.name == setting.name).map(|routed| &routed.deed);
+            let needs = match (setting.id, deed) {
+                (
+                    Id::RouteRedirectQuery,
+                    Some(Deed::Pool | Deed::Deny(_) | Deed::Tarpit { .. } | Deed::Return { .. }),
+                ) => Id::RouteRedirect,
+                (
+                    Id::RouteSetHeader | Id::RouteDelHeader,
+                    Some(Deed::Deny(_) | Deed::Tarpit { .. } | Deed::Return { .. } | Deed::Redirect(_)),
+                ) => Id::RoutePool,
+                (Id::ReplyType, _) if !settings.is_set(Id::ReplyFile, setting.name) => Id::ReplyFile,
+                _ => continue,
+            };
+            let reason = format!("it does nothing without `{}`", needs.key().of(setting.name));
             self.warnings.push((setting.line, setting.written.to_owned(), reason));
         }
     }

@@ -15,10 +15,16 @@ pub struct Beside {
     pub listeners: usize,
     /// Listeners, backends, pools and routes.
     pub objects: usize,
+    /// Bytes of what rules answer and add, and of the bodies of replies.
+    pub texts: usize,
     /// Whether there are pipes to splice through.
     pub splice: bool,
     /// Nodes on HAProxy's rings.
     pub nodes: usize,
+    /// Entries of the table of rates; none when no rate is bounded.
+    pub rates: usize,
+    /// Whether the connections of each client are counted.
+    pub crowd: bool,
     /// What is said of the kernel's buffers.
     pub sockets: Sockets,
 }

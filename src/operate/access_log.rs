@@ -6,7 +6,7 @@
 use super::lines::Lines;
 use super::text::Text;
 use crate::config::Config;
-use crate::fault::Phase;
+use crate::fault::{Fault, Phase};
 use crate::http::date::{Date, MONTHS, Second};
 use crate::proxy::{Journal, Proxy, Record, UNNAMED};
 use std::cell::RefCell;
@@ -49,7 +49,7 @@ impl AccessLog {
                 }
             }
             out.byte(b'"');
-            if record.pool.is_none() || line.is_empty() {
+            if is_bad(record) || line.is_empty() {
                 out.bytes(b"<BADREQ>");
             } else {
                 out.escaped(line);
@@ -83,6 +83,15 @@ impl AccessLog {
         out.three(milli);
         write_places(out, config, record);
     }
+}
+
+/// Whether the request could not be read: it has no pool, and not because a rule or a rate ended it before.
+fn is_bad(record: &Record) -> bool {
+    let is_ruled = match record.fault {
+        Some(Fault::Answered(_) | Fault::Denied(_) | Fault::TooFast(_) | Fault::Barred(_)) => true,
+        Some(_) | None => record.phase == Phase::Tarpit,
+    };
+    record.pool.is_none() && !is_ruled
 }
 
 impl Journal for AccessLog {
@@ -257,8 +266,12 @@ mod tests {
             (between(record.headed_ms, record.placed_ms), between(record.placed_ms, record.connected_ms));
         let is_http = config.listeners[record.listener.index()].mode == Mode::Http;
         let (middle, request) = if is_http {
-            let line: String =
-                if record.pool.is_none() || line.is_empty() { "<BADREQ>".into() } else { escaped.collect() };
+            let decided = matches!(
+                record.fault,
+                Some(Fault::Answered(_) | Fault::Denied(_) | Fault::TooFast(_) | Fault::Barred(_))
+            );
+            let bad = line.is_empty() || record.pool.is_none() && !decided;
+            let line: String = if bad { "<BADREQ>".into() } else { escaped.collect() };
             let middle = format!(
                 "{}/{waited}/{connected}/{}/{all} {} {} - - {cause}{phase}{}{}",
                 between(Some(record.began_ms), record.headed_ms),
@@ -328,6 +341,8 @@ mod tests {
             Some((Fault::BackendSilent, Phase::Headers)),
             Some((Fault::QueueTimeout, Phase::Queue)),
             Some((Fault::Answered(302), Phase::Request)),
+            Some((Fault::Denied(500), Phase::Tarpit)),
+            Some((Fault::TooFast(3), Phase::Request)),
             Some((Fault::ConnectFailed, Phase::Connect)),
         ];
         let end = (any::<u16>(), number(64), proptest::sample::select(faults.to_vec()), "[NVDIE-]", "[NIUPDR-]");

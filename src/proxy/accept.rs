@@ -1,10 +1,12 @@
 //! Accepting: one task per listener, connections in batches, and no further than there is room or room can be made.
 
 use super::connection::Connection;
+use super::rates::Standing;
 use super::shed::Room;
 use super::{Counted, Proxy};
 use crate::limits::{ACCEPT_REST_MS, ACCEPTS_PER_TURN, FIRST_ANSWERS_MS, ListenerId};
-use crate::runtime::{Listener, NEVER, Seat, is_exhaustion};
+use crate::runtime::{Listener, NEVER, Seat, Stream, is_exhaustion};
+use std::net::SocketAddr;
 
 /// Accepts on `listener` until the proxy stops; then the socket closes.
 pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
@@ -22,8 +24,7 @@ pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
     while !proxy.is_stopping() {
         let ready = || (proxy.is_stopping() || listener.acceptable()).then_some(());
         let _ = seat.until(NEVER, ready).await;
-        if proxy.is_full() && !proxy.is_stopping() {
-            make_room(proxy, &seat, &listener).await;
+        if proxy.is_full() && !proxy.is_stopping() && !make_room(proxy, &seat, &listener).await {
             continue;
         }
         match accept_some(proxy, &listener, id, batch.size) {
@@ -51,8 +52,9 @@ pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
 }
 
 /// Somebody waits, and all places are taken: one that has no request in it is freed, or the listener rests until there
-/// is one. What comes meanwhile waits in the kernel's backlog.
-async fn make_room(proxy: &Proxy, seat: &Seat, listener: &Listener) {
+/// is one. What comes meanwhile waits in the kernel's backlog. True when nobody can be, but there are places left that are
+/// kept for clients who are known: to find them, the others have to be closed.
+async fn make_room(proxy: &Proxy, seat: &Seat, listener: &Listener) -> bool {
     let room = proxy.sheddable.borrow_mut().for_connection(proxy.reactor.now_ms());
     match room {
         Room::Shed(who) => {
@@ -60,11 +62,13 @@ async fn make_room(proxy: &Proxy, seat: &Seat, listener: &Listener) {
             seat.next_turn().await;
         }
         Room::Coming => seat.next_turn().await,
+        Room::NotBefore(_) if proxy.has_place() => return true,
         Room::NotBefore(ripe_ms) => {
-            let sooner = || !proxy.is_full() || proxy.sheddable.borrow().next_ms() < ripe_ms;
+            let sooner = || proxy.has_place() || proxy.sheddable.borrow().next_ms() < ripe_ms;
             rest(proxy, seat, listener, ripe_ms, sooner).await;
         }
     }
+    false
 }
 
 /// Takes the listener out of the loop's sight until `ready`, the deadline, or the stop.
@@ -109,8 +113,10 @@ impl Batch {
 /// # Errors
 /// When the system has no descriptor or no memory left.
 fn accept_some(proxy: &'static Proxy, listener: &Listener, id: ListenerId, most: usize) -> std::io::Result<usize> {
+    let uses_reserve = proxy.is_full();
     for count in 0..most {
-        if proxy.is_full() {
+        let full = if uses_reserve { !proxy.has_place() } else { proxy.is_full() };
+        if full {
             return Ok(count);
         }
         if proxy.reactor.free_sources() == 0 && !proxy.idle.borrow_mut().close_one() {
@@ -130,9 +136,30 @@ fn accept_some(proxy: &'static Proxy, listener: &Listener, id: ListenerId, most:
         };
         // There is a seat for every connection that is admitted.
         let Some(seat) = Seat::take_for_loop(proxy.reactor) else { return Ok(count) };
-        proxy.admit(Connection::new(proxy, seat, client, peer, id));
+        if proxy.limits_clients() {
+            admit_judged(proxy, seat, client, peer, id, uses_reserve);
+        } else {
+            proxy.admit(Connection::new(proxy, seat, client, peer, id, Standing::Free));
+        }
     }
     Ok(most)
+}
+
+/// Admits a connection if its client may have it. Apart, so that where nobody is judged the addresses are not moved about.
+#[inline(never)]
+fn admit_judged(
+    proxy: &'static Proxy,
+    seat: Seat,
+    client: Stream,
+    peer: Option<SocketAddr>,
+    id: ListenerId,
+    uses_reserve: bool,
+) {
+    match proxy.let_in(peer, id, uses_reserve) {
+        Ok(standing) => proxy.admit(Connection::new(proxy, seat, client, peer, id, standing)),
+        // Nothing of it stays behind, in the kernel neither.
+        Err(_) => client.set_reset_on_close(true),
+    }
 }
 
 #[cfg(test)]

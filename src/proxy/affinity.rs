@@ -44,6 +44,21 @@ impl Bond {
         head: &RequestHead<'_, '_>,
         cuts: &mut Cuts,
     ) -> Result<Self, TooManyCuts> {
+        let pool = &connection.proxy.config.pools[pool_id.index()];
+        match pool.cookie.is_none() && pool.stick.is_none() {
+            true => Ok(Self::default()),
+            false => Self::read(connection, pool_id, bytes, head, cuts),
+        }
+    }
+
+    #[inline(never)]
+    fn read(
+        connection: &Connection,
+        pool_id: PoolId,
+        bytes: &[u8],
+        head: &RequestHead<'_, '_>,
+        cuts: &mut Cuts,
+    ) -> Result<Self, TooManyCuts> {
         let proxy = connection.proxy;
         let pool = &proxy.config.pools[pool_id.index()];
         let mut bond = Self::default();

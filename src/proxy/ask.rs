@@ -1,13 +1,13 @@
 //! From a complete head to a decision: parse, route, find the affinity, rewrite in place.
 
-use super::Proxy;
 use super::added::Out;
 use super::affinity::Bond;
+use super::broken::Broken;
 use super::connection::Connection;
 use super::exchange::Exchange;
-use super::flow::Broken;
+use super::rules::{Rule, Way, way};
 use crate::balance::Algorithm;
-use crate::config::{Pool, Routed};
+use crate::config::Pool;
 use crate::fault::Fault;
 use crate::http::body::Framing;
 use crate::http::fields;
@@ -15,8 +15,7 @@ use crate::http::fields::{Cuts, Fields, Known, TooManyCuts};
 use crate::http::key::Key;
 use crate::http::request::{self, Method, Refusal, RequestHead, Version};
 use crate::http::request_id::{self, RequestId};
-use crate::http::route::Facts;
-use crate::limits::{LOG_LINE, ListenerId, MAX_HOST, MAX_REQUEST_ID, PoolId};
+use crate::limits::{LOG_LINE, MAX_HOST, MAX_REQUEST_ID, PoolId, RouteId};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -31,14 +30,16 @@ pub(super) struct Ask {
     pub key: Option<u32>,
     /// Its priority class.
     pub class: i8,
+    /// The route it takes.
+    pub route: Option<RouteId>,
     /// What its method means.
     pub method: Method,
     /// The client's version.
     pub version: Version,
     /// Whether the client wants the connection kept.
     pub keep_alive: bool,
-    /// The status with which beelance answers by itself: the request says that it may go no further.
-    pub answer: Option<u16>,
+    /// What keeps it from its pool.
+    pub rule: Rule,
 }
 
 /// Understands the head in the first `length` bytes of the request's buffer, and makes the request's first batch. What
@@ -64,11 +65,22 @@ pub(super) fn understand<'a>(
     let parsed = parsed.as_ref().map_err(|&refusal| refusal)?;
     let length = parsed.length;
     let head = &head[..length];
-    let (pool_id, class) = route(proxy, parsed, listener, client);
-    let pool = &config.pools[pool_id.index()];
+    let Way { pool: mut pool_id, class, mut rule, edits, route } = way(proxy, parsed, listener, client);
 
-    let bond = Bond::of(connection, pool_id, head, parsed, &mut cuts).map_err(Refusal::from)?;
-    let mut says_proto = false;
+    let mut bond = Bond::of(connection, pool_id, head, parsed, &mut cuts).map_err(Refusal::from)?;
+    if config.pools[pool_id.index()].overflow.is_some() && bond.backend().is_none() {
+        let other = proxy.spread(pool_id);
+        if other != pool_id {
+            pool_id = other;
+            bond = Bond::of(connection, pool_id, head, parsed, &mut cuts).map_err(Refusal::from)?;
+        }
+    }
+    let pool = &config.pools[pool_id.index()];
+    let (mut says_proto, mut says_host) = (false, false);
+    if let Some(edits) = edits {
+        edits.cut(head, parsed.fields, &mut cuts).map_err(Refusal::from)?;
+        (says_proto, says_host) = (edits.sets_proto, edits.sets_host);
+    }
     if pool.forwardfor && parsed.forwarded {
         let trusted = connection.is_trusted();
         for (index, field) in parsed.fields.iter().enumerate() {
@@ -97,17 +109,22 @@ pub(super) fn understand<'a>(
     }
 
     let mut host = heapless::String::new();
-    find_new_host(parsed, || connection.here(), &mut host);
-    let answer = (parsed.max_forwards == Some(0)).then_some(if parsed.method == b"TRACE" { 405 } else { 200 });
+    if !says_host {
+        find_new_host(parsed, || connection.here(), &mut host);
+    }
+    if parsed.max_forwards == Some(0) && rule == Rule::None {
+        rule = Rule::Here(if parsed.method == b"TRACE" { 405 } else { 200 });
+    }
     let ask = Ask {
         pool: pool_id,
         bond,
         key: key(pool, parsed, client),
         class,
+        route,
         method: parsed.kind,
         version: parsed.version,
         keep_alive: parsed.keep_alive,
-        answer,
+        rule,
     };
     exchange.offer.clear();
     // The parser bounds it.
@@ -121,6 +138,9 @@ pub(super) fn understand<'a>(
     let started = flow.start(length, rewritten, framing, framing == Framing::Chunked, |out| {
         if !host.is_empty() {
             write!(out, "Host: {host}\r\n")?;
+        }
+        if let Some(edits) = edits {
+            out.extend_from_slice(edits.lines())?;
         }
         if pool.forwardfor {
             match client {
@@ -202,19 +222,6 @@ pub(super) fn refused(broken: Broken) -> Fault {
 }
 
 const TOO_LONG: Fault = Fault::Refused(Refusal { status: 413, reason: "the body is longer than limits.body" });
-
-/// The pool and the class of the first route whose conditions hold, else the listener's pool.
-fn route(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source: Option<IpAddr>) -> (PoolId, i8) {
-    let config = proxy.config;
-    let otherwise = (config.listeners[listener.index()].pool, 0);
-    if config.routes.is_empty() {
-        return otherwise;
-    }
-    let facts = Facts { method: head.method, host: head.host, path: head.path, headers: head.fields, source };
-    let here = |routed: &&Routed| routed.listeners.is_empty() || routed.listeners.contains(&listener);
-    let matching = config.routes.iter().filter(here).find(|routed| routed.route.matches(&facts));
-    matching.map_or(otherwise, |routed| (routed.pool, routed.priority))
-}
 
 /// The number of what the pool hashes requests by.
 fn key(pool: &Pool, head: &RequestHead<'_, '_>, source: Option<IpAddr>) -> Option<u32> {

@@ -4,13 +4,15 @@
 use super::ask::{self, Ask};
 use super::exchange::Exchange;
 use super::obtain::Obtained;
+use super::rates::{Standing, is_of_user};
 use super::record::{Named, Record};
+use super::rules::Rule;
 use super::shed::{Awaiting, Kind};
 use super::{Counted, Proxy, reply};
-use crate::fault::Fault;
+use crate::fault::{Fault, Phase};
 use crate::http::proxy_protocol::{self, Parsed};
-use crate::http::reply::{After, Reply};
-use crate::http::request::{Method, Version};
+use crate::http::reply::After;
+use crate::http::request::Version;
 use crate::http::scan::leading_empty_lines;
 use crate::http::trust::{trusts_client, trusts_peer};
 use crate::limits::{BackendId, ListenerId};
@@ -33,8 +35,8 @@ pub(super) struct Connection {
     vouched: bool,
     /// What the client sent behind its last request, or its PROXY header: the start of what comes next.
     pub rest: Option<Buffer>,
-    /// No request was read yet.
-    fresh: bool,
+    /// Who its client proved to be so far.
+    past: Past,
     /// The PROXY header was read, or none is to come.
     pub introduced: bool,
     /// Bytes of empty lines since the last request.
@@ -43,6 +45,19 @@ pub(super) struct Connection {
     pub own: RefCell<Option<(BackendId, Stream)>>,
     /// Its place among those that make room, until a head is complete.
     pub awaiting: Awaiting,
+    /// What its client does is counted.
+    limited: bool,
+}
+
+/// What the last request on a connection was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Past {
+    /// There was none.
+    Fresh,
+    /// Somebody's.
+    Any,
+    /// A user's whose affinity cookie brought it to its backend.
+    User,
 }
 
 /// What happens to the connection after an exchange.
@@ -75,18 +90,26 @@ impl Drop for Connection {
         proxy.connections.set(proxy.connections.get() - 1);
         let here = &proxy.listener_connections[self.listener.index()];
         here.set(here.get() - 1);
+        if self.limited
+            && let Some(peer) = self.peer
+        {
+            proxy.leave(peer);
+        }
         proxy.wake_watchers();
     }
 }
 
 impl Connection {
-    /// A connection that was just accepted. It counts until it is dropped.
+    /// A connection that was just accepted. It counts until it is dropped; for its client too, if that is counted.
+    /// Inlined, it is made where it stays, and not copied there.
+    #[inline(always)]
     pub(super) fn new(
         proxy: &'static Proxy,
         seat: Seat,
         client: Stream,
         peer: Option<SocketAddr>,
         listener: ListenerId,
+        standing: Standing,
     ) -> Self {
         proxy.connections.set(proxy.connections.get() + 1);
         let here = &proxy.listener_connections[listener.index()];
@@ -94,7 +117,7 @@ impl Connection {
         client.set_owner(seat.index());
         let awaiting = Awaiting::new(proxy, seat.index());
         let trust = &proxy.config.listeners[listener.index()].trust;
-        awaiting.begin(Kind::Fresh);
+        awaiting.begin(standing.kind());
         Self {
             proxy,
             seat,
@@ -103,11 +126,12 @@ impl Connection {
             listener,
             vouched: trusts_peer(trust, peer.map(|peer| peer.ip())),
             rest: None,
-            fresh: true,
+            past: Past::Fresh,
             introduced: !proxy.config.listeners[listener.index()].accept_proxy,
             empty: 0,
             own: RefCell::new(None),
             awaiting,
+            limited: standing.is_counted(),
         }
     }
 
@@ -119,7 +143,7 @@ impl Connection {
     /// Lets it wait for its next request, without a worker. An idle connection holds no buffer.
     pub(super) fn wait(&self) {
         let timeouts = &self.proxy.config.timeouts;
-        let idle_ms = if self.fresh { timeouts.http_request_ms } else { timeouts.http_keep_alive_ms };
+        let idle_ms = if self.past == Past::Fresh { timeouts.http_request_ms } else { timeouts.http_keep_alive_ms };
         self.seat.arm(self.proxy.reactor.now_ms() + idle_ms);
         // What makes it look again: bytes, the end, or a mark that came meanwhile.
         if self.look() != Look::Nothing {
@@ -148,7 +172,9 @@ impl Connection {
                 return false;
             }
             self.introduced = true;
-            self.awaiting.begin(Kind::Fresh);
+            let Ok(standing) = self.proxy.let_in_named(self.peer, self.is_trusted()) else { return false };
+            self.limited = standing.is_counted();
+            self.awaiting.begin(standing.kind());
             if self.proxy.relays(self.listener) {
                 // Now it is known who it is, and all that is to be known.
                 return true;
@@ -161,7 +187,7 @@ impl Connection {
                 First::Gone => return false,
             };
             match self.serve_request(exchange, buffer).await {
-                Next::Keep => self.awaiting.begin(Kind::Idle),
+                Next::Keep => self.awaiting.begin(if self.past == Past::User { Kind::Known } else { Kind::Idle }),
                 Next::Close => return false,
                 Next::Linger => {
                     self.awaiting.begin(Kind::Leaving);
@@ -252,7 +278,7 @@ impl Connection {
 
     /// One request, from its first bytes to its line in the log.
     async fn serve_request(&mut self, exchange: &mut Exchange, buffer: Buffer) -> Next {
-        self.fresh = false;
+        self.past = Past::Any;
         let proxy = self.proxy;
         exchange.record = self.record();
         exchange.request.buffer = Some(buffer);
@@ -272,6 +298,12 @@ impl Connection {
             && exchange.record.status != 0
         {
             journal.write(proxy, &exchange.record, &exchange.line);
+        }
+        if is_of_user(&exchange.record) {
+            self.past = Past::User;
+        }
+        if self.limited {
+            self.learn(&exchange.record);
         }
         if next == Next::Keep {
             self.rest = exchange.request.take_rest().map(|rest| proxy.buffers.fitting(rest));
@@ -316,12 +348,18 @@ impl Connection {
         exchange.record.headed_ms = Some(proxy.reactor.now_ms());
         proxy.requests.set(proxy.requests.get() + 1);
         let ask = ask::understand(self, exchange, length, asked)?;
+        if self.limited {
+            self.count_request(ask.route)?;
+        }
+        if !matches!(ask.rule, Rule::None | Rule::Here(_)) {
+            return Err(self.obey(exchange, ask.rule));
+        }
         exchange.record.pool = Some(ask.pool);
         exchange.record.client_cookie = ask.bond.affinity.letter();
         if proxy.config.pools[ask.pool.index()].cookie.is_some() {
             exchange.record.server_cookie = 'N';
         }
-        if let Some(status) = ask.answer {
+        if let Rule::Here(status) = ask.rule {
             return Err(Fault::Answered(status));
         }
         let counted = Counted::new(&proxy.pool_exchanges[ask.pool.index()]);
@@ -345,6 +383,7 @@ impl Connection {
     /// Ends an exchange that failed: with a reply if the client can still make sense of one.
     async fn fail(&self, exchange: &mut Exchange, ask: Option<&Ask>, fault: Fault) -> Next {
         let phase = exchange.record.phase;
+        let fault = if phase == Phase::Tarpit { self.hold(exchange, ask, fault).await } else { fault };
         log::debug!("{}: {fault:?} in {phase:?}", Named(self.peer));
         exchange.record.fault = Some(fault);
         if !exchange.is_answered() {
@@ -363,11 +402,10 @@ impl Connection {
             (true, _) => After::Keep,
             (false, _) => After::Close,
         };
-        let head_only = ask.is_some_and(|ask| ask.method == Method::Head);
-        let reply = self.proxy.with_date(|date| Reply::new(exchange.record.status, after, head_only, date));
-        let sent = reply::send(self.proxy, &self.seat, &self.client, &reply).await;
+        let reply = self.reply(exchange, ask, fault, after);
+        let (sent, all) = reply::send(self.proxy, &self.seat, &self.client, &reply).await;
         exchange.record.bytes += sent as u64;
-        match sent == reply.bytes().len() {
+        match all {
             true if keep => Next::Keep,
             // Its place is needed now.
             true if fault == Fault::Shed => Next::Close,

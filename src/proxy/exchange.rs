@@ -10,8 +10,9 @@
 //! ```
 
 use super::ask::{Ask, refused};
+use super::broken::Broken;
 use super::connection::Connection;
-use super::flow::{Broken, Flow, Pumped};
+use super::flow::{Flow, Pumped};
 use super::obtain::Held;
 use super::record::Record;
 use crate::fault::{Fault, Phase};

@@ -11,7 +11,8 @@
 //! ```
 
 use super::added::{Added, Out};
-use crate::http::body::{BodyDecoder, Framing, Malformed};
+use super::broken::Broken;
+use crate::http::body::{BodyDecoder, Framing};
 use crate::limits::{LARGE_BUFFER, PIPE_BYTES, SPLICE_FROM, STEPS_PER_TURN};
 use crate::runtime::{Buffer, Buffers, Need, Pipe, Received, Spliced, Stream};
 use std::fmt::Write;
@@ -29,27 +30,6 @@ pub(super) enum Pumped {
     WaitSink,
     /// There may be more, but others want their turn.
     Yield,
-}
-
-/// What ended a direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Broken {
-    /// The source closed or failed before the message was complete.
-    Source,
-    /// The sink closed or failed.
-    Sink,
-    /// The message's framing is broken.
-    Malformed(&'static str),
-    /// The payload is longer than allowed.
-    TooLong,
-    /// No buffer is free.
-    NoBuffer,
-}
-
-impl From<Malformed> for Broken {
-    fn from(malformed: Malformed) -> Self {
-        Self::Malformed(malformed.0)
-    }
 }
 
 /// One direction.
@@ -222,6 +202,12 @@ impl Flow {
     /// Whether the message is complete and sent.
     pub(super) fn is_done(&self) -> bool {
         self.complete && self.is_out()
+    }
+
+    /// The head of a message that is not sent yet, and what follows it.
+    pub(super) fn parts(&self) -> [&[u8]; 2] {
+        let filled = self.buffer.as_ref().map_or(&[][..], Buffer::filled);
+        [filled.get(..self.head).unwrap_or_default(), self.added.filled()]
     }
 
     /// Makes the message, which is whole, unsent again.

@@ -3,7 +3,9 @@
 use super::Proxy;
 use super::connection::Connection;
 use crate::config::{self, Config};
-use crate::limits::{CONNECTION_BYTES, ListenerId, Machine, OBJECT_BYTES, SPARE_SEATS, SPARE_SOURCES, WAITER_BYTES};
+use crate::limits::{
+    CONNECTION_BYTES, ListenerId, Machine, OBJECT_BYTES, RATE_BYTES, RATES, SPARE_SEATS, SPARE_SOURCES, WAITER_BYTES,
+};
 use crate::runtime::{Bind, Endpoint, Heap, Listener, Loop, Reactor};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,7 +13,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 /// What an allocator adds to each allocation.
 const HEADER: u64 = 16;
 
-fn proxy(text: &str) -> &'static Proxy {
+pub(super) fn proxy(text: &str) -> &'static Proxy {
     let config = config::parse("f", text.as_bytes(), &Machine::default()).unwrap_or_else(|errors| panic!("{errors}"));
     let config: &'static Config = Box::leak(Box::new(config));
     let budget = &config.limits.budget;
@@ -56,6 +58,21 @@ fn a_backend_takes_no_more_than_the_budget_counts() {
     };
     let bytes = (of(201) - of(1)) / 200;
     assert!(bytes <= OBJECT_BYTES, "a backend takes {bytes} bytes, the budget has {OBJECT_BYTES}");
+}
+
+#[test]
+fn limits_of_clients_take_what_the_budget_counts() {
+    let of = |more: &str| {
+        let (bytes, _) = held(&format!("listen.web = 127.0.0.1:0\nlimits.connections = 100\n{more}"));
+        bytes
+    };
+    let without = of("");
+    for (more, tables) in
+        [("limits.rate = 10/s\n", RATES as u64 * RATE_BYTES), ("limits.per-client = 10\n", 256 * WAITER_BYTES)]
+    {
+        let taken = of(more) - without;
+        assert!((tables..=tables + 2 * HEADER).contains(&taken), "{more}: {taken} bytes, the budget has {tables}");
+    }
 }
 
 /// A backend that keeps its connections and answers each request with its body, or with `one`.
@@ -140,6 +157,8 @@ fn a_request_allocates_nothing() {
         ("a small one", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", ""),
         ("one with a new affinity cookie", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "pool.*.cookie = SRV\n"),
         ("one with a body, and a response with one", post, ""),
+        ("one that is counted", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "limits.rate = 50000/s\nlimits.per-client = 9\n"),
+        ("one that is refused", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "limits.rate = 1/m\nlimits.errors = 50000/s\n"),
         ("one with a long head", long, "pool.*.stick = hdr:X-Long\n"),
     ] {
         let allocations = allocations(request, COUNT, more);

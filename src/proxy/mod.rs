@@ -7,6 +7,7 @@ mod added;
 mod affinity;
 mod answer;
 mod ask;
+mod broken;
 mod connection;
 mod exchange;
 mod flow;
@@ -16,10 +17,12 @@ mod footprint;
 mod idle;
 mod obtain;
 mod place;
+mod rates;
 mod record;
 mod relay;
 mod reply;
 mod retry;
+mod rules;
 mod shed;
 mod slot;
 mod state;
@@ -44,6 +47,7 @@ use crate::limits::{BackendId, ListenerId, PoolId, SPARE_SEATS};
 use crate::runtime::{Buffers, Loop, Reactor};
 use idle::Idle;
 use place::Expecting;
+use rates::Limiter;
 use shed::Sheddable;
 use state::Told;
 use std::cell::{Cell, RefCell};
@@ -79,9 +83,15 @@ pub struct Proxy {
     trials: Cell<u16>,
     /// Which backends users were given, where a pool remembers that.
     sessions: RefCell<Sessions>,
+    /// What single clients did, where that is bounded.
+    limiter: Option<Limiter>,
     date: RefCell<DateLine>,
     /// Where the requests' ids come from.
     ids: request_id::Source,
+    /// Whether each route is closed for maintenance.
+    maintenance: Box<[Cell<bool>]>,
+    /// Connections that are held in the tarpit.
+    tarpitted: Cell<usize>,
     /// The seat of [`warm_up`].
     warmer: Cell<Option<u16>>,
     journal: Option<&'static dyn Journal>,
@@ -151,6 +161,8 @@ impl Proxy {
             let wake: &mut dyn FnMut(u16) = &mut |_| ();
             balancer.set_placed(id, false, wake);
         }
+        let redirecting = config.backends.iter().enumerate().filter(|(_, backend)| backend.redirect.is_some());
+        redirecting.filter_map(|(index, _)| BackendId::new(index)).for_each(|id| balancer.begin_redirects(id));
         Self {
             config,
             reactor: event_loop.reactor,
@@ -167,8 +179,11 @@ impl Proxy {
             budgets: config.pools.iter().map(|pool| RefCell::new(Budget::new(pool.retry_budget))).collect(),
             trials: Cell::new(0),
             sessions: RefCell::new(Sessions::new(budget.beside.sessions, secret, expires_ms)),
+            limiter: Limiter::new(config, secret),
             date: RefCell::new(DateLine::default()),
             ids: request_id::Source::new([0, 1].map(|half| RandomState::new().hash_one(half))),
+            maintenance: config.routes.iter().map(|routed| Cell::new(routed.maintenance.on)).collect(),
+            tarpitted: Cell::new(0),
             warmer: Cell::new(None),
             journal,
             listening: Cell::new(0),
@@ -249,9 +264,19 @@ impl Proxy {
         take(self.date.borrow_mut().at(self.wall_ms()))
     }
 
-    /// Whether there are as many client connections as there may be.
+    /// Whether there are as many client connections as anybody may have.
     fn is_full(&self) -> bool {
-        self.connections() >= self.config.limits.budget.connections
+        self.connections() >= self.ordinary()
+    }
+
+    /// Whether there may be another client connection, if only of somebody who is known.
+    fn has_place(&self) -> bool {
+        self.connections() < self.config.limits.budget.connections
+    }
+
+    /// Connections there may be of clients who are not known: all but those that are kept.
+    fn ordinary(&self) -> usize {
+        self.config.limits.budget.connections - self.config.clients.reserve
     }
 
     fn wake_watchers(&self) {

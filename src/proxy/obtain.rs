@@ -48,6 +48,7 @@ impl Connection {
             Placed::At(slot) => slot,
             waits @ Placed::Waits { .. } => return Ok(Obtained::Next(Attempt::First(waits))),
         };
+        let slot = self.unless_redirected(exchange, ask, slot)?;
         let stream = if self.shares(exchange, ask) { self.reusable(slot.backend) } else { None };
         Ok(match stream {
             Some(stream) => {
@@ -83,6 +84,7 @@ impl Connection {
                 }
             };
             let id = slot.backend;
+            let slot = self.unless_redirected(exchange, ask, slot)?;
             exchange.record.redispatched |= failed.is_some_and(|failed| failed != id);
             if failed == Some(id) {
                 // The same again: it may be restarting, so not at once (HAProxy's turn-around).
@@ -172,6 +174,9 @@ impl Connection {
         let proxy = self.proxy;
         let pool = &proxy.config.pools[ask.pool.index()];
         let waiter = self.seat.index();
+        if pool.redirects {
+            proxy.forget_redirects(ask.pool);
+        }
         let placement = proxy.balancer.borrow_mut().place(Wish {
             waiter,
             pool: ask.pool,
@@ -203,6 +208,9 @@ impl Connection {
                 None
             }
         };
+        if pool.redirects {
+            proxy.await_redirects();
+        }
         Ok(Placed::Waits { place: Waiting::held(proxy, waiter), wait_ms })
     }
 
@@ -302,9 +310,9 @@ fn nowhere(source: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Whom requests from `address` belong to, for taking turns: an IPv4 address, or the /64 network of an IPv6 one, which is
-/// what one customer has. Small numbers are nobody's address: clients without one have their listener's.
-fn client_of(address: IpAddr) -> u64 {
+/// Whom requests from `address` belong to, for taking turns and for limits: an IPv4 address, or the /64 network of an
+/// IPv6 one, which is what one customer has. Small numbers are nobody's address: clients without one have their listener's.
+pub(super) fn client_of(address: IpAddr) -> u64 {
     match address {
         IpAddr::V4(v4) => u64::from(v4.to_bits()),
         // The prefix of every network in use is above 32 bits.

@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::exchange::Exchange;
 use super::obtain::Obtained;
 use super::record::Named;
+use super::rules::Rule;
 use super::{Counted, Proxy};
 use crate::config::Mode;
 use crate::fault::{Fault, Phase};
@@ -71,10 +72,11 @@ impl Connection {
             bond: Bond::of_source(self, pool_id),
             key: key_of_source(pool, self.peer.map(|peer| peer.ip())),
             class: 0,
+            route: None,
             method: Method::Other,
             version: Version::Http11,
             keep_alive: false,
-            answer: None,
+            rule: Rule::None,
         }
     }
 

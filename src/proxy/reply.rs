@@ -5,20 +5,30 @@ use super::shed::Awaiting;
 use crate::http::reply::Reply;
 use crate::limits::{LINGER_BYTES, LINGER_MS};
 use crate::runtime::{Received, Seat, Stream};
+use std::io::IoSlice;
 
-/// Sends `reply`; how much of it the client took within `timeout.client`.
-pub(super) async fn send(proxy: &Proxy, seat: &Seat, client: &Stream, reply: &Reply) -> usize {
+/// Sends `reply`; how much of it the client took within `timeout.client`, and whether that is all.
+pub(super) async fn send(proxy: &Proxy, seat: &Seat, client: &Stream, reply: &Reply<'_>) -> (usize, bool) {
     let deadline_ms = proxy.reactor.now_ms() + proxy.config.timeouts.client_ms;
+    let all = reply.pieces().iter().map(|piece| piece.len()).sum();
     let mut sent = 0;
-    while sent < reply.bytes().len() {
-        let rest = &reply.bytes()[sent..];
-        let step = seat.until(deadline_ms, || client.send(rest).transpose()).await;
-        match step {
+    while sent < all {
+        match seat.until(deadline_ms, || send_behind(client, reply, sent).transpose()).await {
             Ok(Ok(count)) => sent += count,
             Ok(Err(_)) | Err(_) => break,
         }
     }
-    sent
+    (sent, sent == all)
+}
+
+/// Sends what follows the first `skip` bytes of `reply`.
+fn send_behind(client: &Stream, reply: &Reply<'_>, mut skip: usize) -> std::io::Result<Option<usize>> {
+    let slices = reply.pieces().map(|piece| {
+        let skipped = skip.min(piece.len());
+        skip -= skipped;
+        IoSlice::new(&piece[skipped..])
+    });
+    client.send_slices(&slices)
 }
 
 /// Closes the sending side and throws away what still comes, within bounds: a close with unread bytes would reset the

@@ -91,7 +91,11 @@ impl Connection {
             | Fault::ConnectTimeout
             | Fault::Exhausted
             | Fault::Answered(_)
-            | Fault::Shed => return None,
+            | Fault::Denied(_)
+            | Fault::Redirected
+            | Fault::Shed
+            | Fault::TooFast(_)
+            | Fault::Barred(_) => return None,
         };
         if exchange.is_answered() {
             return None;

@@ -10,6 +10,8 @@
 //!   accepted ------> Fresh --+--head outgrows a small buffer--> LargeHead --+--head complete--> (at work)
 //!   request over --> Idle ---+----------------------------------------------+   (at work) --last reply--> Leaving
 //! ```
+//! A user whom an affinity cookie brought back to his backend is Known instead of Idle. So is a first head, instead of
+//! Fresh, of a client that is remembered for that (`limits.reserve`).
 
 use super::Proxy;
 use crate::limits::{HEAD_GRACE_MS, IDLE_GRACE_MS, LARGE_BUFFER};
@@ -20,7 +22,7 @@ const NONE: u16 = u16::MAX;
 /// Why a connection has no complete request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It has a reply that ends the connection, and lingers to read it.
+    /// It has a reply that ends the connection, and lingers to read it; or will have one, and is held in the tarpit.
     Leaving,
     /// It has not completed a head yet.
     Fresh,
@@ -28,10 +30,12 @@ pub(super) enum Kind {
     LargeHead,
     /// It was served, and may ask again.
     Idle,
+    /// The same of a user whom an affinity cookie brought back, or a first head of a client who is known for that.
+    Known,
 }
 
-/// In the order in which they make room. A client that was served goes last: it is known to be one.
-const KINDS: [Kind; 4] = [Kind::Leaving, Kind::LargeHead, Kind::Fresh, Kind::Idle];
+/// In the order in which they make room. A client that was served goes late: it is known to be one; a user goes last.
+const KINDS: [Kind; 5] = [Kind::Leaving, Kind::LargeHead, Kind::Fresh, Kind::Idle, Kind::Known];
 
 impl Kind {
     /// How long it is spared. A head comes right behind the handshake, so who has sent none soon is in no hurry; a client
@@ -39,7 +43,7 @@ impl Kind {
     fn grace_ms(self) -> u64 {
         match self {
             Self::Leaving | Self::Fresh | Self::LargeHead => HEAD_GRACE_MS,
-            Self::Idle => IDLE_GRACE_MS,
+            Self::Idle | Self::Known => IDLE_GRACE_MS,
         }
     }
 }
@@ -296,6 +300,16 @@ mod tests {
     }
 
     #[test]
+    fn a_user_who_came_back_goes_last() {
+        let mut table = Sheddable::new(4);
+        table.enter(1, Kind::Known, 0);
+        table.enter(2, Kind::Idle, 100);
+        assert_eq!(table.for_connection(IDLE_GRACE_MS + 100), Room::Shed(2));
+        table.leave(2);
+        assert_eq!(table.for_connection(IDLE_GRACE_MS + 100), Room::Shed(1));
+    }
+
+    #[test]
     fn the_oldest_large_head_gives_its_buffer() {
         let buffers: &'static Buffers =
             Box::leak(Box::new(Buffers::new(0, 4, 0, Box::leak(Box::new(Reactor::new(1, 1).unwrap())))));
@@ -319,7 +333,7 @@ mod tests {
     proptest! {
         /// Whatever comes and goes, it chooses as a search through a plain list would.
         #[test]
-        fn like_a_plain_list(steps in prop::collection::vec((0u16..10, 0usize..6, 0u64..600), 1..200)) {
+        fn like_a_plain_list(steps in prop::collection::vec((0u16..10, 0usize..7, 0u64..600), 1..200)) {
             let (mut table, mut model) = (Sheddable::new(10), Vec::<(u16, Kind, u64)>::new());
             let (mut shed, mut now_ms) = (None, 0);
             for (who, what, pass_ms) in steps {

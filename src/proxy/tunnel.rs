@@ -3,9 +3,10 @@
 //! The backend's slot stays taken for as long: it works on that connection. What the client sent behind its request is
 //! the first that goes through, and only now.
 
+use super::broken::Broken;
 use super::connection::Connection;
 use super::exchange::Exchange;
-use super::flow::{Broken, Pumped};
+use super::flow::Pumped;
 use super::obtain::Held;
 use crate::fault::Fault;
 use crate::runtime::Stream;

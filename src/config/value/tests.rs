@@ -38,6 +38,8 @@ fn what_is_taken() {
         (Unit::Methods, "GET,HEAD", texts(&["GET", "HEAD"])),
         (Unit::HeaderValues, "a b , c", texts(&["a b", "c"])),
         (Unit::Secret, "a;b|c", text("a;b|c")),
+        (Unit::Rate, "50000/s", Value::Rate(Rate { count: Rate::MOST, per_minute: false })),
+        (Unit::Rate, "1/m", Value::Rate(Rate { count: 1, per_minute: true })),
         (Unit::StickKey, "hdr:X-User", Value::StickKey(Key::Header("X-User".to_owned()))),
     ] {
         assert_eq!(unit.parse(written), Ok(expected), "{unit:?} {written}");
@@ -62,7 +64,7 @@ fn a_path_as_long_as_may_be() {
 
 #[test]
 fn what_is_refused() {
-    let cases: [(Unit, &[&str]); 24] = [
+    let cases: [(Unit, &[&str]); 25] = [
         (Unit::Factor, &["1", "100", "-140", "140%", "10001", ""]),
         (
             Unit::Duration,
@@ -124,6 +126,7 @@ fn what_is_refused() {
         (Unit::Target, &["x", "/a b", "/\u{1}", "/é", "*"]),
         (Unit::HostValue, &["a b", "a\tb"]),
         (Unit::Secret, &["a b", "é"]),
+        (Unit::Rate, &["10", "/s", "0/s", "50001/s", "65537/s", "1/h", "1/ s", "-1/s", "+1/s", "1.5/s", "1/s/s", "1/"]),
         (Unit::StickKey, &["hdr", "hdr:", "source", "hdr:a b", "cookie:a;b"]),
         (Unit::Expect, &["99", "600", "300-200", "200-", "-200", "string:", "ok", "200,", "+200"]),
         (Unit::RetryOn, &["none", "502,", "all", "402", "conn-failure empty-response"]),

@@ -1,0 +1,45 @@
+//! The table is in order, and what is no key is told so.
+
+use super::*;
+use crate::config::value::Value;
+
+#[test]
+fn the_table_is_in_order_and_its_defaults_are_legal() {
+    for (index, key) in KEYS.iter().enumerate() {
+        assert_eq!(key.id as usize, index, "{key:?}");
+        assert_eq!(key.id.key().attribute, key.attribute);
+        if let Builtin::Text(text) = key.default {
+            assert!(key.unit.parse(text).is_ok(), "{key:?}");
+        }
+        let written = key.of("x");
+        assert_eq!(find(&written, false).unwrap().key.id, key.id, "{written}");
+        assert!(key.help.ends_with('.') && !key.help.contains('|'), "{key:?}");
+    }
+    assert_eq!(Id::Weight.key().unit.parse("256"), Ok(Value::Number(256)));
+}
+
+#[test]
+fn keys_that_are_none() {
+    for (written, expected) in [
+        ("timeout.clinet", "unknown key, the nearest known one is `timeout.client`"),
+        ("listne.web", "unknown key, the nearest known one is `listen.web`"),
+        ("backend.a.max-conn", "unknown key, the nearest known one is `backend.a.maxconn`"),
+        ("backend.*.wieght", "unknown key, the nearest known one is `backend.*.weight`"),
+        ("pool.a.check.url", "unknown key, the nearest known one is `pool.a.check.uri`"),
+        ("route.a.heder.x-y", "unknown key, the nearest known one is `route.a.header.x-y`"),
+        ("maxconn", "unknown key, the nearest known one is `backend.NAME.maxconn`"),
+        ("backend.a.balance", "unknown key, the nearest known one is `pool.NAME.balance`"),
+        ("something-else-entirely", "unknown key"),
+        ("listen", "a name is missing: write `listen.NAME`"),
+        ("pool.", "a name is missing: write `pool.NAME`"),
+        ("pool.a", "a pool has no value of its own, only attributes such as `pool.a.balance`"),
+        ("route.a", "a route has no value of its own, only attributes such as `route.a.pool`"),
+        ("backend.*", "`*` stands for the attributes of every backend: name the backend, as in `backend.NAME`"),
+        ("backend.-a", "names are [a-z0-9][a-z0-9_-]{0,31}: lower case, at most 32 characters"),
+        ("backend..weight", "names are [a-z0-9][a-z0-9_-]{0,31}: lower case, at most 32 characters"),
+        ("route.a.header.", "the name of a header field is a token"),
+        ("route.a.header.a/b", "the name of a header field is a token"),
+    ] {
+        assert_eq!(find(written, true).map(|place| place.key.id), Err(expected.to_owned()), "{written}");
+    }
+}

@@ -1,0 +1,253 @@
+//! What rules do instead of a backend: refuse, answer, redirect, hold in the tarpit; and every reply of beelance's own.
+//!
+//! Decides nothing about routes: `ask` found which one takes the request. A redirect's Location is made of the request's
+//! head where it lies, in the request's buffer.
+
+use super::ask::Ask;
+use super::connection::Connection;
+use super::exchange::Exchange;
+use super::shed::Kind;
+use super::slot::Slot;
+use super::{Counted, Proxy};
+use crate::balance::Room;
+use crate::config::{Custom, Deed, Pool, Routed};
+use crate::fault::{Fault, Phase};
+use crate::http::edits::Edits;
+use crate::http::redirect::{Redirect, host_of, target_of};
+use crate::http::reply::{After, Content, Reply, Sketch};
+use crate::http::request::{Method, RequestHead};
+use crate::http::route::Facts;
+use crate::limits::{BackendId, CONNECTIONS_PER_TARPIT, ListenerId, PoolId, RouteId};
+use std::net::IpAddr;
+
+/// What keeps a request from its pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// Nothing.
+    None,
+    /// It says itself that it may go no further: this is the status.
+    Here(u16),
+    /// What its route does.
+    Route(RouteId),
+    /// Its route is closed for maintenance.
+    Maintenance(RouteId),
+}
+
+/// Where a request goes, and how.
+#[derive(Clone, Copy)]
+pub(super) struct Way {
+    pub pool: PoolId,
+    /// Its priority class.
+    pub class: i8,
+    pub rule: Rule,
+    pub edits: Option<&'static Edits>,
+    /// The route, if one is for it.
+    pub route: Option<RouteId>,
+}
+
+/// The way of the first route whose conditions hold, else the listener's.
+pub(super) fn way(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source: Option<IpAddr>) -> Way {
+    let config = proxy.config;
+    let pool = config.listeners[listener.index()].pool;
+    let mut way = Way { pool, class: 0, rule: Rule::None, edits: None, route: None };
+    if !config.routes.is_empty() {
+        choose_route(proxy, head, listener, source, &mut way);
+    }
+    way
+}
+
+// Out of the way of a request that no route is for.
+#[inline(never)]
+fn choose_route(
+    proxy: &Proxy,
+    head: &RequestHead<'_, '_>,
+    listener: ListenerId,
+    source: Option<IpAddr>,
+    way: &mut Way,
+) {
+    let config = proxy.config;
+    let facts = Facts { method: head.method, host: head.host, path: head.path, headers: head.fields, source };
+    let here = |routed: &Routed| routed.listeners.is_empty() || routed.listeners.contains(&listener);
+    let mut routes = config.routes.iter().enumerate().filter(|(_, routed)| here(routed));
+    let Some((index, routed)) = routes.find(|(_, routed)| routed.route.matches(&facts)) else { return };
+    let id = RouteId::new(index).unwrap_or(RouteId(0));
+    let allowed = |source| routed.maintenance.allow.iter().any(|block| block.contains(source));
+    (way.class, way.route) = (routed.priority, Some(id));
+    if proxy.maintenance[index].get() && !source.is_some_and(allowed) {
+        way.rule = Rule::Maintenance(id);
+    } else if routed.deed == Deed::Pool {
+        (way.pool, way.edits) = (routed.pool, routed.edits.as_deref());
+    } else {
+        way.rule = Rule::Route(id);
+    }
+}
+
+impl Proxy {
+    /// Closes a route for maintenance, or opens it again.
+    pub fn set_maintenance(&self, id: RouteId, on: bool) {
+        self.maintenance[id.index()].set(on);
+    }
+
+    /// The first pool of the chain that can take a request now, be it into its queue; else the first in which it can wait;
+    /// else `pool` itself.
+    #[inline(never)]
+    pub(super) fn spread(&self, pool: PoolId) -> PoolId {
+        let mut balancer = self.balancer.borrow_mut();
+        let (mut waits, mut at) = (None, Some(pool));
+        // The configuration has no circle.
+        while let Some(id) = at {
+            let Pool { overflow, maxqueue, redirects, .. } = self.config.pools[id.index()];
+            if redirects {
+                balancer.forget_redirects(id, self.reactor.now_ms(), &mut |waiter| self.reactor.wake(waiter));
+            }
+            match balancer.room(id) {
+                Room::Slot => return id,
+                Room::Queue(queued) if queued < maxqueue => return id,
+                Room::Queue(_) if maxqueue == 0 => waits = waits.or(Some(id)),
+                Room::Queue(_) | Room::Nobody => {}
+            }
+            at = overflow;
+        }
+        waits.unwrap_or(pool)
+    }
+}
+
+impl Proxy {
+    /// A request that was given `slot` is redirected: the slot goes back, the redirect counts.
+    #[inline(never)]
+    fn redirected(&self, slot: Slot) {
+        self.balancer.borrow_mut().redirected(slot.backend, self.reactor.now_ms());
+        drop(slot);
+    }
+
+    /// Before a request is placed in a pool that redirects: what is old no longer counts.
+    #[inline(never)]
+    pub(super) fn forget_redirects(&self, pool: PoolId) {
+        let wake = &mut |waiter| self.reactor.wake(waiter);
+        self.balancer.borrow_mut().forget_redirects(pool, self.reactor.now_ms(), wake);
+    }
+
+    /// Somebody waits in such a pool: from now on time is watched.
+    #[inline(never)]
+    pub(super) fn await_redirects(&self) {
+        if let Some(seat) = self.warmer.get() {
+            self.reactor.wake(seat);
+        }
+    }
+}
+
+impl Connection {
+    /// What a rule ends an exchange with; in [`Phase::Tarpit`] not before it was held there.
+    #[inline(never)]
+    pub(super) fn obey(&self, exchange: &mut Exchange, rule: Rule) -> Fault {
+        let proxy = self.proxy;
+        let id = match rule {
+            Rule::Here(status) => return Fault::Answered(status),
+            Rule::Maintenance(_) | Rule::None => return Fault::Answered(503),
+            Rule::Route(id) => id,
+        };
+        match &proxy.config.routes[id.index()].deed {
+            Deed::Deny(status) => Fault::Denied(*status),
+            Deed::Tarpit { status, .. } => {
+                let most = (proxy.config.limits.budget.connections / CONNECTIONS_PER_TARPIT).max(1);
+                match proxy.tarpitted.get() < most {
+                    true => exchange.record.phase = Phase::Tarpit,
+                    // What the client sends behind its request is never read: the connection closes.
+                    false => exchange.request.reset(),
+                }
+                Fault::Denied(*status)
+            }
+            Deed::Return { status, .. } => Fault::Answered(*status),
+            Deed::Redirect(redirect) => Fault::Answered(redirect.code),
+            // Such a route is no rule.
+            Deed::Pool => Fault::Answered(503),
+        }
+    }
+
+    /// Holds a connection in the tarpit, without a buffer, then ends it with `denied`. It makes room for others before any
+    /// else, and closes behind its reply.
+    pub(super) async fn hold(&self, exchange: &mut Exchange, ask: Option<&Ask>, denied: Fault) -> Fault {
+        let proxy = self.proxy;
+        let deed = ask.map(|ask| match ask.rule {
+            Rule::Route(id) => &proxy.config.routes[id.index()].deed,
+            Rule::None | Rule::Here(_) | Rule::Maintenance(_) => &Deed::Pool,
+        });
+        let Some(Deed::Tarpit { hold_ms, .. }) = deed else { return denied };
+        let deadline_ms = proxy.reactor.now_ms() + hold_ms;
+        let is_whole = exchange.request.is_complete();
+        exchange.request.reset();
+        let _counted = Counted::new(&proxy.tarpitted);
+        self.awaiting.begin(Kind::Leaving);
+        let early = self.seat.until(deadline_ms, || match () {
+            () if self.awaiting.is_shed() => Some(Fault::Shed),
+            () if self.client.broken() || (is_whole && self.client.hung_up()) => Some(Fault::ClientGone),
+            () => proxy.is_stopping().then_some(denied),
+        });
+        let fault = early.await.unwrap_or(denied);
+        self.awaiting.end();
+        fault
+    }
+
+    /// The reply to an exchange that ended with `fault`.
+    #[inline(never)]
+    pub(super) fn reply<'e>(&self, exchange: &'e Exchange, ask: Option<&Ask>, fault: Fault, after: After) -> Reply<'e> {
+        let head_only = ask.is_some_and(|ask| ask.method == Method::Head);
+        let sketch = self.sketch(exchange, ask, fault);
+        self.proxy.with_date(|date| sketch.reply(after, head_only, date))
+    }
+
+    fn sketch<'e>(&self, exchange: &'e Exchange, ask: Option<&Ask>, fault: Fault) -> Sketch<'e> {
+        let config = self.proxy.config;
+        let status = exchange.record.status;
+        let routed = |id: RouteId| &config.routes[id.index()];
+        let of_status = || {
+            let custom = config.replies.iter().find(|custom| custom.status == status);
+            let body = |custom: &'static Custom| Content::Body(&custom.body, &custom.media_type);
+            Sketch::new(status, custom.map_or(Content::Own, body))
+        };
+        let to = |redirect: &'static Redirect| {
+            let [head, behind] = exchange.request.parts();
+            let content = Content::Location(redirect.location(target_of(head), host_of(head, behind)));
+            // Those two may be kept.
+            let cache = if matches!(redirect.code, 301 | 308) { "" } else { "no-cache" };
+            Sketch { cache, ..Sketch::new(redirect.code, content) }
+        };
+        match (fault, ask.map(|ask| ask.rule)) {
+            (Fault::Redirected, _) => {
+                let backend = exchange.record.backend.map(|id| &config.backends[id.index()]);
+                let redirect = backend.and_then(|backend| backend.redirect.as_ref());
+                redirect.map_or_else(of_status, |redirect| Sketch { cache: "no-store", ..to(redirect) })
+            }
+            (Fault::Answered(_), Some(Rule::Maintenance(id))) => {
+                let retry_after_s = routed(id).maintenance.retry_after_ms.div_ceil(1_000);
+                Sketch { retry_after_s: Some(retry_after_s), ..of_status() }
+            }
+            (Fault::Answered(_), Some(Rule::Route(id))) => match &routed(id).deed {
+                Deed::Return { text, .. } => {
+                    Sketch { cache: "", ..Sketch::new(status, Content::Body(text.as_bytes(), "text/plain")) }
+                }
+                Deed::Redirect(redirect) => to(redirect),
+                Deed::Pool | Deed::Deny(_) | Deed::Tarpit { .. } => of_status(),
+            },
+            _ => Sketch { retry_after_s: fault.retry_after_s().map(u64::from), ..of_status() },
+        }
+    }
+
+    /// The slot, unless its backend redirects the request.
+    ///
+    /// # Errors
+    /// [`Fault::Redirected`]: the slot is given back, and the redirect counts.
+    pub(super) fn unless_redirected(&self, exchange: &Exchange, ask: &Ask, slot: Slot) -> Result<Slot, Fault> {
+        if self.proxy.config.pools[ask.pool.index()].redirects && self.is_redirected(exchange, ask, slot.backend) {
+            self.proxy.redirected(slot);
+            return Err(Fault::Redirected);
+        }
+        Ok(slot)
+    }
+
+    #[inline(never)]
+    fn is_redirected(&self, exchange: &Exchange, ask: &Ask, id: BackendId) -> bool {
+        self.proxy.config.backends[id.index()].redirect.is_some()
+            && (ask.method == Method::Head || exchange.request.parts()[0].starts_with(b"GET "))
+    }
+}
