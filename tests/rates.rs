@@ -13,7 +13,7 @@ mod common;
 use common::backend::Backend;
 use common::client::{Client, Response};
 use common::nginx::Nginx;
-use common::process::{Beelance, ConfigFile, listener_and};
+use common::process::{Beelance, ConfigFile, listener_and, temporary};
 use common::{eventually, output, scale, tool};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -304,6 +304,29 @@ fn a_client_is_whom_a_proxy_header_names_and_an_ipv6_client_is_a_network() {
     assert_eq!(held.each_ref().map(|(_, status)| *status), [Some(200), Some(200), Some(429)]);
     assert_eq!(status("2001:db8::4"), None, "a fourth connection");
     assert_eq!(status("2001:db8:0:1::4"), Some(200));
+}
+
+#[test]
+fn who_has_no_address_has_no_limits_and_is_in_no_block() {
+    let (socket, backend) = (temporary("limits"), Backend::named("one"));
+    let more = format!(
+        "listen.web = unix:{}\nbackend.s1 = {}\nlimits.rate = 1/m\nlimits.per-client = 1\nlimits.errors = 1/m\nroute.r.path = /closed\n\
+         route.r.pool = default\nroute.r.maintenance = yes\nroute.r.maintenance.allow = 0.0.0.0/0, ::/0\n\
+         route.e.path = /set\nroute.e.pool = default\nroute.e.set-header.x-way = unix\n",
+        socket.display(),
+        backend.address()
+    );
+    let _beelance = Beelance::start(&more);
+    let mut clients = [(); 2].map(|()| Client::connect_unix(&socket));
+    std::fs::remove_file(&socket).unwrap();
+    for client in &mut clients {
+        for _ in 0..3 {
+            assert_eq!(client.get("/").text(), "one");
+            assert_eq!(client.get("/closed").status, 503);
+        }
+        assert_eq!(client.get("/set").text(), "one");
+    }
+    assert!(backend.requests().iter().any(|request| request.header("x-way") == Some("unix")));
 }
 
 #[test]

@@ -76,6 +76,22 @@ fn the_server_may_speak_first() {
 }
 
 #[test]
+fn one_client_has_so_many_connections() {
+    let backend = RawBackend::start();
+    let beelance = before(&backend, "limits.per-client = 2\n");
+    let (mut first, mut first_server) = open(&beelance, &backend);
+    let (mut second, mut second_server) = open(&beelance, &backend);
+    assert_eq!(beelance.connect().rest(), (Vec::new(), End::Reset));
+    assert_open(&mut first, &mut first_server);
+    assert_open(&mut second, &mut second_server);
+    let local = first.local();
+    drop((first, first_server));
+    line_of(&beelance, &local);
+    let (mut third, mut third_server) = open(&beelance, &backend);
+    assert_open(&mut third, &mut third_server);
+}
+
+#[test]
 fn nothing_is_understood_and_nothing_changed() {
     let backend = RawBackend::start();
     let beelance = before(&backend, "limits.header-size = 1k\nlimits.body = 1k\n");
