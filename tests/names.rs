@@ -13,10 +13,11 @@ use common::backend::Port;
 use common::client::Client;
 use common::dnsmasq::{Dnsmasq, backends, config, count, neighbours, wait};
 use common::process::Beelance;
-use common::{recipe, scale};
+use common::{DEADLINE, recipe, scale};
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 
 #[test]
 fn a_name_that_does_not_resolve_yet_comes_up_when_it_does() {
@@ -163,6 +164,52 @@ fn probes_and_the_cookie_follow_the_address() {
     assert_eq!(cookie(&beelance.connect().get_with("/", &new)), None);
 }
 
+/// Says at each of the ports its word to everybody who connects, at the first one when `release` is dropped. The
+/// numbers of the ports as they are asked.
+fn saying(ports: [Port; 2], words: [&'static [u8]; 2], release: Receiver<()>) -> Receiver<usize> {
+    let (asked, asks) = channel();
+    let mut release = Some(release);
+    for (number, (port, word)) in ports.into_iter().zip(words).enumerate() {
+        let (listener, asked, release) = (port.listener(), asked.clone(), release.take());
+        std::thread::spawn(move || {
+            let _port = port;
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let _ = asked.send(number);
+                // Nothing is ever sent: it returns when the other end is dropped.
+                let _ = release.as_ref().map(Receiver::recv);
+                let _ = stream.write_all(word);
+            }
+        });
+    }
+    asks
+}
+
+#[test]
+fn a_probe_or_an_agent_of_the_last_address_says_nothing_of_the_next() {
+    let probes = "pool.*.check = http\npool.*.check.fall = 1\n";
+    let probed: [&[u8]; 2] = [b"HTTP/1.1 500 No\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n"];
+    let told: [&[u8]; 2] = [b"down\n", b"ready\n"];
+    for (agent, words) in [(false, probed), (true, told)] {
+        let (ports, (hold, release)) = (neighbours(2), channel());
+        let port = ports[0].address.port();
+        let asks = saying(ports, words, release);
+        let dns = Dnsmasq::knowing("127.0.0.2 app.test\n");
+        let check =
+            if agent { format!("pool.*.check = none\npool.*.check.agent-port = {port}\n") } else { probes.into() };
+        let more = format!("pool.*.check.inter = 50ms\npool.*.check.timeout = 1h\n{check}");
+        let beelance = Beelance::start(&config(&[dns.address()], port, &more));
+        assert_eq!(asks.recv_timeout(DEADLINE), Ok(0), "agent: {agent}");
+        dns.know("127.0.0.3 app.test\n");
+        wait(&beelance, &["default/app changed its IP from 127.0.0.2 to 127.0.0.3 by DNS."]);
+        drop(hold);
+        // One task asks one after the other: when it asks again, it has taken what was said before.
+        for _ in 0..2 {
+            assert_eq!(asks.recv_timeout(DEADLINE), Ok(1), "agent: {agent}");
+        }
+        assert_eq!(beelance.changes("app", "down"), 0, "agent: {agent}");
+    }
+}
+
 #[test]
 fn round_robin_of_the_nameserver_moves_nobody() {
     let ([two, _three, _four], port) = backends(["two", "three", "four"]);
@@ -212,7 +259,7 @@ fn slots_fill_and_keep_their_addresses() {
 }
 
 #[test]
-fn a_slot_waits_for_the_last_request_to_its_address() {
+fn a_new_server_waits_for_no_long_download_from_the_last_one() {
     let ([_two, three, four], port) = backends(["two", "three", "four"]);
     let dns = Dnsmasq::knowing("127.0.0.2 app.test\n127.0.0.3 app.test\n");
     let beelance = Beelance::start(&config(&[dns.address()], port, "backend.app.slots = 2\npool.*.cookie = SRV\n"));
@@ -220,18 +267,21 @@ fn a_slot_waits_for_the_last_request_to_its_address() {
     let mut client = beelance.connect();
     client.ask("GET", "/", "Cookie: SRV=app2\r\n");
     three.wait_held(1);
-    dns.know("127.0.0.2 app.test\n127.0.0.4 app.test\n");
+    dns.know("127.0.0.2 app.test\n");
     wait(&beelance, &["Server default/app2 is DOWN, reason: its IP is no longer in DNS."]);
-    dns.wait_asked("A", "app.test", 3);
-    assert_eq!(beelance.changes("app2", "up"), 0, "its last request is not over");
     let response = beelance.connect().get_with("/", "Cookie: SRV=app2\r\n");
     assert_eq!(response.text(), "two", "who was bound to it goes elsewhere");
-    three.open();
-    assert_eq!(client.response().text(), "three");
+    dns.know("127.0.0.2 app.test\n127.0.0.4 app.test\n");
+    wait(&beelance, &["default/app2 takes another IP; requests under way at its last one: 1."]);
     wait(&beelance, &["Server default/app2 is UP, reason: IP 127.0.0.4 by DNS."]);
     assert_eq!(beelance.connect().get_with("/", "Cookie: SRV=app2\r\n").text(), "four");
-    assert_eq!((three.count(), four.count()), (1, 1));
-    assert_eq!(count(&beelance, &["more addresses"]), 0, "there was a slot on its way");
+    three.open();
+    assert_eq!(client.response().text(), "three");
+    three.wait_open(0);
+    assert_eq!(client.get_with("/", "Cookie: SRV=app2\r\n").text(), "four");
+    assert_eq!((three.count(), four.count()), (1, 2));
+    assert_eq!(count(&beelance, &["takes another IP"]), 1);
+    assert_eq!(count(&beelance, &["more addresses"]), 0, "there is a slot for each");
 }
 
 #[test]

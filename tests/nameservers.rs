@@ -12,9 +12,10 @@ mod common;
 use common::backend::{Backend, Port, ok_to};
 use common::dnsmasq::{Dnsmasq, backends, config, count, wait};
 use common::process::Beelance;
+use std::collections::HashSet;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 #[test]
 fn no_nameserver_beats_the_answer_of_another() {
@@ -62,7 +63,12 @@ fn what_a_datagram_cannot_hold_comes_by_tcp() {
 
 /// A nameserver that sends what `answers` makes of each question.
 fn hostile(answers: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    answer_at(SocketAddr::from(([127, 0, 0, 1], 0)), answers)
+}
+
+/// The same, at this address.
+fn answer_at(address: SocketAddr, answers: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
+    let socket = UdpSocket::bind(address).unwrap();
     let address = socket.local_addr().unwrap();
     std::thread::spawn(move || {
         let mut question = [0; 512];
@@ -131,6 +137,50 @@ fn a_hostile_nameserver_is_not_believed() {
     let knows = Dnsmasq::knowing("127.0.0.2 app.test\n");
     let beelance = Beelance::start(&config(&[flood, knows.address()], port, ""));
     assert_eq!(beelance.connect().get("/").text(), "two");
+}
+
+/// For A the address 127.0.0.2, for AAAA ::1.
+fn both(question: &[u8]) -> Vec<u8> {
+    if question[question.len() - 3] == 1 {
+        return good(question);
+    }
+    let head = [&question[..2], &[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]].concat();
+    let record = b"\xc0\x0c\0\x1c\0\x01\0\0\0\x3c\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01";
+    [&head, &question[12..], record].concat()
+}
+
+#[test]
+fn an_answer_counts_although_the_other_does_not_fit_and_tcp_is_refused() {
+    // Which of the two are truncated, A and AAAA; where the name is then.
+    for (v4, v6, says) in [
+        (false, true, "default/app has the IP 127.0.0.2 by DNS."),
+        (true, false, "default/app has the IP ::1 by DNS."),
+        (true, true, "app.test does not resolve: Connection refused (os error 111): its servers stay DOWN"),
+    ] {
+        let port = Port::take();
+        answer_at(port.address, move |question| {
+            let is_v4 = question[question.len() - 3] == 1;
+            let mut answer = both(question);
+            answer[2] |= u8::from(if is_v4 { v4 } else { v6 }) * 2;
+            vec![answer]
+        });
+        let beelance = Beelance::start(&config(&[port.address], 9, ""));
+        wait(&beelance, &[says]);
+    }
+}
+
+#[test]
+fn strays_end_a_try_and_not_the_nameserver() {
+    let ([_two], port) = backends(["two"]);
+    let seen = Mutex::new(HashSet::new());
+    // The first time a question comes it is answered by what ends a try, then by what answers it.
+    let address = hostile(move |question| match seen.lock().unwrap().insert(question.to_vec()) {
+        true => vec![vec![0xff; 12]; 32],
+        false => vec![good(question)],
+    });
+    let beelance = Beelance::start(&config(&[address], port, ""));
+    assert_eq!(beelance.connect().get("/").text(), "two");
+    assert_eq!(count(&beelance, &["does not resolve"]), 0);
 }
 
 #[test]

@@ -3,9 +3,10 @@
 //! ```text
 //!              the name has it                the name has it no longer
 //!   Free ----------------------------> Held --------------------------> Leaving
-//!     ^                                 ^                                |   |
-//!     |                                 +------- the name has it again --+   |
-//!     +---------------------------------------- its last request is over ----+
+//!     ^                                 ^                               |  |  |
+//!     |                                 +------- the name has it again -+  |  |
+//!     |                                 +--- no slot is free for another --+  |
+//!     +---------------------------------------- its last request is over -----+
 //! ```
 
 use core::net::IpAddr;
@@ -19,14 +20,21 @@ pub enum Slot {
     /// It has this one.
     Held(IpAddr),
     /// It has this one no longer, and requests to it are not over.
-    Leaving(IpAddr),
+    Leaving {
+        /// The one it had.
+        address: IpAddr,
+        /// How many times the slots were filled since.
+        rounds: u32,
+    },
 }
 
 impl Slot {
-    fn address(self) -> Option<IpAddr> {
+    /// How soon it is for an address that joins; `None` when it is not to be had.
+    fn turn(self) -> Option<u32> {
         match self {
-            Self::Free => None,
-            Self::Held(address) | Self::Leaving(address) => Some(address),
+            Self::Free => Some(u32::MAX),
+            Self::Held(_) => None,
+            Self::Leaving { rounds, .. } => Some(rounds),
         }
     }
 }
@@ -43,7 +51,8 @@ pub enum Change {
 }
 
 /// Brings the addresses of a name into its slots. An address keeps its slot for as long as the name has it; new ones, the
-/// least first, take the first free slots. `change` is told each change, `busy` says whether requests to a slot's address
+/// least first, take the first free slots, and when none is free those that are being left, the longest first: a long
+/// download must not keep a new server out. `change` is told each change, `busy` says whether requests to a slot's address
 /// are under way. Each address is there once. The number of those for which there is no slot.
 pub fn fill(
     slots: &mut [Slot],
@@ -55,26 +64,34 @@ pub fn fill(
         *slot = match *slot {
             Slot::Held(address) if !addresses.contains(&address) => {
                 change(at, Change::Leave);
-                Slot::Leaving(address)
+                Slot::Leaving { address, rounds: 0 }
             }
-            Slot::Leaving(address) if addresses.contains(&address) => {
+            Slot::Leaving { address, .. } if addresses.contains(&address) => {
                 change(at, Change::Back(address));
                 Slot::Held(address)
             }
+            // One less than a free slot's turn.
+            Slot::Leaving { address, rounds } => Slot::Leaving { address, rounds: (u32::MAX - 1).min(rounds + 1) },
             same => same,
         };
-        if matches!(slot, Slot::Leaving(_)) && !busy(at) {
+        if matches!(slot, Slot::Leaving { .. }) && !busy(at) {
             *slot = Slot::Free;
         }
     }
     let mut joining: Vec<IpAddr> = addresses.to_vec();
-    joining.retain(|address| slots.iter().all(|slot| slot.address() != Some(*address)));
-    for (at, slot) in slots.iter_mut().enumerate().filter(|(_, slot)| **slot == Slot::Free) {
-        // There are few: no sorting, whose code is large.
-        let Some(&address) = joining.iter().min() else { break };
+    joining.retain(|address| !slots.contains(&Slot::Held(*address)));
+    // There are few: no sorting, whose code is large.
+    while let Some(&address) = joining.iter().min() {
+        let mut next: Option<(u32, usize)> = None;
+        for (at, slot) in slots.iter().enumerate() {
+            if let Some(turn) = slot.turn().filter(|turn| next.is_none_or(|(most, _)| *turn > most)) {
+                next = Some((turn, at));
+            }
+        }
+        let Some((_, at)) = next else { break };
         joining.retain(|other| *other != address);
         change(at, Change::Join(address));
-        *slot = Slot::Held(address);
+        slots[at] = Slot::Held(address);
     }
     joining.len()
 }
@@ -113,9 +130,7 @@ mod tests {
             ("13", "", "", 0),
             ("132", "", "2+2", 0),
             ("4321", "", "", 1),
-            ("432", "0", "0-", 1),
-            ("432", "0", "", 1),
-            ("432", "", "0+4", 0),
+            ("432", "", "0- 0+4", 0),
             ("", "1", "0- 1- 2-", 0),
             ("3", "1", "1=3", 0),
             ("35", "1", "0+5", 0),
@@ -127,6 +142,41 @@ mod tests {
         for (number, (addresses, busy, changes, left)) in rounds.into_iter().enumerate() {
             assert_eq!(round(&mut slots, addresses, busy), (changes.to_owned(), left), "round {number}");
         }
+    }
+
+    #[test]
+    fn a_new_address_waits_for_no_long_download() {
+        let mut slots = [Slot::Free; 3];
+        let rounds = [
+            ("123", "", "0+1 1+2 2+3", 0),
+            // Busy ones are taken only by who finds no free one,
+            ("13", "1", "1-", 0),
+            ("1", "12", "2-", 0),
+            // the one that is being left longest first,
+            ("14", "12", "1+4", 0),
+            // which may be the higher one.
+            ("1", "12", "1-", 0),
+            ("15", "12", "2+5", 0),
+            ("15", "12", "", 0),
+            ("156", "12", "1+6", 0),
+            ("156", "012", "", 0),
+            // All at once, more than there are slots; who is idle is first.
+            ("7894", "02", "0- 1- 2- 1+4 0+7 2+8", 1),
+            // Who was there has its slot before others look for one.
+            ("", "012", "0- 1- 2-", 0),
+            ("1237", "012", "0=7 1+1 2+2", 1),
+        ];
+        for (number, (addresses, busy, changes, left)) in rounds.into_iter().enumerate() {
+            assert_eq!(round(&mut slots, addresses, busy), (changes.to_owned(), left), "round {number}");
+        }
+    }
+
+    #[test]
+    fn who_is_leaving_for_ages_is_no_free_slot() {
+        let leaving = Slot::Leaving { address: ip(1), rounds: u32::MAX - 1 };
+        let mut slots = [leaving, Slot::Free];
+        assert_eq!(round(&mut slots, "2", "0"), ("1+2".to_owned(), 0));
+        assert_eq!(slots, [leaving, Slot::Held(ip(2))]);
     }
 
     proptest! {
@@ -147,14 +197,19 @@ mod tests {
                 }, |at| busy >> at & 1 == 1);
                 let held: Vec<IpAddr> = slots.iter().filter_map(|slot| match slot {
                     Slot::Held(address) => Some(*address),
-                    Slot::Free | Slot::Leaving(_) => None,
+                    Slot::Free | Slot::Leaving { .. } => None,
                 }).collect();
                 prop_assert_eq!(held.len() + left, addresses.len());
                 prop_assert!(held.iter().all(|address| addresses.contains(address)));
-                prop_assert!(left == 0 || slots.iter().all(|slot| *slot != Slot::Free));
+                prop_assert_eq!(left, addresses.len().saturating_sub(count), "whoever is served");
                 for (at, (slot, before)) in slots.iter().zip(before).enumerate() {
                     prop_assert_eq!(told[at], match slot { Slot::Held(address) => Some(*address), _ => None });
-                    prop_assert!(held.iter().filter(|held| Some(**held) == slot.address()).count() <= 1);
+                    let address = |slot: &Slot| match *slot {
+                        Slot::Free => None,
+                        Slot::Held(address) | Slot::Leaving { address, .. } => Some(address),
+                    };
+                    let here = address(slot);
+                    prop_assert!(here.is_none() || slots.iter().filter(|other| address(other) == here).count() == 1);
                     if let Slot::Held(address) = before && addresses.contains(&address) {
                         prop_assert_eq!(*slot, before);
                     }

@@ -27,12 +27,17 @@ pub(super) async fn listen_to(proxy: &'static Proxy, id: BackendId, agent: &'sta
     loop {
         proxy.placed(id).await;
         let Some(ip) = proxy.ip(id) else { continue };
-        let address = SocketAddr::new(ip, agent.port);
+        let (address, asked) = (SocketAddr::new(ip, agent.port), proxy.era(id));
         let late = async {
             patience(Duration::from_millis(agent.timeout_ms)).await;
             Err(io::ErrorKind::TimedOut.into())
         };
-        match or(ask(address), late).await {
+        let said = or(ask(address), late).await;
+        // What an agent says is of its own server; that of who is there now is asked at once.
+        if asked != proxy.era(id) {
+            continue;
+        }
+        match said {
             Ok(line) => obey(proxy, id, &line),
             Err(error) => log::debug!("agent of {}: {error}", proxy.name(id)),
         }

@@ -1,7 +1,8 @@
 //! Asking nameservers: over UDP, over TCP for what a datagram cannot hold, the next one as well when one is slow.
 //!
 //! A whole answer of any of them counts, whatever the others say; that there is no such name counts when nobody knows
-//! better. Every question has a socket of its own, hence a port that cannot be guessed, and an id from the system's entropy.
+//! better. Each time a nameserver is asked about a name that is on a new socket, hence from a port that cannot be guessed;
+//! each question has an id from the system's entropy. Tries share both: who is slower than a try is heard all the same.
 
 use super::probe::patience;
 use crate::dns::{Answer, Family, Question};
@@ -113,18 +114,38 @@ async fn ask(server: SocketAddr, host: &str) -> Result<Found, Failure> {
     let [Some(v4), Some(v6)] = [Family::V4, Family::V6].map(question) else { return Err(Failure::NoSuchName) };
     let mut open = [(v4, None), (v6, None)];
     let socket = connect(server).map_err(Failure::System)?;
+    let mut problem = None;
     for _ in 0..LOOKUP_TRIES {
         let late = async {
             patience(Duration::from_millis(LOOKUP_TRY_MS)).await;
-            Ok(())
+            End::Try(None)
         };
-        or(try_once(&socket, server, &mut open), late).await.map_err(Failure::System)?;
+        match or(try_once(&socket, server, &mut open), late).await {
+            End::Try(why) => problem = why.or(problem),
+            End::Nameserver(error) => {
+                problem = Some(error);
+                break;
+            }
+        }
         if open.iter().all(|(_, answer)| answer.is_some()) || open.iter().any(|(_, answer)| has_addresses(answer)) {
             break;
         }
     }
     let [(_, v4), (_, v6)] = open;
-    judge(v4, v6)
+    let is_whole = [&v4, &v6].iter().all(|answer| !matches!(answer, None | Some(Answer::Truncated)));
+    judge(v4, v6).map_err(|why| match (why, problem) {
+        // That there is no address of one family says nothing of the other.
+        (Failure::Silent | Failure::NoAddress, Some(error)) if !is_whole => Failure::System(error),
+        (why, _) => why,
+    })
+}
+
+/// What ended.
+enum End {
+    /// A try: all is answered, or it is no use to wait on.
+    Try(Option<io::Error>),
+    /// The nameserver cannot be reached. What it said before counts.
+    Nameserver(io::Error),
 }
 
 fn has_addresses(answer: &Option<Answer>) -> bool {
@@ -144,33 +165,38 @@ pub(super) fn reaches(address: IpAddr) -> bool {
     connect(SocketAddr::new(address, 1)).is_ok()
 }
 
-/// Sends what is not answered, and reads until it is.
-async fn try_once(
-    socket: &Async<UdpSocket>,
-    server: SocketAddr,
-    open: &mut [(Question, Option<Answer>); 2],
-) -> io::Result<()> {
+/// Sends what is not answered, and reads until it is. An answer that does not come by TCP either stays truncated.
+async fn try_once(socket: &Async<UdpSocket>, server: SocketAddr, open: &mut [(Question, Option<Answer>); 2]) -> End {
     for (question, answer) in open.iter() {
-        if answer.is_none() {
-            socket.send(question.bytes()).await?;
+        if answer.is_none()
+            && let Err(error) = socket.send(question.bytes()).await
+        {
+            return End::Nameserver(error);
         }
     }
-    let mut strays = 0;
+    let (mut strays, mut problem) = (0, None);
     while open.iter().any(|(_, answer)| answer.is_none()) {
         let mut datagram = [0; UDP_ANSWER];
-        let length = socket.recv(&mut datagram).await?;
+        let length = match socket.recv(&mut datagram).await {
+            Ok(length) => length,
+            Err(error) => return End::Nameserver(error),
+        };
         let message = &datagram[..length];
         let mut unanswered = open.iter_mut().filter(|(_, answer)| answer.is_none());
         match unanswered.find_map(|open| open.0.read(message).map(|read| (read, open))) {
-            Some((Answer::Truncated, open)) => open.1 = Some(ask_by_tcp(server, &open.0).await?),
+            Some((Answer::Truncated, open)) => match ask_by_tcp(server, &open.0).await {
+                Ok(answer) => open.1 = Some(answer),
+                Err(error) => (open.1, problem) = (Some(Answer::Truncated), Some(error)),
+            },
             Some((read, open)) => open.1 = Some(read),
             None => strays += 1,
         }
         if strays == STRAY_DATAGRAMS {
-            return Err(io::Error::other("what it sends are no answers"));
+            problem = Some(io::Error::other("what it sends are no answers"));
+            break;
         }
     }
-    Ok(())
+    End::Try(problem)
 }
 
 /// Asks where answers may be long (RFC 1035, 4.2.2).

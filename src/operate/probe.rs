@@ -50,7 +50,12 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static 
                 proxy.set_up(id, true, why);
             }
             let hello = proxy.config.backends[id.index()].send_proxy.map(ProxyVersion::local);
+            let asked = proxy.era(id);
             let outcome = probe(endpoint, check, hello.as_deref().unwrap_or_default()).await;
+            // What was found out is another server's; who is there now is probed at once.
+            if asked != proxy.era(id) {
+                continue;
+            }
             let healthy = match &outcome {
                 Outcome::Healthy => Some(true),
                 Outcome::Ill(_) => Some(false),

@@ -161,6 +161,7 @@ impl Name {
                 }
                 Target::Slots { first, slots, full } => {
                     let first = *first;
+                    let serving = |id| proxy.balancer.borrow().status(id).serving;
                     let change = |at, change| {
                         let Some(id) = BackendId::new(first + at) else { return };
                         let (address, arrival) = match (change, arrival) {
@@ -169,15 +170,18 @@ impl Name {
                             (Change::Back(address), _) => (Some(address), Arrival::Change),
                             (Change::Leave, _) => (None, Arrival::Change),
                         };
+                        let old = serving(id);
+                        if old > 0 && matches!(change, Change::Join(_)) {
+                            log::warn!(
+                                "{} takes another IP; requests under way at its last one: {old}.",
+                                proxy.name(id)
+                            );
+                        }
                         let address = address.map(|address| SocketAddr::new(address, port(id)));
                         proxy.set_address(id, address, arrival, by);
                     };
-                    let busy = |at| {
-                        BackendId::new(first + at).is_some_and(|id| proxy.balancer.borrow().status(id).serving > 0)
-                    };
-                    let left = fill(slots, addresses, change, busy);
-                    let leaving = slots.iter().filter(|slot| matches!(slot, Slot::Leaving(_))).count();
-                    let beyond = left.saturating_sub(leaving);
+                    let busy = |at| BackendId::new(first + at).is_some_and(|id| serving(id) > 0);
+                    let beyond = fill(slots, addresses, change, busy);
                     if beyond > 0 && !*full {
                         let (count, host) = (slots.len(), self.host);
                         log::warn!("{host} has more addresses than the {count} slots take: {beyond} get no requests.");
