@@ -36,7 +36,7 @@ pub enum Fault {
     Exhausted,
     /// Nothing went wrong: beelance is the one to answer, with this status.
     Answered(u16),
-    /// The head was not complete when its place was needed for somebody else.
+    /// The head was not complete, or nothing had passed, when its place was needed for somebody else.
     Shed,
     /// The client asks more often than it may; it may again in so many seconds.
     TooFast(u16),
@@ -211,6 +211,9 @@ mod tests {
             (Fault::ClientGone, Phase::Connect, "CC", 503),
             (Fault::Exhausted, Phase::Connect, "RC", 503),
             (Fault::Shed, Phase::Request, "RR", 503),
+            (Fault::Shed, Phase::Queue, "RQ", 503),
+            (Fault::Shed, Phase::Connect, "RC", 503),
+            (Fault::Shed, Phase::Data, "RD", 503),
             (Fault::TooFast(1), Phase::Request, "PR", 429),
             (Fault::Barred(1), Phase::Request, "PR", 429),
             (Fault::ClientGone, Phase::Headers, "CH", 400),

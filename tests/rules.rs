@@ -49,6 +49,33 @@ fn a_refusal_reaches_nobody() {
 }
 
 #[test]
+fn paths_are_compared_as_they_came() {
+    // What docs/rules.md says of the same page by other names, and what is to be done about it.
+    const OTHERS: [&str; 6] = ["/%6detrics", "//metrics", "/./metrics", "/x/../metrics", "/Metrics", "/metrics/"];
+    let backend = Backend::named("one");
+    let beelance = Beelance::before(&[&backend], "route.m.path = /metrics\nroute.m.deny = 403\n");
+    let mut client = beelance.connect();
+    for target in ["/metrics", "/metrics?x", "http://a/metrics"] {
+        assert_eq!(client.get(target).status, 403, "{target}");
+    }
+    for target in OTHERS {
+        assert_eq!(client.get(target).text(), "one", "{target}");
+    }
+    assert_eq!(backend.targets(), OTHERS, "they go on as they came");
+
+    let more = "route.shop.path = /, /cart, /static/*\nroute.shop.pool = default\nroute.rest.deny = 404\n";
+    let beelance = Beelance::before(&[&backend], more);
+    let mut client = beelance.connect();
+    for target in OTHERS.into_iter().chain(["/metrics", "/x"]) {
+        assert_eq!(client.get(target).status, 404, "{target}");
+    }
+    // What is below `/static/*` is for the server to say.
+    for target in ["/", "/cart", "/static/x", "/static/../metrics"] {
+        assert_eq!(client.get(target).text(), "one", "{target}");
+    }
+}
+
+#[test]
 fn an_answer_keeps_the_connection() {
     let backend = Backend::named("one");
     let more = "route.r.path = /robots.txt\nroute.r.return = 200 User-agent: *\nroute.e.path = /empty\n\

@@ -336,10 +336,13 @@ fn stopping_waits_for_connections_and_takes_no_more() {
 }
 
 #[test]
-fn a_connection_makes_no_room_for_another() {
+fn a_connection_that_carried_something_makes_no_room_for_another() {
     let backend = RawBackend::start();
     let beelance = before(&backend, "limits.connections = 2\n");
     let (mut first, mut second) = (open(&beelance, &backend), open(&beelance, &backend));
+    for (client, server) in [&mut first, &mut second] {
+        assert_open(client, server);
+    }
     let mut third = beelance.connect();
     third.send("late");
     // Longer than a client without a request is spared.

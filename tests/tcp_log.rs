@@ -265,7 +265,7 @@ fn the_line_is_haproxys() {
 #[test]
 fn halog_tells_it_from_a_request() {
     let backend = RawBackend::start();
-    let more = "listen.db = 127.0.0.1:0\nlisten.db.mode = tcp\nlisten.db.pool = db\nbackend.d1.pool = db\n";
+    let more = "listen.db = 127.0.0.1:0\nlisten.db.mode = tcp\nlisten.db.pool = db\nbackend.d1.pool = db\nbackend.d1.maxconn = 9\n";
     let beelance = Beelance::start(&backend.config(&format!("{more}backend.d1 = {}\n", backend.address)));
     for _ in 0..3 {
         let (client, mut server, _) = exchange(beelance.address("db"), &backend);

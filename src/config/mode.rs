@@ -238,6 +238,11 @@ mod tests {
         let redirects: Vec<_> = config.backends.iter().map(|backend| backend.redirect.is_some()).collect();
         let of_pools: Vec<_> = config.pools.iter().map(|pool| pool.redirects).collect();
         assert_eq!((redirects, of_pools), (vec![false, true], vec![false, true]));
+        // Said for all pools: at that line, for each that would send requests there.
+        let text =
+            "backend.o.pool = o\nbackend.o = h:2\nlisten.o = 0.0.0.0:80\nlisten.o.pool = o\npool.*.overflow = db\n";
+        let errors = parse("f", format!("{BASE}{text}").as_bytes(), &BOARD).unwrap_err().to_string();
+        assert_eq!(errors.trim_end(), format!("f:10: pool.o.overflow: {why}: {NO_REQUESTS}"));
         // What a rule does with requests leads nowhere, wherever its pool would be.
         assert!(read(&format!("{BASE}route.r.deny = 403\n")).routes.len() == 1);
     }
@@ -274,6 +279,25 @@ mod tests {
     }
 
     #[test]
+    fn connections_without_a_bound_beside_http_are_warned_of() {
+        let http = "listen.w = 0.0.0.0:80\nlisten.w.pool = w\nbackend.w = h:2\nbackend.w.pool = w\n";
+        let second = "backend.b = h:3\nbackend.b.pool = db\n";
+        for (more, warned) in [
+            (http.to_owned(), true),
+            (format!("{http}pool.w.maxconn = 9\nbackend.w.maxconn = 9\n"), true),
+            (format!("{http}{second}backend.a.maxconn = 9\n"), true),
+            (format!("{http}{second}backend.*.maxconn = 9\n"), false),
+            (format!("{http}pool.db.maxconn = 9\n"), false),
+            (second.to_owned(), false),
+        ] {
+            let warnings = read(&format!("{BASE}{more}")).warnings;
+            let expected = "f:2: listen.db.mode: no `maxconn` bounds its connections: those at rest may take all of \
+                            `limits.connections` from the HTTP listeners";
+            assert_eq!(warnings, if warned { vec![expected] } else { vec![] }, "{more}");
+        }
+    }
+
+    #[test]
     fn what_does_nothing_is_said() {
         let config = read(&format!(
             "{BASE}listen.db.trust = 10.0.0.0/8\npool.db.reuse = always\npool.db.forwardfor = no\nroute.r.host = a\nroute.r.pool = w\nbackend.w = h:2\nbackend.w.pool = w\n"
@@ -289,7 +313,7 @@ mod tests {
         );
         let config = read(&format!(
             "{BASE}listen.db.request-id = X-Id\nlisten.w = 0.0.0.0:80\nlisten.w.pool = w\nbackend.w = h:2\nbackend.w.pool = w\n\
-             route.r.listen = db\nroute.r.pool = w\nroute.s.listen = db, w\nroute.s.pool = w\n"
+             route.r.listen = db\nroute.r.pool = w\nroute.s.listen = db, w\nroute.s.pool = w\nbackend.a.maxconn = 9\n"
         ));
         assert_eq!(
             config.warnings,

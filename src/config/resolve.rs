@@ -38,6 +38,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     resolver.modes(&listeners, &routes, &pools, &mut backends);
     resolver.warn(&listeners, &routes, &pools);
     resolver.warn_agents(&backends, &pools);
+    resolver.warn_of_places(&listeners, &pools, &backends);
     let mut beside = resolver.beside(&pools, &backends);
     beside.listeners = listeners.len();
     beside.texts = texts(&routes, &replies);

@@ -343,7 +343,7 @@ mod tests {
             let config = if example.contains("listen.") { read(example) } else { config(example) };
             assert_eq!(config.warnings, [""; 0], "{example}");
         }
-        assert_eq!(examples.len(), 3);
+        assert_eq!(examples.len(), 4);
     }
 
     #[test]

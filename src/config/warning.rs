@@ -140,6 +140,21 @@ impl Resolver<'_, '_> {
         }
     }
 
+    /// Connections without HTTP that nothing bounds, where requests need places too.
+    pub(super) fn warn_of_places(&mut self, listeners: &[Listener], pools: &[Pool], backends: &[Backend]) {
+        const ALL: &str = "no `maxconn` bounds its connections: those at rest may take all of `limits.connections` from the HTTP listeners";
+        let has_bound = |id: PoolId| {
+            pools.get(id.index()).is_some_and(|pool| pool.maxconn > 0)
+                || backends.iter().filter(|backend| backend.pool == id).all(|backend| backend.maxconn > 0)
+        };
+        if listeners.iter().all(|listener| listener.mode == Mode::Tcp) {
+            return;
+        }
+        for listener in listeners.iter().filter(|l| l.mode == Mode::Tcp && !has_bound(l.pool)) {
+            self.warn_at(Id::ListenMode, &listener.name, ALL);
+        }
+    }
+
     /// Backends whose agents cannot be asked.
     pub(super) fn warn_agents(&mut self, backends: &[Backend], pools: &[Pool]) {
         let has_agent = |pool: PoolId| pools.get(pool.index()).is_some_and(|pool| pool.agent.is_some());

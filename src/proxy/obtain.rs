@@ -239,8 +239,7 @@ impl Connection {
                 match answer {
                     Some(Answer::Granted(id)) => Some(Ok(id)),
                     Some(Answer::Refused) => Some(Err(Fault::NoBackend)),
-                    None if self.client_left(exchange) => Some(Err(Fault::ClientGone)),
-                    None => None,
+                    None => self.gives_up(exchange).map(Err),
                 }
             });
             match wait.await {
@@ -284,8 +283,7 @@ impl Connection {
         let wait = self.seat.until(deadline_ms, || match stream.connected() {
             Some(Ok(())) => Some(Ok(())),
             Some(Err(_)) => Some(Err(Fault::ConnectFailed)),
-            None if self.client_left(exchange) => Some(Err(Fault::ClientGone)),
-            None => None,
+            None => self.gives_up(exchange).map(Err),
         });
         wait.await.unwrap_or(Err(Fault::ConnectTimeout))?;
         self.introduce(id, &stream)?;
@@ -295,8 +293,8 @@ impl Connection {
     /// Lets time pass, unless the client leaves meanwhile.
     async fn rest(&self, exchange: &Exchange, rest_ms: u64) -> Result<(), Fault> {
         let deadline_ms = self.proxy.reactor.now_ms() + rest_ms;
-        match self.seat.until(deadline_ms, || self.client_left(exchange).then_some(())).await {
-            Ok(()) => Err(Fault::ClientGone),
+        match self.seat.until(deadline_ms, || self.gives_up(exchange)).await {
+            Ok(fault) => Err(fault),
             Err(_) => Ok(()),
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! It wants its backend at once, whatever the client sends or does not: the server may be the one to speak first. Nothing
 //! is received before the backend is there, so a connection that waits for one holds no bytes but in the kernel. The
-//! rest is a tunnel's: both directions, half-closes, resets, `timeout.tunnel`.
+//! rest is a tunnel's: both directions, half-closes, resets, `timeout.tunnel`. Until a byte moves, it is one of those that
+//! make room ([`super::shed`]): who says nothing costs a place, and must not keep others out.
 
 use super::affinity::Bond;
 use super::ask::{Ask, key_of_source};
@@ -32,8 +33,7 @@ impl Connection {
 
     /// Carries the connection until it is over.
     pub(super) async fn relay(&mut self, exchange: &mut Exchange) {
-        // Who has a connection under way does not make room.
-        self.awaiting.end();
+        // It stays among those that make room, until the first byte moves.
         exchange.record = self.record();
         exchange.record.headed_ms = Some(exchange.record.began_ms);
         exchange.record.fault = self.carry(exchange).await.err();
@@ -78,6 +78,22 @@ impl Connection {
             keep_alive: false,
             rule: Rule::None,
         }
+    }
+
+    /// Why a client waits no longer for a backend: it left, or makes room. Not if it said something: that is at work, as a
+    /// request is.
+    pub(super) fn gives_up(&self, exchange: &Exchange) -> Option<Fault> {
+        if self.client_left(exchange) {
+            return Some(Fault::ClientGone);
+        }
+        if !self.awaiting.is_shed() {
+            return None;
+        }
+        if self.has_nothing_to_say() {
+            return Some(Fault::Shed);
+        }
+        self.awaiting.end();
+        None
     }
 
     /// Whether a client without a backend yet, which will send no more, sent nothing at all. Of one that sent something

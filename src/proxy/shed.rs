@@ -1,10 +1,10 @@
 //! Who makes room when connections, or large buffers, have run out: clients that hold a place and have no request in it.
 //!
 //! A connection is in the table from when it could send a request until that request's head is complete, and again while
-//! it lingers behind a last reply. The oldest of its kind is shed first, never one that came a moment ago, never one that
-//! is at work. The table decides, knows neither sockets nor the clock, and only marks who is shed; the connection's task
-//! sees the mark and ends. A large buffer with an incomplete head lies in the table while its task waits, so that it can
-//! be taken away at once.
+//! it lingers behind a last reply; one without requests (`mode = tcp`) until its first byte passes. The oldest of its kind
+//! is shed first, never one that came a moment ago, never one that is at work. The table decides, knows neither sockets nor
+//! the clock, and only marks who is shed; the connection's task sees the mark and ends. A large buffer with an incomplete
+//! head lies in the table while its task waits, so that it can be taken away at once.
 //!
 //! ```text
 //!   accepted ------> Fresh --+--head outgrows a small buffer--> LargeHead --+--head complete--> (at work)
@@ -24,7 +24,7 @@ const NONE: u16 = u16::MAX;
 pub(super) enum Kind {
     /// It has a reply that ends the connection, and lingers to read it; or will have one, and is held in the tarpit.
     Leaving,
-    /// It has not completed a head yet.
+    /// It has not completed a head yet; without HTTP: nothing passed yet.
     Fresh,
     /// A head that outgrew a small buffer is on its way; it holds a large one.
     LargeHead,

@@ -15,7 +15,8 @@ impl Connection {
     /// Passes on what comes from either side. A side that ends ends the other's receiving only: the answer may follow.
     ///
     /// # Errors
-    /// [`Fault`] of the side that broke off; [`Fault::ClientSilent`] when nothing moved for `timeout.tunnel`.
+    /// [`Fault`] of the side that broke off; [`Fault::ClientSilent`] when nothing moved for `timeout.tunnel`;
+    /// [`Fault::Shed`] when nothing ever did, and the place is needed.
     pub(super) async fn tunnel(&self, exchange: &mut Exchange, held: &mut Option<Held>) -> Result<(), Fault> {
         let Some(Held { slot: _slot, stream: backend, .. }) = held.take() else { return Err(Fault::BackendGone) };
         let result = self.pass(exchange, &backend).await;
@@ -53,12 +54,16 @@ impl Connection {
             if backend_ended && backend.failed() {
                 return Err(Fault::BackendGone);
             }
+            if exchange.moved() != moved {
+                (moved, moved_ms) = (exchange.moved(), proxy.reactor.now_ms());
+                // Who said something, or was told something, makes no room from now on.
+                self.awaiting.end();
+            } else if self.awaiting.is_shed() {
+                return Err(Fault::Shed);
+            }
             if sent == Pumped::Yield || answered == Pumped::Yield {
                 self.seat.next_turn().await;
                 continue;
-            }
-            if exchange.moved() != moved {
-                (moved, moved_ms) = (exchange.moved(), proxy.reactor.now_ms());
             }
             if self.seat.pause(moved_ms + idle_ms).await.is_err() {
                 return Err(Fault::ClientSilent);
