@@ -177,6 +177,7 @@ mod tests {
     fn who_waits_is_served_when_one_is_forgotten() {
         let mut balancer = balancer(1, 1, Algorithm::RoundRobin);
         assert!(redirect(&mut balancer, None, 1_700).is_some());
+        assert_eq!(balancer.advance(1_900, |_| ()), None, "nobody waits");
         assert_eq!(balancer.place(wish(3, None)), Placement::WaitForPool(0));
         let mut woken = Vec::new();
         assert_eq!(balancer.advance(2_100, |waiter| woken.push(waiter)), Some(3_000));

@@ -100,6 +100,24 @@ fn who_is_unbound_keeps_his_turn_and_avoids_who_failed_him() {
 }
 
 #[test]
+fn who_is_unbound_goes_before_a_client_who_came_behind_him() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1)]);
+    go(&mut balancer);
+    balancer.place(Wish { client: 7, ..wish(1, Some(BackendId(0))) });
+    balancer.place(Wish { client: 8, ..wish(2, None) });
+    assert_eq!(balancer.unbind(1, |_| panic!("it is full")), Some(BackendId(0)));
+    assert_eq!(served(&mut balancer, 2), [1, 2]);
+}
+
+#[test]
+fn who_waits_gets_the_backend_that_failed_him_when_there_is_no_other() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1)]);
+    go(&mut balancer);
+    balancer.place(Wish { avoid: Some(BackendId(0)), ..wish(1, None) });
+    assert_eq!(served(&mut balancer, 1), [1]);
+}
+
+#[test]
 fn a_change_elsewhere_gives_nobody_the_backend_that_failed_him() {
     let mut balancer = two_busy();
     balancer.release(BackendId(0), |_| ());
