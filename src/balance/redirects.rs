@@ -185,6 +185,21 @@ mod tests {
         assert_eq!(woken, [3]);
     }
 
+    #[test]
+    fn an_earlier_time_takes_nothing_back() {
+        let mut window = Window::default();
+        window.pass(5_000);
+        assert!(window.add());
+        assert_eq!([3_000, 6_000, 14_999, 15_000].map(|now_ms| window.pass(now_ms)), [0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn what_one_second_cannot_count_is_not_taken_back() {
+        let mut window = Window::default();
+        let counted = (0..70_000).filter(|_| window.add()).count();
+        assert_eq!((counted, window.pass(10_000)), (65_535, 65_535));
+    }
+
     proptest! {
         /// The window counts what a list of all redirects would.
         #[test]
