@@ -130,6 +130,16 @@ fn who_is_unbound_in_a_full_pool_waits_for_its_room() {
 }
 
 #[test]
+fn a_higher_limit_serves_who_is_bound_to_it() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1)]);
+    go(&mut balancer);
+    balancer.place(wish(1, Some(BackendId(0))));
+    let mut woken = Vec::new();
+    balancer.set_maxconn(BackendId(0), 2, |waiter| woken.push(waiter));
+    assert_eq!((&woken[..], balancer.answer(1)), (&[1][..], Some(Answer::Granted(BackendId(0)))));
+}
+
+#[test]
 fn who_waits_gets_the_backend_that_failed_him_when_there_is_no_other() {
     let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1)]);
     go(&mut balancer);
