@@ -84,15 +84,15 @@ mod tests {
 
     #[test]
     fn of_several_with_one_cookie_the_first_that_is_up() {
-        let specs = ["a", "b", "b", ""].map(|cookie| BackendSpec { cookie: cookie.into(), ..spec(1, 0) });
+        let specs = ["a", "bc", "bc", ""].map(|cookie| BackendSpec { cookie: cookie.into(), ..spec(1, 0) });
         let mut balancer = Balancer::new(&[PoolSpec::default()], specs.to_vec(), 64);
         let of = |balancer: &Balancer, value: &str| Affinity::of(balancer, POOL, value.as_bytes());
-        assert_eq!(of(&balancer, "b"), Affinity::Valid(BackendId(1)));
+        assert_eq!(of(&balancer, "bc"), Affinity::Valid(BackendId(1)));
         balancer.set_up(BackendId(1), false, |_| ());
-        assert_eq!(of(&balancer, "b"), Affinity::Valid(BackendId(2)));
+        assert_eq!(of(&balancer, "bc"), Affinity::Valid(BackendId(2)));
         balancer.set_up(BackendId(2), false, |_| ());
-        assert_eq!(of(&balancer, "b"), Affinity::Down);
-        assert_eq!([of(&balancer, ""), of(&balancer, "c")], [Affinity::Invalid; 2]);
+        assert_eq!(of(&balancer, "bc"), Affinity::Down);
+        assert_eq!(["", "b", "bcd", "c"].map(|value| of(&balancer, value)), [Affinity::Invalid; 4]);
     }
 
     #[test]

@@ -132,6 +132,13 @@ fn a_full_queue_sends_elsewhere_or_refuses() {
 }
 
 #[test]
+fn who_is_bound_to_a_backend_that_is_down_goes_elsewhere() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 0), spec(1, 0)]);
+    balancer.set_up(BackendId(0), false, |_| ());
+    assert_eq!([1, 2].map(|waiter| balancer.place(wish(waiter, Some(BackendId(0))))), [Placement::Go(BackendId(1)); 2]);
+}
+
+#[test]
 fn who_is_bound_to_a_backend_that_dies_goes_elsewhere_in_his_turn() {
     let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1), spec(1, 1)]);
     assert_eq!((go(&mut balancer), go(&mut balancer)), (0, 1));

@@ -186,6 +186,16 @@ mod tests {
     }
 
     #[test]
+    fn a_window_has_as_many_samples_as_the_limit() {
+        let mut knee = Knee::new(20, 40, 0);
+        let mut samples = || {
+            knee.answered(0, 200, 20);
+            knee.samples
+        };
+        assert_eq!([(); 20].map(|()| samples())[18..], [19, 0]);
+    }
+
+    #[test]
     fn it_stays_within_its_bounds() {
         let (mut server, mut knee) = (Server::new(10.0, 50.0), Knee::new(4, 8, 0));
         assert_eq!(knee.limit(), 4);

@@ -171,17 +171,49 @@ mod tests {
         assert_eq!(redirect(&mut balancer, None, 9_999), None);
         assert!(redirect(&mut balancer, None, 10_000).is_some(), "that of the first second is forgotten");
         assert_eq!(redirect(&mut balancer, None, 10_999), None);
+        [0, 1].into_iter().for_each(|id| balancer.set_up(BackendId(id), false, |_| ()));
+        assert_eq!(balancer.room(PoolId(0)), Room::Nobody);
     }
 
     #[test]
     fn who_waits_is_served_when_one_is_forgotten() {
         let mut balancer = balancer(1, 1, Algorithm::RoundRobin);
         assert!(redirect(&mut balancer, None, 1_700).is_some());
+        assert_eq!(balancer.advance(1_900, |_| ()), None, "nobody waits");
         assert_eq!(balancer.place(wish(3, None)), Placement::WaitForPool(0));
         let mut woken = Vec::new();
         assert_eq!(balancer.advance(2_100, |waiter| woken.push(waiter)), Some(3_000));
         assert_eq!(balancer.advance(11_000, |waiter| woken.push(waiter)), None);
         assert_eq!(woken, [3]);
+    }
+
+    #[test]
+    fn a_redirect_is_of_the_second_in_which_it_was_made() {
+        let mut balancer = balancer(1, 0, Algorithm::RoundRobin);
+        let id = BackendId(0);
+        assert_eq!(balancer.place(wish(0, None)), Placement::Go(id));
+        balancer.redirected(id, 5_000);
+        balancer.release(id, |_| ());
+        let left = [14_999, 15_000].map(|now_ms| {
+            balancer.forget_redirects(PoolId(0), now_ms, &mut |_| ());
+            balancer.redirects(id)
+        });
+        assert_eq!(left, [1, 0]);
+    }
+
+    #[test]
+    fn an_earlier_time_takes_nothing_back() {
+        let mut window = Window::default();
+        window.pass(5_000);
+        assert!(window.add());
+        assert_eq!([3_000, 6_000, 14_999, 15_000].map(|now_ms| window.pass(now_ms)), [0, 0, 0, 1]);
+    }
+
+    #[test]
+    fn what_one_second_cannot_count_is_not_taken_back() {
+        let mut window = Window::default();
+        let counted = (0..70_000).filter(|_| window.add()).count();
+        assert_eq!((counted, window.pass(10_000)), (65_535, 65_535));
     }
 
     proptest! {

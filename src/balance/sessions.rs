@@ -184,6 +184,17 @@ mod tests {
     }
 
     #[test]
+    fn one_that_is_over_goes_before_one_that_was_used_earlier() {
+        let mut map = map(WAYS, 1000);
+        let longer = map.key(PoolId(1), b"a").unwrap();
+        map.store(longer, BackendId(2), 0);
+        for (user, now_ms) in [(1, 200), (2, 200), (3, 200), (4, 200), (5, 200), (6, 200), (7, 200), (8, 1500)] {
+            map.store(map.key(POOL, &[user]).unwrap(), BackendId(1), now_ms);
+        }
+        assert_eq!(map.find(longer, 1500), Some(BackendId(2)));
+    }
+
+    #[test]
     fn another_pool_does_not_inherit() {
         let mut map = map(8, 1000);
         let (one, two) = (map.key(POOL, b"a").unwrap(), map.key(PoolId(1), b"a").unwrap());

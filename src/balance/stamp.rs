@@ -213,6 +213,12 @@ mod tests {
         }
     }
 
+    #[test]
+    fn dates_are_looked_at_from_the_moment_that_the_clock_is_set() {
+        let stale = |wall_ms| Dates { last: 1, first: 0 }.stale(&lifetime(60, 0), wall_ms);
+        assert_eq!([CLOCK_SET_MS - 1, CLOCK_SET_MS].map(stale), [None, Some(Stale::Idle)]);
+    }
+
     proptest! {
         /// What is written is read again: the last date is of now, the first one stays.
         #[test]

@@ -62,6 +62,18 @@ fn keys_go_by_the_weight_there_is_now() {
 }
 
 #[test]
+fn on_the_ring_no_key_keeps_the_one_on_trial_from_being_tried() {
+    let passive = PassiveSpec { observe: Observe::Http, error_limit: 1, eject_max: 50, eject_ms: 10 };
+    let pool = PoolSpec { algorithm: by(Hash::Haproxy, 0), passive, ..PoolSpec::default() };
+    let backup = BackendSpec { backup: true, ..spec(1, 0) };
+    let mut balancer = Balancer::new(&[pool], vec![spec(1, 0), backup], 64);
+    assert!(balancer.saw(BackendId(0), Seen::Broken, 0, |_| ()));
+    assert_eq!(homes(&mut balancer), [1; 400], "the backup stands in, whatever the key");
+    balancer.begin_trials(10, |_| ());
+    assert_eq!(homes(&mut balancer), [0; 400]);
+}
+
+#[test]
 fn on_the_ring_the_nodes_of_one_that_is_down_are_gone() {
     let mut balancer = balancer(by(Hash::Haproxy, 0), vec![spec(1, 0); 4]);
     balancer.set_up(BackendId(2), false, |_| ());

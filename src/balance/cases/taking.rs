@@ -1,5 +1,6 @@
 //! Who takes requests: drained, without weight, down from the start, backups and those on trial; and in what order.
 
+use super::super::random::Random;
 use super::*;
 
 #[test]
@@ -50,6 +51,20 @@ fn one_on_trial_is_tried_beside_the_backup_that_stands_in_for_it() {
 }
 
 #[test]
+fn who_avoids_the_backup_that_stands_in_holds_up_nobody_behind_him() {
+    let mut balancer = watched(vec![spec(1, 1), spec(1, 1), BackendSpec { backup: true, ..spec(1, 1) }]);
+    assert!(balancer.saw(BackendId(0), Seen::Broken, 0, |_| ()));
+    balancer.begin_trials(10, |_| ());
+    assert_eq!([(); 2].map(|()| go(&mut balancer)), [0, 1], "the trial, and the only one that is trusted");
+    balancer.place(Wish { avoid: Some(BackendId(2)), ..wish(1, None) });
+    balancer.place(wish(2, None));
+    let mut woken = Vec::new();
+    balancer.set_up(BackendId(1), false, |waiter| woken.push(waiter));
+    assert_eq!((&woken[..], balancer.answer(2)), (&[2][..], Some(Answer::Granted(BackendId(2)))));
+    balancer.check_invariants();
+}
+
+#[test]
 fn one_without_weight_is_not_pardoned_for_new_users() {
     let mut balancer = watched(vec![spec(0, 0), spec(1, 0)]);
     assert!(balancer.saw(BackendId(0), Seen::Broken, 0, |_| ()));
@@ -97,6 +112,18 @@ fn seeds_decide_what_random_draws() {
     };
     assert_eq!(drawn(2), drawn(2));
     assert_ne!(drawn(2), drawn(3));
+}
+
+#[test]
+fn of_two_draws_that_are_equally_loaded_the_first_goes() {
+    let mut balancer = balancer(Algorithm::Random, vec![spec(1, 0); 4]).seeded(7);
+    let mut random = Random::new(7);
+    for _ in 0..32 {
+        let [first, _] = [(); 2].map(|()| random.below(4));
+        let id = go(&mut balancer);
+        assert_eq!(u64::from(id), first);
+        balancer.release(BackendId(id), |_| ());
+    }
 }
 
 #[test]

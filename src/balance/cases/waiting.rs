@@ -100,6 +100,54 @@ fn who_is_unbound_keeps_his_turn_and_avoids_who_failed_him() {
 }
 
 #[test]
+fn who_is_unbound_goes_before_a_client_who_came_behind_him() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1)]);
+    go(&mut balancer);
+    balancer.place(Wish { client: 7, ..wish(1, Some(BackendId(0))) });
+    balancer.place(Wish { client: 8, ..wish(2, None) });
+    assert_eq!(balancer.unbind(1, |_| panic!("it is full")), Some(BackendId(0)));
+    assert_eq!(served(&mut balancer, 2), [1, 2]);
+}
+
+#[test]
+fn who_is_unbound_gets_the_one_that_failed_him_when_his_own_takes_no_others() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(0, 1), spec(1, 1)]);
+    assert_eq!(balancer.place(wish(0, Some(BackendId(0)))), Placement::Go(BackendId(0)));
+    balancer.place(Wish { avoid: Some(BackendId(1)), ..wish(1, Some(BackendId(0))) });
+    let mut woken = Vec::new();
+    assert_eq!(balancer.unbind(1, |waiter| woken.push(waiter)), Some(BackendId(0)));
+    assert_eq!((&woken[..], balancer.answer(1)), (&[1][..], Some(Answer::Granted(BackendId(1)))));
+}
+
+#[test]
+fn who_is_unbound_in_a_full_pool_waits_for_its_room() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1), spec(1, 1)]);
+    balancer.pools[0].spec.maxconn = 1;
+    assert_eq!(go(&mut balancer), 0);
+    balancer.place(wish(1, Some(BackendId(0))));
+    assert_eq!(balancer.unbind(1, |_| panic!("the pool is full")), Some(BackendId(0)));
+    assert_eq!(next(&mut balancer, 0), [1]);
+}
+
+#[test]
+fn a_higher_limit_serves_who_is_bound_to_it() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1)]);
+    go(&mut balancer);
+    balancer.place(wish(1, Some(BackendId(0))));
+    let mut woken = Vec::new();
+    balancer.set_maxconn(BackendId(0), 2, |waiter| woken.push(waiter));
+    assert_eq!((&woken[..], balancer.answer(1)), (&[1][..], Some(Answer::Granted(BackendId(0)))));
+}
+
+#[test]
+fn who_waits_gets_the_backend_that_failed_him_when_there_is_no_other() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1)]);
+    go(&mut balancer);
+    balancer.place(Wish { avoid: Some(BackendId(0)), ..wish(1, None) });
+    assert_eq!(served(&mut balancer, 1), [1]);
+}
+
+#[test]
 fn a_change_elsewhere_gives_nobody_the_backend_that_failed_him() {
     let mut balancer = two_busy();
     balancer.release(BackendId(0), |_| ());

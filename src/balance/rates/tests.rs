@@ -108,6 +108,19 @@ fn a_set_of_known_clients_has_room_for_the_active() {
     assert_eq!(known.collect::<Vec<_>>(), [[false; 4], [true; 4]].concat(), "those of longest ago went");
 }
 
+#[test]
+fn of_those_who_are_known_he_goes_who_was_seen_the_longest_ago() {
+    let mut table = Rates::new(WAYS, SECRET);
+    let client = |table: &Rates, number: u64| table.who(number, None);
+    (0..WAYS as u64).for_each(|number| table.know(client(&table, number), 0));
+    for (now_ms, number) in (1..).zip((0..WAYS as u64).filter(|number| *number != 5)) {
+        table.know(client(&table, number), now_ms);
+    }
+    table.know(client(&table, 100), 100);
+    let known: Vec<u64> = (0..WAYS as u64).filter(|&number| table.knows(client(&table, number), 100)).collect();
+    assert_eq!(known, [0, 1, 2, 3, 4, 6, 7]);
+}
+
 fn rate() -> impl Strategy<Value = Rate> {
     (1u16..40, any::<bool>()).prop_map(|(count, per_minute)| Rate { count, per_minute })
 }
