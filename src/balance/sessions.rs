@@ -135,6 +135,19 @@ mod tests {
     }
 
     #[test]
+    fn one_user_of_two_pools_lies_in_two_places() {
+        // In one place he and seven others would push each other out.
+        let map = map(8, 1000);
+        let [one, two] = [PoolId(0), PoolId(1)];
+        let differ = |one: SessionKey, two: SessionKey| assert_ne!(one.hash, two.hash);
+        differ(map.key(one, b"anna").unwrap(), map.key(two, b"anna").unwrap());
+        for address in ["192.0.2.1", "2001:db8::1"] {
+            let address = address.parse().unwrap();
+            differ(map.source(one, address), map.source(two, address));
+        }
+    }
+
+    #[test]
     fn who_is_the_same_user() {
         let map = map(8, 1000);
         let same = |one, two| source(&map, one) == source(&map, two);
