@@ -109,6 +109,16 @@ fn a_set_of_known_clients_has_room_for_the_active() {
 }
 
 #[test]
+fn who_was_served_as_a_user_is_known_for_half_an_hour() {
+    let mut table = Rates::new(WAYS, SECRET);
+    let who = table.who(1, None);
+    assert!(!table.knows(who, 0));
+    table.know(who, 1_000);
+    let last_ms = 1_000 + 30 * 60 * 1_000 - 1;
+    assert_eq!([1_000, last_ms, last_ms + 1].map(|now_ms| table.knows(who, now_ms)), [true, true, false]);
+}
+
+#[test]
 fn of_those_who_are_known_he_goes_who_was_seen_the_longest_ago() {
     let mut table = Rates::new(WAYS, SECRET);
     let client = |table: &Rates, number: u64| table.who(number, None);
