@@ -1,6 +1,7 @@
 //! A port of one's own, and how a connection to it may end.
 
 use super::eventually;
+use nix::errno::Errno;
 use nix::sys::socket::sockopt::{Linger, RcvBuf, ReuseAddr};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, connect, getsockname, listen, setsockopt, socket,
@@ -102,8 +103,11 @@ pub fn narrow_socket_of(address: &SocketAddr, bytes: usize) -> nix::Result<Owned
 /// A socket connected to `address` from an address of this machine.
 pub fn socket_from(source: IpAddr, address: SocketAddr) -> nix::Result<OwnedFd> {
     let fd = bound(SocketAddr::new(source, 0))?;
-    connect(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
-    Ok(fd)
+    match connect(fd.as_raw_fd(), &SockaddrStorage::from(address)) {
+        // It was accepted, and closed before this call came back: what follows finds that out.
+        Ok(()) | Err(Errno::ECONNRESET) => Ok(fd),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Makes the end of this socket a reset.
