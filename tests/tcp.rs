@@ -15,6 +15,7 @@ use common::port::{Deaf, Port};
 use common::process::{Beelance, NOTHING, is_native};
 use common::raw::{End, RawBackend};
 use common::tcp_line::TcpLine;
+use common::tunnel::assert_open;
 use common::{assert_same, pattern, scale};
 use nix::sys::signal::Signal;
 use std::net::SocketAddr;
@@ -29,15 +30,6 @@ fn before(backend: &RawBackend, more: &str) -> Beelance {
 fn open(beelance: &Beelance, backend: &RawBackend) -> (Client, Client) {
     let client = beelance.connect();
     (client, backend.accept())
-}
-
-/// Bytes there and back.
-#[track_caller]
-fn assert_open(client: &mut Client, server: &mut Client) {
-    client.send("ping");
-    server.expect("ping");
-    server.send("pong");
-    client.expect("pong");
 }
 
 /// Returns when all who connected before wait in the queue of a full server.

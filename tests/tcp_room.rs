@@ -14,6 +14,7 @@ use common::client::Client;
 use common::port::Deaf;
 use common::process::{Beelance, NOTHING, listener_and};
 use common::raw::RawBackend;
+use common::tunnel::assert_open;
 use nix::sys::signal::Signal;
 use std::net::SocketAddr;
 
@@ -32,15 +33,6 @@ fn to_db(beelance: &Beelance) -> Client {
 
 fn state_of(beelance: &Beelance, client: &Client) -> String {
     beelance.tcp_line_of(&client.local().to_string()).state
-}
-
-/// Bytes there and back.
-#[track_caller]
-fn assert_open(client: &mut Client, server: &mut Client) {
-    client.send("ping");
-    server.expect("ping");
-    server.send("pong");
-    client.expect("pong");
 }
 
 #[test]

@@ -13,18 +13,9 @@ use common::access::Line;
 use common::client::Client;
 use common::process::Beelance;
 use common::raw::{End, RawBackend};
-use common::tunnel::{SWITCHED, open};
+use common::tunnel::{SWITCHED, assert_open, open};
 use nix::sys::signal::Signal;
 use std::time::Duration;
-
-/// Bytes there and back.
-#[track_caller]
-fn assert_open(client: &mut Client, server: &mut Client) {
-    client.send("ping");
-    server.expect("ping");
-    server.send("pong");
-    client.expect("pong");
-}
 
 #[track_caller]
 fn assert_ended(line: &Line, state: &str, bytes: usize) {

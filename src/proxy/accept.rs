@@ -33,7 +33,6 @@ pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
                 batch.next(count);
                 // What is left the next turn tells anew. Nobody is to make room for a client that was not seen to be there.
                 listener.look_again();
-                continue;
             }
             Err(error) => {
                 if !exhausted {

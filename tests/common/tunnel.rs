@@ -11,6 +11,15 @@ pub const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrad
 /// What a client gets of that.
 pub const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: chat\r\nConnection: upgrade\r\n\r\n";
 
+/// Bytes there and back.
+#[track_caller]
+pub fn assert_open(client: &mut Client, server: &mut Client) {
+    client.send("ping");
+    server.expect("ping");
+    server.send("pong");
+    client.expect("pong");
+}
+
 /// The client's and the backend's end of a new tunnel.
 #[track_caller]
 pub fn open(beelance: &Beelance, backend: &RawBackend) -> (Client, Client) {
