@@ -56,9 +56,10 @@ fn is_closed(proxy: SocketAddr, _: &RawBackend) -> SocketAddr {
     client.local()
 }
 
-/// Connects, ends, and waits for the other end.
+/// Connects, ends once that is known, and waits for the other end.
 fn leaves(proxy: SocketAddr, _: &RawBackend) -> SocketAddr {
     let mut client = Client::connect(proxy);
+    accepted(client.local());
     client.half_close();
     client.until_end();
     client.local()
@@ -205,12 +206,26 @@ fn lasting(line: &TcpLine) -> TcpLine {
     line
 }
 
+/// Whether the system has a TCP socket like that, told by the fields of its line (`proc_net_tcp`).
+fn socket(is: impl Fn(&[&str]) -> bool) -> bool {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().any(|line| is(&line.split_whitespace().collect::<Vec<_>>()))
+}
+
+/// Whether this field, an address, has this port.
+fn has_port(field: &str, address: SocketAddr) -> bool {
+    field.ends_with(&format!(":{:04X}", address.port()))
+}
+
 /// Whether somebody listens there.
 fn listens(address: SocketAddr) -> bool {
-    let local = format!("{:04X}", address.port());
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let mut fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    fields.any(|fields| fields[1].ends_with(&format!(":{local}")) && fields[3] == "0A")
+    socket(|fields| has_port(fields[1], address) && fields[3] == "0A")
+}
+
+/// Waits until somebody has accepted the connection of this client: only then its socket has an inode.
+fn accepted(client: SocketAddr) {
+    let taken = || socket(|fields| has_port(fields[2], client) && fields[3] == "01" && fields[9] != "0");
+    eventually("the connection is accepted", || taken().then_some(()));
 }
 
 #[test]
