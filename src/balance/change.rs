@@ -100,6 +100,12 @@ impl Balancer {
         }
     }
 
+    /// What is noted of the traffic with a backend.
+    #[must_use]
+    pub fn observes(&self, id: BackendId) -> Observe {
+        self.pools[self.backend(id).spec.pool.index()].spec.passive.observe
+    }
+
     /// Takes note of what happened with a backend; whether that ejected it, or ended or failed its trial.
     pub fn saw(&mut self, id: BackendId, seen: Seen, now_ms: u64, wake: impl FnMut(u16)) -> bool {
         let pool = self.backend(id).spec.pool;

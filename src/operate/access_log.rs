@@ -100,11 +100,11 @@ impl Journal for AccessLog {
         let mut moment = Moment::of(proxy, record);
         moment.pool_exchanges += usize::from(record.pool.is_some());
         moment.serving += u32::from(record.backend.is_some() && record.phase > Phase::Queue);
-        self.write_line(proxy.config, &moment, record, line);
+        self.write_line(&proxy.config(), &moment, record, line);
     }
 
     fn write_connection(&self, proxy: &Proxy, record: &Record) {
-        self.write_line_of_connection(proxy.config, &Moment::of(proxy, record), record);
+        self.write_line_of_connection(&proxy.config(), &Moment::of(proxy, record), record);
     }
 }
 

@@ -19,8 +19,8 @@ use std::time::Duration;
 const MAX_LINE: usize = 1024;
 
 /// Asks the agent of one backend for as long as the process lives. `wait` is how long the first question waits.
-pub(super) async fn listen_to(proxy: &'static Proxy, id: BackendId, agent: &'static Agent, wait: Duration) {
-    if proxy.config.backends[id.index()].path.is_some() {
+pub(super) async fn listen_to(proxy: &'static Proxy, id: BackendId, agent: Agent, wait: Duration) {
+    if proxy.config().backends[id.index()].path.is_some() {
         return;
     }
     Timer::after(wait).await;
@@ -72,7 +72,7 @@ fn obey(proxy: &Proxy, id: BackendId, line: &str) {
         proxy.set_admin(id, Authority::Agent, admin);
     }
     if let Some(weight) = report.weight {
-        proxy.set_weight(id, weight.of(proxy.config.backends[id.index()].weight));
+        proxy.set_weight(id, weight.of(proxy.config().backends[id.index()].weight));
     }
     if let Some(maxconn) = report.maxconn {
         proxy.set_maxconn(id, maxconn);

@@ -30,15 +30,16 @@ type Why = String;
 
 /// Probes one backend for as long as the process lives. `wait` is how long its first probe waits, so that the probes of
 /// all backends are spread.
-pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static Check, wait: Duration) {
+pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: Check, wait: Duration) {
     let mut health = Health::new(check.rise, check.fall);
     let mut rested = None;
-    let is_slot = proxy.config.backends[id.index()].slots.is_some();
+    let is_slot = proxy.config().backends[id.index()].slots.is_some();
     let mut era = proxy.era(id);
     Timer::after(wait).await;
     loop {
         proxy.placed(id).await;
-        if let Some(endpoint) = proxy.address(id).filter(|_| !proxy.rests(id)) {
+        let config = proxy.config();
+        if let Some(endpoint) = proxy.address(&config, id).filter(|_| !proxy.rests(id)) {
             // Another server took the slot, or the same one again.
             if is_slot && era != proxy.era(id) {
                 era = proxy.era(id);
@@ -49,9 +50,9 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static 
                 health = Health::new(check.rise, check.fall);
                 proxy.set_up(id, true, why);
             }
-            let hello = proxy.config.backends[id.index()].send_proxy.map(ProxyVersion::local);
+            let hello = config.backends[id.index()].send_proxy.map(ProxyVersion::local);
             let asked = proxy.era(id);
-            let outcome = probe(endpoint, check, hello.as_deref().unwrap_or_default()).await;
+            let outcome = probe(endpoint, &check, hello.as_deref().unwrap_or_default()).await;
             // What was found out is another server's; who is there now is probed at once.
             if asked != proxy.era(id) {
                 continue;
@@ -74,6 +75,7 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: &'static 
         } else {
             rested = Some("back from MAINT");
         }
+        drop(config);
         let wait_ms = match health.interval() {
             Interval::Normal => check.inter_ms,
             Interval::Fast => check.fastinter_ms,

@@ -20,7 +20,7 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// A name, and the backends that it says the addresses of.
 struct Name {
-    host: &'static str,
+    host: String,
     targets: Vec<Target>,
     standing: Standing,
     due_ms: u64,
@@ -47,7 +47,7 @@ pub(super) fn literal(backend: &Backend) -> Option<SocketAddr> {
 
 /// Starts to look up what names there are.
 pub(super) fn start(proxy: &'static Proxy) {
-    let names = names(proxy.config);
+    let names = names(&proxy.config());
     proxy.expect_names(names.len());
     let late: Rc<Late> = Rc::default();
     let mut shares: [Vec<Name>; LOOKUPS] = Default::default();
@@ -60,7 +60,7 @@ pub(super) fn start(proxy: &'static Proxy) {
 }
 
 /// The names of all backends, each once.
-fn names(config: &'static Config) -> Vec<Name> {
+fn names(config: &Config) -> Vec<Name> {
     let mut names: Vec<Name> = Vec::new();
     let mut index = 0;
     while let Some(backend) = config.backends.get(index) {
@@ -73,7 +73,12 @@ fn names(config: &'static Config) -> Vec<Name> {
             let host = backend.host.as_str();
             match names.iter_mut().find(|name| name.host.eq_ignore_ascii_case(host)) {
                 Some(name) => name.targets.push(target),
-                None => names.push(Name { host, targets: vec![target], standing: Standing::default(), due_ms: 0 }),
+                None => names.push(Name {
+                    host: host.to_owned(),
+                    targets: vec![target],
+                    standing: Standing::default(),
+                    due_ms: 0,
+                }),
             }
         }
         index += count;
@@ -96,7 +101,7 @@ async fn work(proxy: &'static Proxy, mut names: Vec<Name>, late: Rc<Late>) {
 
 /// Looks a name up once, and does what follows.
 async fn round(proxy: &'static Proxy, name: &mut Name, arrival: Arrival, late: &Late) {
-    let hold_ms = proxy.config.names.hold_ms;
+    let hold_ms = proxy.config().names.hold_ms;
     let was_failing = name.standing.is_failing();
     let rest_ms = match name.find(proxy, late).await {
         Ok((addresses, ttl_s, by)) => {
@@ -131,28 +136,29 @@ impl Name {
     }
 
     async fn find(&self, proxy: &Proxy, late: &Late) -> Result<Known, Failure> {
-        let addresses = hosts(&read(HOSTS), self.host);
+        let addresses = hosts(&read(HOSTS), &self.host);
         if !addresses.is_empty() {
             return Ok((addresses, u32::MAX, HOSTS));
         }
-        let system = match &proxy.config.names.nameservers {
+        let config = proxy.config();
+        let system = match &config.names.nameservers {
             Some(_) => heapless::Vec::new(),
             None => nameservers(&read(RESOLV_CONF)),
         };
-        let servers = proxy.config.names.nameservers.as_deref().unwrap_or(&system);
-        let Found { v4, v6, ttl_s } = look_up(self.host, servers, late).await?;
+        let servers = config.names.nameservers.as_deref().unwrap_or(&system);
+        let Found { v4, v6, ttl_s } = look_up(&self.host, servers, late).await?;
         // Not known is not none: a server that lost half of its answer moves nobody to the other half.
         let lost = self.now(proxy).map(|now| if now.is_ipv4() { v4.is_none() } else { v6.is_none() });
         if lost == Some(true) {
             return Err(Failure::Silent);
         }
         let (v4, v6) = (v4.unwrap_or_default(), v6.unwrap_or_default());
-        Ok((of_one_family(proxy.config.names.prefer, v4, v6, reaches), ttl_s, "DNS"))
+        Ok((of_one_family(config.names.prefer, v4, v6, reaches), ttl_s, "DNS"))
     }
 
     /// Gives its backends these addresses.
     fn give(&mut self, proxy: &Proxy, addresses: &[IpAddr], arrival: Arrival, by: &str) {
-        let port = |id: BackendId| proxy.config.backends[id.index()].port;
+        let port = |id: BackendId| proxy.config().backends[id.index()].port;
         for target in &mut self.targets {
             match target {
                 Target::One(id) => {
@@ -183,7 +189,7 @@ impl Name {
                     let busy = |at| BackendId::new(first + at).is_some_and(|id| serving(id) > 0);
                     let beyond = fill(slots, addresses, change, busy);
                     if beyond > 0 && !*full {
-                        let (count, host) = (slots.len(), self.host);
+                        let (count, host) = (slots.len(), &self.host);
                         log::warn!("{host} has more addresses than the {count} slots take: {beyond} get no requests.");
                     }
                     *full = beyond > 0;

@@ -11,6 +11,7 @@ use crate::runtime::{Bind, Listener, Loop, Reactor};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// Why a command ended early. Its number is the exit code.
@@ -99,7 +100,7 @@ impl Running {
 /// # Errors
 /// [`Failure::System`]: a port in use, no permission.
 pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Running, Failure> {
-    let config: &'static Config = Box::leak(Box::new(config));
+    let config = Rc::new(config);
     let stderr = io::stderr().as_fd().try_clone_to_owned().map_err(Failure::system("standard error"))?;
     let lines: &'static Lines = Box::leak(Box::new(Lines::new(stderr)));
     let serving = messages::set_up(config.log_level, lines);
@@ -122,7 +123,7 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
             Some(Box::leak(Box::new(AccessLog::new(&host, std::process::id(), lines))))
         }
     };
-    let proxy: &'static Proxy = Box::leak(Box::new(Proxy::new(config, event_loop, &addresses, journal)));
+    let proxy: &'static Proxy = Box::leak(Box::new(Proxy::new(Rc::clone(&config), event_loop, &addresses, journal)));
 
     let mut listeners = Vec::new();
     for (index, listener) in config.listeners.iter().enumerate() {
@@ -170,16 +171,16 @@ fn hint(address: &Address, why: io::ErrorKind) -> &'static str {
 
 /// Starts the probes and the questions to agents, spread evenly over an interval.
 fn start_probes(event_loop: &'static Loop, proxy: &'static Proxy) {
-    let config = proxy.config;
+    let config = proxy.config();
     for pool in &config.pools {
         let count = u64::try_from(pool.backends.len()).unwrap_or(1).max(1);
         let wait = |inter_ms: u64, at: u64| Duration::from_millis(inter_ms / count * at);
         for (&id, at) in pool.backends.iter().zip(0u64..) {
             if let Some(check) = &pool.check {
-                event_loop.executor.spawn(probe::watch(proxy, id, check, wait(check.inter_ms, at))).detach();
+                event_loop.executor.spawn(probe::watch(proxy, id, check.clone(), wait(check.inter_ms, at))).detach();
             }
             if let Some(agent) = &pool.agent {
-                event_loop.executor.spawn(agent::listen_to(proxy, id, agent, wait(agent.inter_ms, at))).detach();
+                event_loop.executor.spawn(agent::listen_to(proxy, id, *agent, wait(agent.inter_ms, at))).detach();
             }
         }
     }

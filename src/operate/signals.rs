@@ -50,7 +50,7 @@ pub(super) async fn watch(signals: SignalFd, event_loop: &'static Loop, proxy: &
 async fn drain(event_loop: &'static Loop, proxy: &'static Proxy) {
     let Some(seat) = Seat::take(proxy.reactor) else { return end(event_loop, proxy) };
     proxy.watch_connections(seat.index());
-    let deadline_ms = proxy.reactor.now_ms() + proxy.config.drain_timeout_ms;
+    let deadline_ms = proxy.reactor.now_ms() + proxy.config().drain_timeout_ms;
     // A listener's file is removed when it closes.
     let over = || proxy.is_over().then_some(());
     if seat.until(deadline_ms, over).await.is_err() {

@@ -36,7 +36,7 @@ pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
             }
             Err(error) => {
                 if !exhausted {
-                    log::warn!("listener {}: accept: {error}", proxy.config.listeners[id.index()].name);
+                    log::warn!("listener {}: accept: {error}", proxy.config().listeners[id.index()].name);
                 }
                 exhausted = true;
                 let connections = proxy.connections();

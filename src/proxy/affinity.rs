@@ -39,28 +39,26 @@ impl Bond {
     /// [`TooManyCuts`].
     pub(super) fn of(
         connection: &Connection,
-        pool_id: PoolId,
+        (pool_id, pool): (PoolId, &Pool),
         bytes: &[u8],
         head: &RequestHead<'_, '_>,
         cuts: &mut Cuts,
     ) -> Result<Self, TooManyCuts> {
-        let pool = &connection.proxy.config.pools[pool_id.index()];
         match pool.cookie.is_none() && pool.stick.is_none() {
             true => Ok(Self::default()),
-            false => Self::read(connection, pool_id, bytes, head, cuts),
+            false => Self::read(connection, (pool_id, pool), bytes, head, cuts),
         }
     }
 
     #[inline(never)]
     fn read(
         connection: &Connection,
-        pool_id: PoolId,
+        (pool_id, pool): (PoolId, &Pool),
         bytes: &[u8],
         head: &RequestHead<'_, '_>,
         cuts: &mut Cuts,
     ) -> Result<Self, TooManyCuts> {
         let proxy = connection.proxy;
-        let pool = &proxy.config.pools[pool_id.index()];
         let mut bond = Self::default();
         if let Some(cookie) = &pool.cookie {
             bond.post = head.method == b"POST";
@@ -81,11 +79,11 @@ impl Bond {
     }
 
     /// Of a client of which nothing but the address is known.
-    pub(super) fn of_source(connection: &Connection, pool: PoolId) -> Self {
+    pub(super) fn of_source(connection: &Connection, pool_id: PoolId, pool: &Pool) -> Self {
         let proxy = connection.proxy;
         let mut bond = Self::default();
-        if proxy.config.pools[pool.index()].stick.is_some() {
-            bond.session = connection.peer.map(|peer| proxy.sessions.borrow().source(pool, peer.ip()));
+        if pool.stick.is_some() {
+            bond.session = connection.peer.map(|peer| proxy.sessions.borrow().source(pool_id, peer.ip()));
             bond.recall(proxy);
         }
         bond
@@ -192,12 +190,13 @@ impl SetCookie<'_> {
 /// backend where the user belongs.
 pub(super) fn set_cookie<'a>(
     proxy: &'a Proxy,
+    pool: &'a Pool,
     record: &mut Record,
     ask: &Ask,
     home: BackendId,
     head: &ResponseHead,
 ) -> Option<SetCookie<'a>> {
-    let cookie = proxy.config.pools[ask.pool.index()].cookie.as_ref()?;
+    let cookie = pool.cookie.as_ref()?;
     let (dates, wall_ms) = (ask.bond.dates, proxy.wall_ms());
     let deed = cookie.rules.answer(Answering {
         dates,

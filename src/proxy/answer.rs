@@ -5,7 +5,7 @@ use super::ask::Ask;
 use super::connection::Connection;
 use super::exchange::{Exchange, Stage, broken_response};
 use super::obtain::Held;
-use crate::balance::{Failed, Seen};
+use crate::balance::{Failed, Observe, Seen};
 use crate::config::Reuse;
 use crate::fault::{Fault, Phase};
 use crate::http::body::{Framing, Malformed};
@@ -26,7 +26,6 @@ impl Connection {
         ask: &Ask,
         backend: &Stream,
     ) -> Result<Option<usize>, Fault> {
-        let spare = affinity::growth(&self.proxy.config.pools[ask.pool.index()]);
         let flow = &mut exchange.response;
         loop {
             if let Some(buffer) = flow.buffer.as_ref().filter(|buffer| !buffer.is_empty()) {
@@ -43,6 +42,7 @@ impl Connection {
             if !backend.readable() {
                 return Ok(None);
             }
+            let spare = affinity::growth(&self.proxy.config().pools[ask.pool.index()]);
             if flow.buffer.is_none() {
                 flow.buffer = self.proxy.buffers.large(Need::Body).or_else(|| self.proxy.buffers.small());
             }
@@ -85,7 +85,8 @@ impl Connection {
     #[inline(never)]
     pub(super) fn answer(&self, exchange: &mut Exchange, ask: &Ask, length: usize, held: &Held) -> Result<(), Fault> {
         let proxy = self.proxy;
-        let pool = &proxy.config.pools[ask.pool.index()];
+        let config = proxy.config();
+        let pool = &config.pools[ask.pool.index()];
         let flow = &mut exchange.response;
         let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
         buffer.compact();
@@ -111,7 +112,9 @@ impl Connection {
         exchange.keeps_backend = head.keep_alive && pool.reuse != Reuse::Never;
         let interim = head.is_interim();
         if !interim {
-            proxy.saw(held.slot.backend, Seen::Answered(status));
+            if pool.passive.observe != Observe::None {
+                proxy.saw(held.slot.backend, Seen::Answered(status));
+            }
             if pool.retry_on.takes(Failed::Status(status)) && self.may_retry(exchange, ask, Failed::Status(status)) {
                 exchange.dropped = Some(status).filter(|&status| status >= 500);
                 return Err(Fault::Retried(status));
@@ -139,7 +142,7 @@ impl Connection {
             }
         };
         let record = &mut exchange.record;
-        let set_cookie = affinity::set_cookie(proxy, record, ask, exchange.home.unwrap_or(backend), head);
+        let set_cookie = affinity::set_cookie(proxy, pool, record, ask, exchange.home.unwrap_or(backend), head);
         let delimited = !matches!(framing, Framing::Chunked | Framing::UntilClose);
         let rechunk = !delimited && ask.version == Version::Http11;
         let ends_by_close = !delimited && !rechunk;

@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::exchange::Exchange;
 use super::rules::{Rule, Way, way};
 use crate::balance::Algorithm;
-use crate::config::Pool;
+use crate::config::{Config, Pool};
 use crate::fault::Fault;
 use crate::http::body::Framing;
 use crate::http::fields;
@@ -49,12 +49,12 @@ pub(super) struct Ask {
 /// [`Fault::Refused`].
 pub(super) fn understand<'a>(
     connection: &Connection,
+    config: &Config,
     exchange: &mut Exchange,
     length: usize,
     asked: &'a mut Option<Ask>,
 ) -> Result<&'a Ask, Fault> {
     let (proxy, listener, client) = (connection.proxy, connection.listener, connection.peer.map(|peer| peer.ip()));
-    let config = proxy.config;
     let flow = &mut exchange.request;
     let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
     let head = &buffer.filled()[..length];
@@ -65,17 +65,17 @@ pub(super) fn understand<'a>(
     let parsed = parsed.as_ref().map_err(|&refusal| refusal)?;
     let length = parsed.length;
     let head = &head[..length];
-    let Way { pool: mut pool_id, class, mut rule, edits, route } = way(proxy, parsed, listener, client);
+    let Way { pool: mut pool_id, class, mut rule, edits, route } = way(proxy, config, parsed, listener, client);
 
-    let mut bond = Bond::of(connection, pool_id, head, parsed, &mut cuts).map_err(Refusal::from)?;
-    if config.pools[pool_id.index()].overflow.is_some() && bond.backend().is_none() {
-        let other = proxy.spread(pool_id);
+    let mut pool = &config.pools[pool_id.index()];
+    let mut bond = Bond::of(connection, (pool_id, pool), head, parsed, &mut cuts).map_err(Refusal::from)?;
+    if pool.overflow.is_some() && bond.backend().is_none() {
+        let other = proxy.spread(config, pool_id);
         if other != pool_id {
-            pool_id = other;
-            bond = Bond::of(connection, pool_id, head, parsed, &mut cuts).map_err(Refusal::from)?;
+            (pool_id, pool) = (other, &config.pools[other.index()]);
+            bond = Bond::of(connection, (pool_id, pool), head, parsed, &mut cuts).map_err(Refusal::from)?;
         }
     }
-    let pool = &config.pools[pool_id.index()];
     let (mut says_proto, mut says_host) = (false, false);
     if let Some(edits) = edits {
         edits.cut(head, parsed.fields, &mut cuts).map_err(Refusal::from)?;

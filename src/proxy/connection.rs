@@ -9,6 +9,7 @@ use super::record::{Named, Record};
 use super::rules::Rule;
 use super::shed::{Awaiting, Kind};
 use super::{Counted, Proxy, reply};
+use crate::config::Mode;
 use crate::fault::{Fault, Phase};
 use crate::http::proxy_protocol::{self, Parsed};
 use crate::http::reply::After;
@@ -39,6 +40,8 @@ pub(super) struct Connection {
     past: Past,
     /// The PROXY header was read, or none is to come.
     pub introduced: bool,
+    /// It carries no requests.
+    pub relays: bool,
     /// Bytes of empty lines since the last request.
     pub empty: usize,
     /// A backend connection that is this client's alone, since a PROXY header on it says so.
@@ -116,7 +119,8 @@ impl Connection {
         here.set(here.get() + 1);
         client.set_owner(seat.index());
         let awaiting = Awaiting::new(proxy, seat.index());
-        let trust = &proxy.config.listeners[listener.index()].trust;
+        let config = proxy.config();
+        let place = &config.listeners[listener.index()];
         awaiting.begin(standing.kind());
         Self {
             proxy,
@@ -124,10 +128,11 @@ impl Connection {
             client,
             peer,
             listener,
-            vouched: trusts_peer(trust, peer.map(|peer| peer.ip())),
+            vouched: trusts_peer(&place.trust, peer.map(|peer| peer.ip())),
             rest: None,
             past: Past::Fresh,
-            introduced: !proxy.config.listeners[listener.index()].accept_proxy,
+            introduced: !place.accept_proxy,
+            relays: place.mode == Mode::Tcp,
             empty: 0,
             own: RefCell::new(None),
             awaiting,
@@ -142,7 +147,7 @@ impl Connection {
 
     /// Lets it wait for its next request, without a worker. An idle connection holds no buffer.
     pub(super) fn wait(&self) {
-        let timeouts = &self.proxy.config.timeouts;
+        let timeouts = self.proxy.timeouts();
         let idle_ms = if self.past == Past::Fresh { timeouts.http_request_ms } else { timeouts.http_keep_alive_ms };
         self.seat.arm(self.proxy.reactor.now_ms() + idle_ms);
         // What makes it look again: bytes, the end, or a mark that came meanwhile.
@@ -175,7 +180,7 @@ impl Connection {
             let Ok(standing) = self.proxy.let_in_named(self.peer, self.is_trusted()) else { return false };
             self.limited = standing.is_counted();
             self.awaiting.begin(standing.kind());
-            if self.proxy.relays(self.listener) {
+            if self.relays {
                 // Now it is known who it is, and all that is to be known.
                 return true;
             }
@@ -207,7 +212,7 @@ impl Connection {
     async fn read_proxy_header(&mut self) -> bool {
         let (proxy, client) = (self.proxy, &self.client);
         self.awaiting.begin(Kind::Fresh);
-        let deadline_ms = proxy.reactor.now_ms() + proxy.config.timeouts.http_request_ms;
+        let deadline_ms = proxy.reactor.now_ms() + proxy.timeouts().http_request_ms;
         // A header that is not whole yet fits, so there is always space.
         let Some(mut buffer) = proxy.buffers.small() else { return false };
         loop {
@@ -347,16 +352,17 @@ impl Connection {
         let proxy = self.proxy;
         exchange.record.headed_ms = Some(proxy.reactor.now_ms());
         proxy.requests.set(proxy.requests.get() + 1);
-        let ask = ask::understand(self, exchange, length, asked)?;
+        let config = proxy.config();
+        let ask = ask::understand(self, &config, exchange, length, asked)?;
         if self.limited {
             self.count_request(ask.route)?;
         }
         if !matches!(ask.rule, Rule::None | Rule::Here(_)) {
-            return Err(self.obey(exchange, ask.rule));
+            return Err(self.obey(&config, exchange, ask.rule));
         }
         exchange.record.pool = Some(ask.pool);
         exchange.record.client_cookie = ask.bond.affinity.letter();
-        if proxy.config.pools[ask.pool.index()].cookie.is_some() {
+        if config.pools[ask.pool.index()].cookie.is_some() {
             exchange.record.server_cookie = 'N';
         }
         if let Rule::Here(status) = ask.rule {
@@ -364,19 +370,22 @@ impl Connection {
         }
         let counted = Counted::new(&proxy.pool_exchanges[ask.pool.index()]);
         proxy.budgets[ask.pool.index()].borrow_mut().count(proxy.reactor.now_ms());
-        let obtained = self.obtain_at_once(exchange, ask)?;
+        let obtained = self.obtain_at_once(&config, exchange, ask)?;
         Ok((ask, counted, obtained))
     }
 
     /// Whether what the client says of itself is kept: where it comes from, what its request is called.
     pub(super) fn is_trusted(&self) -> bool {
-        let trust = &self.proxy.config.listeners[self.listener.index()].trust;
-        self.vouched || trusts_client(trust, self.peer.map(|peer| peer.ip()))
+        self.vouched
+            || trusts_client(
+                &self.proxy.config().listeners[self.listener.index()].trust,
+                self.peer.map(|peer| peer.ip()),
+            )
     }
 
     /// The address the client came to; a UNIX socket has none.
     pub(super) fn here(&self) -> Option<SocketAddr> {
-        let bound = || self.proxy.config.listeners[self.listener.index()].address.inet();
+        let bound = || self.proxy.config().listeners[self.listener.index()].address.inet();
         self.client.local_address().or_else(bound)
     }
 
@@ -402,7 +411,8 @@ impl Connection {
             (true, _) => After::Keep,
             (false, _) => After::Close,
         };
-        let reply = self.reply(exchange, ask, fault, after);
+        let config = self.proxy.config();
+        let reply = self.reply(&config, exchange, ask, fault, after);
         let (sent, all) = reply::send(self.proxy, &self.seat, &self.client, &reply).await;
         exchange.record.bytes += sent as u64;
         match all {

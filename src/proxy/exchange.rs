@@ -214,7 +214,7 @@ impl Connection {
         // While the client is still sending, the backend owes nothing yet.
         let on_client = up == Pumped::WaitSource || down == Pumped::WaitSink;
         let on_backend = up == Pumped::WaitSink || (down == Pumped::WaitSource && (up == Pumped::Done || answering));
-        let timeouts = &proxy.config.timeouts;
+        let timeouts = proxy.timeouts();
         let client_ms = if on_client { timeouts.client_ms } else { u64::MAX };
         let server_ms = if on_backend { timeouts.server_ms } else { u64::MAX };
         let late = if client_ms < server_ms { Fault::ClientSilent } else { Fault::BackendSilent };

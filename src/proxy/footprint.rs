@@ -2,32 +2,32 @@
 
 use super::Proxy;
 use super::connection::Connection;
-use crate::config::{self, Config};
+use crate::config;
 use crate::limits::{
     CONNECTION_BYTES, ListenerId, Machine, OBJECT_BYTES, RATE_BYTES, RATES, SPARE_SEATS, SPARE_SOURCES, WAITER_BYTES,
 };
 use crate::runtime::{Bind, Endpoint, Heap, Listener, Loop, Reactor};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
 
 /// What an allocator adds to each allocation.
 const HEADER: u64 = 16;
 
 pub(super) fn proxy(text: &str) -> &'static Proxy {
     let config = config::parse("f", text.as_bytes(), &Machine::default()).unwrap_or_else(|errors| panic!("{errors}"));
-    let config: &'static Config = Box::leak(Box::new(config));
     let budget = &config.limits.budget;
     let reactor = Reactor::new(budget.sockets() + SPARE_SOURCES, budget.connections + SPARE_SEATS).unwrap();
     let event_loop: &'static Loop = Box::leak(Box::new(Loop::new(Box::leak(Box::new(reactor)))));
     let address = |backend: &config::Backend| format!("{}:{}", backend.host, backend.port).parse().ok();
     let addresses: Vec<Option<SocketAddr>> = config.backends.iter().map(address).collect();
-    Box::leak(Box::new(Proxy::new(config, event_loop, &addresses, None)))
+    Box::leak(Box::new(Proxy::new(Rc::new(config), event_loop, &addresses, None)))
 }
 
 /// What a proxy of this configuration holds at the start, and the bytes of its buffers among it.
 fn held(text: &str) -> (u64, u64) {
     let before = Heap::now().bytes;
-    let budget = &proxy(text).config.limits.budget;
+    let budget = &proxy(text).budget;
     let buffers =
         budget.small_buffers * crate::limits::SMALL_BUFFER + budget.large_buffers * crate::limits::LARGE_BUFFER;
     (Heap::now().bytes - before, buffers as u64)
@@ -122,8 +122,8 @@ fn allocations(request: &'static str, count: u64, more: &str) -> u64 {
     let text = format!("listen.web = 127.0.0.1:0\nbackend.s1 = {}\nlimits.memory = 16m\n{more}", backend());
     let proxy = proxy(&text);
     let event_loop = proxy.event_loop();
-    let how = Bind { only_v6: false, mode: 0, bounds: proxy.config.limits.budget.client_socket() };
-    let listener = Listener::bind(event_loop.reactor, proxy.config.listeners[0].address.endpoint(), &how).unwrap();
+    let how = Bind { only_v6: false, mode: 0, bounds: proxy.budget.client_socket() };
+    let listener = Listener::bind(event_loop.reactor, proxy.config().listeners[0].address.endpoint(), &how).unwrap();
     let Endpoint::Inet(address) = listener.endpoint() else { panic!("no port") };
     event_loop.executor.spawn(super::accept(proxy, listener, ListenerId(0))).detach();
     event_loop.executor.spawn(super::purge_idle(proxy)).detach();

@@ -13,7 +13,7 @@ impl Connection {
     pub(super) fn whole_head(&self, exchange: &mut Exchange) -> Option<usize> {
         let buffer = exchange.request.buffer.as_mut()?;
         let length = buffer.len();
-        let fits = length <= self.proxy.config.limits.header_size && self.empty <= MAX_EMPTY;
+        let fits = length <= self.proxy.header_size && self.empty <= MAX_EMPTY;
         if !fits || !buffer.filled().ends_with(b"\r\n\r\n") {
             return None;
         }
@@ -28,8 +28,7 @@ impl Connection {
     /// line ever came.
     pub(super) async fn read_head(&self, exchange: &mut Exchange) -> Result<Option<usize>, Fault> {
         let proxy = self.proxy;
-        let limits = &proxy.config.limits;
-        let deadline_ms = exchange.record.began_ms + proxy.config.timeouts.http_request_ms;
+        let deadline_ms = exchange.record.began_ms + proxy.timeouts().http_request_ms;
         let mut scan = HeadScan::default();
         let (mut begun, mut empty) = (false, self.empty);
         let flow = &mut exchange.request;
@@ -58,8 +57,8 @@ impl Connection {
             if begun && proxy.journal.is_some() {
                 note_line(&mut exchange.line, buffer.filled());
             }
-            if length > limits.header_size || (scanned == Scanned::Incomplete && length == limits.header_size) {
-                let line = buffer.filled().iter().take(limits.header_size).position(|&byte| byte == b'\n');
+            if length > proxy.header_size || (scanned == Scanned::Incomplete && length == proxy.header_size) {
+                let line = buffer.filled().iter().take(proxy.header_size).position(|&byte| byte == b'\n');
                 return Err(match line {
                     Some(_) => refusal(431, "the head is too long"),
                     None => refusal(414, "the target is too long"),

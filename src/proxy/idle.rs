@@ -26,6 +26,8 @@ struct Stack {
     fewest: u16,
     /// Counts the backend's addresses: only connections to the last one are kept.
     era: u16,
+    /// A connection to it is its client's alone, and not kept here.
+    private: bool,
 }
 
 /// All idle backend connections.
@@ -53,8 +55,11 @@ impl Idle {
         Self {
             entries: (0..capacity).map(entry).collect(),
             free: if capacity > 0 { 0 } else { NONE },
-            stacks: vec![Stack { warmest: NONE, coldest: NONE, length: 0, fewest: 0, era: 0 }; backends]
-                .into_boxed_slice(),
+            stacks: vec![
+                Stack { warmest: NONE, coldest: NONE, length: 0, fewest: 0, era: 0, private: false };
+                backends
+            ]
+            .into_boxed_slice(),
             length: 0,
             reactor,
             keeper: NONE,
@@ -123,6 +128,16 @@ impl Idle {
     /// What is noted in a connection to a backend's address of now.
     pub(super) fn era(&self, backend: BackendId) -> u16 {
         self.stacks[backend.index()].era
+    }
+
+    /// Whether a connection to this backend is its client's alone.
+    pub(super) fn is_private(&self, backend: BackendId) -> bool {
+        self.stacks[backend.index()].private
+    }
+
+    /// Says so, or that it is not.
+    pub(super) fn set_private(&mut self, backend: BackendId, private: bool) {
+        self.stacks[backend.index()].private = private;
     }
 
     /// The backend has another address: all its connections are closed, those in use when they are given back.

@@ -40,11 +40,11 @@ pub use usage::Usage;
 pub use warm::warm_up;
 
 use crate::balance::{BackendSpec, Balancer, Budget, Hash, PoolSpec, Sessions, dynamic};
-use crate::config::{Backend, Config};
+use crate::config::{Backend, Config, Timeouts};
 use crate::http::date::DateLine;
 use crate::http::request_id;
-use crate::limits::{BackendId, ListenerId, PoolId, SPARE_SEATS};
-use crate::runtime::{Buffers, Loop, Reactor};
+use crate::limits::{BackendId, Budget as Bytes, ListenerId, PoolId, SPARE_SEATS};
+use crate::runtime::{Buffers, Current, Loop, Reactor};
 use idle::Idle;
 use place::Expecting;
 use rates::Limiter;
@@ -53,12 +53,20 @@ use state::Told;
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use workers::{Post, Worker};
 
 /// What all tasks share. Lives as long as the process.
 pub struct Proxy {
-    /// The configuration.
-    pub config: &'static Config,
+    /// The configuration of now.
+    config: Current<Config>,
+    /// Its timeouts: who waits looks at them again and again.
+    timeouts: Cell<Timeouts>,
+    /// What the tables were made for, and `limits.header-size`: they stay as they were at the start.
+    pub budget: Bytes,
+    header_size: usize,
+    /// Connections that are kept for clients who are known.
+    reserve: Cell<usize>,
     /// Sockets, seats and the clock.
     pub reactor: &'static Reactor,
     /// Backends, pools and who waits.
@@ -110,12 +118,12 @@ impl Proxy {
     /// A proxy with nothing in it. `addresses` are the backends', in their order.
     #[must_use]
     pub fn new(
-        config: &'static Config,
+        config: Rc<Config>,
         event_loop: &'static Loop,
         addresses: &[Option<SocketAddr>],
         journal: Option<&'static dyn Journal>,
     ) -> Self {
-        let budget = &config.limits.budget;
+        let budget = &config.limits.budget.clone();
         let cookie_value = |(backend, &address): (&Backend, &Option<SocketAddr>)| -> Box<str> {
             let pool = &config.pools[backend.pool.index()];
             let secret = pool.cookie.as_ref().and_then(|cookie| cookie.dynamic_key.as_ref());
@@ -163,14 +171,21 @@ impl Proxy {
         }
         let redirecting = config.backends.iter().enumerate().filter(|(_, backend)| backend.redirect.is_some());
         redirecting.filter_map(|(index, _)| BackendId::new(index)).for_each(|id| balancer.begin_redirects(id));
+        let mut idle = Idle::new(event_loop.reactor, config.backends.len(), budget.connections);
+        for (index, backend) in config.backends.iter().enumerate() {
+            BackendId::new(index).into_iter().for_each(|id| idle.set_private(id, backend.send_proxy.is_some()));
+        }
         Self {
-            config,
+            timeouts: Cell::new(config.timeouts),
+            budget: *budget,
+            header_size: config.limits.header_size,
+            reserve: Cell::new(config.clients.reserve),
             reactor: event_loop.reactor,
             told: Told::all(&balancer, config.backends.len()),
             balancer: RefCell::new(balancer),
             event_loop,
             buffers: Box::leak(Box::new(buffers)),
-            idle: RefCell::new(Idle::new(event_loop.reactor, config.backends.len(), budget.connections)),
+            idle: RefCell::new(idle),
             sheddable: RefCell::new(Sheddable::new(budget.connections + SPARE_SEATS)),
             posts: (0..seats).map(|_| Cell::default()).collect(),
             shelf: RefCell::new(Vec::with_capacity(budget.connections)),
@@ -179,7 +194,7 @@ impl Proxy {
             budgets: config.pools.iter().map(|pool| RefCell::new(Budget::new(pool.retry_budget))).collect(),
             trials: Cell::new(0),
             sessions: RefCell::new(Sessions::new(budget.beside.sessions, secret, expires_ms)),
-            limiter: Limiter::new(config, secret),
+            limiter: Limiter::new(&config, secret),
             date: RefCell::new(DateLine::default()),
             ids: request_id::Source::new([0, 1].map(|half| RandomState::new().hash_one(half))),
             maintenance: config.routes.iter().map(|routed| Cell::new(routed.maintenance.on)).collect(),
@@ -193,7 +208,20 @@ impl Proxy {
             requests: Cell::new(0),
             stopping: Cell::new(false),
             watchers: RefCell::new(heapless::Vec::new()),
+            config: Current::new(config),
         }
+    }
+
+    /// The configuration of now. Who keeps it across an `await` keeps it alive, so only what ends soon does.
+    #[must_use]
+    #[inline(always)]
+    pub fn config(&self) -> Rc<Config> {
+        self.config.get()
+    }
+
+    /// The timeouts of now.
+    fn timeouts(&self) -> Timeouts {
+        self.timeouts.get()
     }
 
     /// The loop its tasks run on.
@@ -271,12 +299,12 @@ impl Proxy {
 
     /// Whether there may be another client connection, if only of somebody who is known.
     fn has_place(&self) -> bool {
-        self.connections() < self.config.limits.budget.connections
+        self.connections() < self.budget.connections
     }
 
     /// Connections there may be of clients who are not known: all but those that are kept.
     fn ordinary(&self) -> usize {
-        self.config.limits.budget.connections - self.config.clients.reserve
+        self.budget.connections - self.reserve.get()
     }
 
     fn wake_watchers(&self) {

@@ -6,7 +6,7 @@ use super::exchange::Exchange;
 use super::retry::Attempt;
 use super::slot::{Slot, Waiting};
 use crate::balance::{Answer, Failed, Placement, Refused, Seen, Wish};
-use crate::config::Reuse;
+use crate::config::{Config, Reuse};
 use crate::fault::{Fault, Phase};
 use crate::http::proxy_protocol::{Header, ProxyVersion};
 use crate::limits::{BackendId, TURN_AROUND_MS};
@@ -43,13 +43,18 @@ impl Connection {
     ///
     /// # Errors
     /// [`Fault::QueueFull`], [`Fault::NoBackend`].
-    pub(super) fn obtain_at_once(&self, exchange: &mut Exchange, ask: &Ask) -> Result<Obtained, Fault> {
-        let slot = match self.place(exchange, ask, ask.bond.backend(), None)? {
+    pub(super) fn obtain_at_once(
+        &self,
+        config: &Config,
+        exchange: &mut Exchange,
+        ask: &Ask,
+    ) -> Result<Obtained, Fault> {
+        let slot = match self.place(config, exchange, ask, ask.bond.backend(), None)? {
             Placed::At(slot) => slot,
             waits @ Placed::Waits { .. } => return Ok(Obtained::Next(Attempt::First(waits))),
         };
-        let slot = self.unless_redirected(exchange, ask, slot)?;
-        let stream = if self.shares(exchange, ask) { self.reusable(slot.backend) } else { None };
+        let slot = self.unless_redirected(config, exchange, ask, slot)?;
+        let stream = if self.shares(config, exchange, ask) { self.reusable(slot.backend) } else { None };
         Ok(match stream {
             Some(stream) => {
                 exchange.record.connected_ms = Some(self.proxy.reactor.now_ms());
@@ -65,7 +70,7 @@ impl Connection {
     /// [`Fault`] of the queue, of connecting, or the client left.
     pub(super) async fn obtain(&self, exchange: &mut Exchange, ask: &Ask, mut attempt: Attempt) -> Result<Held, Fault> {
         let proxy = self.proxy;
-        let shares = !matches!(attempt, Attempt::Fresh(_)) && self.shares(exchange, ask);
+        let shares = !matches!(attempt, Attempt::Fresh(_)) && self.shares(&proxy.config(), exchange, ask);
         loop {
             let (placed, failed) = match attempt {
                 Attempt::First(placed) => (placed, None),
@@ -74,7 +79,7 @@ impl Connection {
                     let id = slot.backend;
                     (Placed::At(slot), Some(id))
                 }
-                Attempt::Elsewhere(id) => (self.place(exchange, ask, None, Some(id))?, Some(id)),
+                Attempt::Elsewhere(id) => (self.place(&proxy.config(), exchange, ask, None, Some(id))?, Some(id)),
             };
             let slot = match placed {
                 Placed::At(slot) => slot,
@@ -84,11 +89,11 @@ impl Connection {
                 }
             };
             let id = slot.backend;
-            let slot = self.unless_redirected(exchange, ask, slot)?;
+            let slot = self.unless_redirected(&proxy.config(), exchange, ask, slot)?;
             exchange.record.redispatched |= failed.is_some_and(|failed| failed != id);
             if failed == Some(id) {
                 // The same again: it may be restarting, so not at once (HAProxy's turn-around).
-                self.rest(exchange, TURN_AROUND_MS.min(proxy.config.timeouts.connect_ms)).await?;
+                self.rest(exchange, TURN_AROUND_MS.min(proxy.timeouts().connect_ms)).await?;
             } else if shares && let Some(stream) = self.reusable(id) {
                 exchange.record.connected_ms.get_or_insert(proxy.reactor.now_ms());
                 return Ok(Held { slot, stream, reused: true });
@@ -111,8 +116,8 @@ impl Connection {
     }
 
     /// Whether the request may go on a connection that served another one.
-    fn shares(&self, exchange: &Exchange, ask: &Ask) -> bool {
-        match self.proxy.config.pools[ask.pool.index()].reuse {
+    fn shares(&self, config: &Config, exchange: &Exchange, ask: &Ask) -> bool {
+        match config.pools[ask.pool.index()].reuse {
             Reuse::Never => false,
             Reuse::Safe => exchange.is_replayable(ask),
             Reuse::Always => true,
@@ -122,13 +127,14 @@ impl Connection {
     /// A connection to `id` that is good for another request.
     fn reusable(&self, id: BackendId) -> Option<Stream> {
         let proxy = self.proxy;
-        if proxy.config.backends[id.index()].send_proxy.is_some() {
+        let mut idle = proxy.idle.borrow_mut();
+        if idle.is_private(id) {
             let own = self.own.borrow_mut().take();
-            let era = proxy.era(id);
+            let era = idle.era(id);
             let good = |stream: &Stream| stream.era == era && stream.is_quiet();
             return own.filter(|(backend, stream)| *backend == id && good(stream)).map(|(_, stream)| stream);
         }
-        let stream = proxy.idle.borrow_mut().take(id)?;
+        let stream = idle.take(id)?;
         stream.set_owner(self.seat.index());
         Some(stream)
     }
@@ -136,10 +142,11 @@ impl Connection {
     /// Keeps a connection for another request: of anybody, or of this client where the backend was told who it is.
     pub(super) fn keep(&self, id: BackendId, stream: Stream) {
         let proxy = self.proxy;
-        if proxy.config.backends[id.index()].send_proxy.is_some() {
+        let mut idle = proxy.idle.borrow_mut();
+        if idle.is_private(id) {
             self.own.replace(Some((id, stream)));
         } else {
-            proxy.idle.borrow_mut().put(id, stream);
+            idle.put(id, stream);
         }
     }
 
@@ -153,8 +160,7 @@ impl Connection {
 
     /// Says first of all on a new connection who the client is, where the backend wants to know.
     fn introduce(&self, id: BackendId, stream: &Stream) -> Result<(), Fault> {
-        let config = self.proxy.config;
-        let Some(version) = config.backends[id.index()].send_proxy else { return Ok(()) };
+        let Some(version) = self.proxy.config().backends[id.index()].send_proxy else { return Ok(()) };
         let header = self.proxy_header(version);
         // There is room for it in an empty socket.
         match stream.send(&header) {
@@ -166,13 +172,14 @@ impl Connection {
     /// Takes a slot, or a place in a queue for one.
     fn place(
         &self,
+        config: &Config,
         exchange: &mut Exchange,
         ask: &Ask,
         sticky: Option<BackendId>,
         avoid: Option<BackendId>,
     ) -> Result<Placed, Fault> {
         let proxy = self.proxy;
-        let pool = &proxy.config.pools[ask.pool.index()];
+        let pool = &config.pools[ask.pool.index()];
         let waiter = self.seat.index();
         if pool.redirects {
             proxy.forget_redirects(ask.pool);
@@ -230,7 +237,7 @@ impl Connection {
     /// Waits in `place` for the balancer's answer; for the backend it is bound to `wait_ms` at most, when that is given.
     async fn queue(&self, exchange: &mut Exchange, place: Waiting, wait_ms: Option<u64>) -> Result<BackendId, Fault> {
         let (proxy, waiter) = (self.proxy, self.seat.index());
-        let last_ms = proxy.reactor.now_ms() + proxy.config.timeouts.queue_ms;
+        let last_ms = proxy.reactor.now_ms() + proxy.timeouts().queue_ms;
         let mut bound_ms = wait_ms;
         let result = loop {
             let deadline_ms = bound_ms.map_or(last_ms, |bound_ms| last_ms.min(proxy.reactor.now_ms() + bound_ms));
@@ -263,10 +270,11 @@ impl Connection {
 
     async fn connect(&self, exchange: &Exchange, id: BackendId) -> Result<Stream, Fault> {
         let proxy = self.proxy;
-        let Some(address) = proxy.address(id) else { return Err(Fault::ConnectFailed) };
+        let config = proxy.config();
+        let Some(address) = proxy.address(&config, id) else { return Err(Fault::ConnectFailed) };
         // A client has one connection to a backend at a time: the budget counts no more.
         self.own.take();
-        let bounds = proxy.config.limits.budget.backend_socket();
+        let bounds = proxy.budget.backend_socket();
         let stream = match Stream::connect(proxy.reactor, address, &bounds) {
             Err(error) if is_exhaustion(&error) && proxy.idle.borrow_mut().close_one() => {
                 Stream::connect(proxy.reactor, address, &bounds)
@@ -277,9 +285,10 @@ impl Connection {
             log::debug!("{address}: connect: {error}");
             if is_exhaustion(&error) { Fault::Exhausted } else { Fault::ConnectFailed }
         })?;
+        drop(config);
         stream.era = proxy.era(id);
         stream.set_owner(self.seat.index());
-        let deadline_ms = proxy.reactor.now_ms() + proxy.config.timeouts.connect_ms;
+        let deadline_ms = proxy.reactor.now_ms() + proxy.timeouts().connect_ms;
         let wait = self.seat.until(deadline_ms, || match stream.connected() {
             Some(Ok(())) => Some(Ok(())),
             Some(Err(_)) => Some(Err(Fault::ConnectFailed)),

@@ -5,6 +5,7 @@
 
 use super::Proxy;
 use crate::balance::dynamic;
+use crate::config::Config;
 use crate::limits::{BackendId, JOIN_RAMP_MS};
 use crate::runtime::Endpoint;
 use std::cell::{Cell, RefCell};
@@ -35,10 +36,15 @@ pub(super) struct Expecting {
 impl Proxy {
     /// Where a backend is.
     #[must_use]
-    pub fn address(&self, id: BackendId) -> Option<Endpoint<'static>> {
+    pub fn address<'c>(&self, config: &'c Config, id: BackendId) -> Option<Endpoint<'c>> {
         let address = self.addresses[id.index()].get();
-        let path = || self.config.backends[id.index()].path.as_deref();
+        let path = || config.backends[id.index()].path.as_deref();
         address.map(Endpoint::Inet).or_else(|| path().map(Endpoint::Unix))
+    }
+
+    /// Whether it is known where a backend is.
+    pub(super) fn is_placed(&self, id: BackendId) -> bool {
+        self.address(&self.config(), id).is_some()
     }
 
     /// The IP of a backend; a UNIX socket has none.
@@ -55,9 +61,9 @@ impl Proxy {
 
     /// Returns when a backend has an address, or a path.
     pub async fn placed(&self, id: BackendId) {
-        poll_fn(|cx| match self.address(id) {
-            Some(_) => Poll::Ready(()),
-            None => {
+        poll_fn(|cx| match self.is_placed(id) {
+            true => Poll::Ready(()),
+            false => {
                 self.expecting.tasks.borrow_mut().push(cx.waker().clone());
                 Poll::Pending
             }
@@ -129,8 +135,9 @@ impl Proxy {
 
     /// The value of the affinity cookie that follows from the address, where it does.
     fn dynamic_cookie(&self, id: BackendId, address: SocketAddr) -> Option<Box<str>> {
-        let backend = &self.config.backends[id.index()];
-        let cookie = self.config.pools[backend.pool.index()].cookie.as_ref().filter(|_| backend.dynamic_cookie)?;
+        let config = self.config();
+        let backend = &config.backends[id.index()];
+        let cookie = config.pools[backend.pool.index()].cookie.as_ref().filter(|_| backend.dynamic_cookie)?;
         Some(dynamic::value(cookie.dynamic_key.as_ref()?.as_bytes(), address).as_str().into())
     }
 }

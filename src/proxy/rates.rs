@@ -156,7 +156,7 @@ impl Proxy {
         listener: ListenerId,
         uses_reserve: bool,
     ) -> Result<Standing, Closed> {
-        let listener = &self.config.listeners[listener.index()];
+        let listener = &self.config().listeners[listener.index()];
         match &self.limiter {
             Some(limiter) if !listener.accept_proxy => {
                 let address = peer.map(|peer| peer.ip());
@@ -188,7 +188,8 @@ impl Proxy {
     }
 
     fn judge(&self, limiter: &Limiter, address: IpAddr, uses_reserve: bool) -> Result<Standing, Closed> {
-        let clients = &self.config.clients;
+        let config = self.config();
+        let clients = &config.clients;
         if clients.exempt.iter().any(|block| block.contains(address)) {
             return Ok(Standing::Free);
         }
@@ -235,7 +236,7 @@ impl Connection {
     pub(super) fn count_request(&self, route: Option<RouteId>) -> Result<(), Fault> {
         let proxy = self.proxy;
         let (Some(limiter), Some(peer)) = (&proxy.limiter, self.peer) else { return Ok(()) };
-        limiter.request(proxy.config, peer.ip(), route, proxy.reactor.now_ms())
+        limiter.request(&proxy.config(), peer.ip(), route, proxy.reactor.now_ms())
     }
 
     /// Learns from a request that is over what its client is like.
@@ -243,7 +244,8 @@ impl Connection {
     pub(super) fn learn(&self, record: &Record) {
         let proxy = self.proxy;
         let (Some(limiter), Some(peer)) = (&proxy.limiter, self.peer) else { return };
-        let (clients, now_ms) = (&proxy.config.clients, proxy.reactor.now_ms());
+        let (config, now_ms) = (proxy.config(), proxy.reactor.now_ms());
+        let clients = &config.clients;
         if let Some(rate) = clients.errors.filter(|_| is_clients_error(record)) {
             err(&mut limiter.rates.borrow_mut(), client_of(peer.ip()), rate, now_ms);
         }
@@ -307,7 +309,7 @@ mod tests {
         let known = limiter.rates.borrow().who(number("192.0.2.2"), None);
         limiter.rates.borrow_mut().know(known, proxy.reactor.now_ms());
         assert_eq!(enter_reserve("192.0.2.2"), Ok(Standing::Known));
-        let rate = proxy.config.clients.errors.unwrap();
+        let rate = proxy.config().clients.errors.unwrap();
         let wrong = || err(&mut limiter.rates.borrow_mut(), number("192.0.2.3"), rate, 0);
         assert_eq!([wrong(), wrong()], [0, 60_000]);
         assert_eq!(["192.0.2.3"; 2].map(enter), [Err(Closed::Errors); 2]);

@@ -5,6 +5,7 @@
 //! rest is a tunnel's: both directions, half-closes, resets, `timeout.tunnel`. Until a byte moves, it is one of those that
 //! make room ([`super::shed`]): who says nothing costs a place, and must not keep others out.
 
+use super::Counted;
 use super::affinity::Bond;
 use super::ask::{Ask, key_of_source};
 use super::connection::Connection;
@@ -12,23 +13,14 @@ use super::exchange::Exchange;
 use super::obtain::Obtained;
 use super::record::Named;
 use super::rules::Rule;
-use super::{Counted, Proxy};
-use crate::config::Mode;
+use crate::config::Config;
 use crate::fault::{Fault, Phase};
 use crate::http::request::{Method, Version};
-use crate::limits::ListenerId;
-
-impl Proxy {
-    /// Whether connections of this listener carry no requests.
-    pub(super) fn relays(&self, listener: ListenerId) -> bool {
-        self.config.listeners[listener.index()].mode == Mode::Tcp
-    }
-}
 
 impl Connection {
     /// Whether all that comes is to be passed on as it is, from now on.
     pub(super) fn is_to_be_relayed(&self) -> bool {
-        self.proxy.relays(self.listener) && self.introduced
+        self.relays && self.introduced
     }
 
     /// Carries the connection until it is over.
@@ -49,11 +41,11 @@ impl Connection {
 
     async fn carry(&mut self, exchange: &mut Exchange) -> Result<(), Fault> {
         let proxy = self.proxy;
-        let ask = self.wants();
+        let ask = self.wants(&proxy.config());
         exchange.record.pool = Some(ask.pool);
         let _counted = Counted::new(&proxy.pool_exchanges[ask.pool.index()]);
         proxy.budgets[ask.pool.index()].borrow_mut().count(proxy.reactor.now_ms());
-        let mut held = match self.obtain_at_once(exchange, &ask)? {
+        let mut held = match self.obtain_at_once(&proxy.config(), exchange, &ask)? {
             Obtained::Held(held) => Some(held),
             Obtained::Next(attempt) => Some(self.obtain(exchange, &ask, attempt).await?),
         };
@@ -64,12 +56,12 @@ impl Connection {
     }
 
     /// What it asks for: all that is known is who the client is, and where it came in.
-    fn wants(&self) -> Ask {
-        let pool_id = self.proxy.config.listeners[self.listener.index()].pool;
-        let pool = &self.proxy.config.pools[pool_id.index()];
+    fn wants(&self, config: &Config) -> Ask {
+        let pool_id = config.listeners[self.listener.index()].pool;
+        let pool = &config.pools[pool_id.index()];
         Ask {
             pool: pool_id,
-            bond: Bond::of_source(self, pool_id),
+            bond: Bond::of_source(self, pool_id, pool),
             key: key_of_source(pool, self.peer.map(|peer| peer.ip())),
             class: 0,
             route: None,
@@ -100,6 +92,6 @@ impl Connection {
     /// this is the end of what it has to say, and it may wait for the answer.
     #[cold]
     pub(super) fn has_nothing_to_say(&self) -> bool {
-        self.proxy.relays(self.listener) && self.rest.is_none() && !self.client.has_bytes()
+        self.relays && self.rest.is_none() && !self.client.has_bytes()
     }
 }

@@ -9,7 +9,7 @@ use std::io::IoSlice;
 
 /// Sends `reply`; how much of it the client took within `timeout.client`, and whether that is all.
 pub(super) async fn send(proxy: &Proxy, seat: &Seat, client: &Stream, reply: &Reply<'_>) -> (usize, bool) {
-    let deadline_ms = proxy.reactor.now_ms() + proxy.config.timeouts.client_ms;
+    let deadline_ms = proxy.reactor.now_ms() + proxy.timeouts().client_ms;
     let all = reply.pieces().iter().map(|piece| piece.len()).sum();
     let mut sent = 0;
     while sent < all {

@@ -28,7 +28,7 @@ impl Connection {
     /// Whether there may be another attempt after this failure. A retry that failed too is paid for now.
     pub(super) fn may_retry(&self, exchange: &mut Exchange, ask: &Ask, failed: Failed) -> bool {
         let proxy = self.proxy;
-        let pool = &proxy.config.pools[ask.pool.index()];
+        let pool = &proxy.config().pools[ask.pool.index()];
         let now_ms = proxy.reactor.now_ms();
         let mut budget = proxy.budgets[ask.pool.index()].borrow_mut();
         if std::mem::take(&mut exchange.owes_retry) {
@@ -43,7 +43,7 @@ impl Connection {
     /// The next attempt, after one with `slot` failed: counts it, and pays if the request had reached the backend.
     pub(super) fn next_attempt(&self, exchange: &mut Exchange, ask: &Ask, failed: Failed, slot: Slot) -> Attempt {
         let proxy = self.proxy;
-        let pool = &proxy.config.pools[ask.pool.index()];
+        let pool = &proxy.config().pools[ask.pool.index()];
         exchange.record.retries += 1;
         match failed {
             Failed::Connection => exchange.owes_retry = true,

@@ -10,7 +10,7 @@ use super::shed::Kind;
 use super::slot::Slot;
 use super::{Counted, Proxy};
 use crate::balance::Room;
-use crate::config::{Custom, Deed, Pool, Routed};
+use crate::config::{Config, Custom, Deed, Pool, Routed};
 use crate::fault::{Fault, Phase};
 use crate::http::edits::Edits;
 use crate::http::redirect::{Redirect, host_of, target_of};
@@ -35,37 +35,42 @@ pub(super) enum Rule {
 
 /// Where a request goes, and how.
 #[derive(Clone, Copy)]
-pub(super) struct Way {
+pub(super) struct Way<'c> {
     pub pool: PoolId,
     /// Its priority class.
     pub class: i8,
     pub rule: Rule,
-    pub edits: Option<&'static Edits>,
+    pub edits: Option<&'c Edits>,
     /// The route, if one is for it.
     pub route: Option<RouteId>,
 }
 
 /// The way of the first route whose conditions hold, else the listener's.
-pub(super) fn way(proxy: &Proxy, head: &RequestHead<'_, '_>, listener: ListenerId, source: Option<IpAddr>) -> Way {
-    let config = proxy.config;
+pub(super) fn way<'c>(
+    proxy: &Proxy,
+    config: &'c Config,
+    head: &RequestHead<'_, '_>,
+    listener: ListenerId,
+    source: Option<IpAddr>,
+) -> Way<'c> {
     let pool = config.listeners[listener.index()].pool;
     let mut way = Way { pool, class: 0, rule: Rule::None, edits: None, route: None };
     if !config.routes.is_empty() {
-        choose_route(proxy, head, listener, source, &mut way);
+        choose_route(proxy, config, head, listener, source, &mut way);
     }
     way
 }
 
 // Out of the way of a request that no route is for.
 #[inline(never)]
-fn choose_route(
+fn choose_route<'c>(
     proxy: &Proxy,
+    config: &'c Config,
     head: &RequestHead<'_, '_>,
     listener: ListenerId,
     source: Option<IpAddr>,
-    way: &mut Way,
+    way: &mut Way<'c>,
 ) {
-    let config = proxy.config;
     let facts = Facts { method: head.method, host: head.host, path: head.path, headers: head.fields, source };
     let here = |routed: &Routed| routed.listeners.is_empty() || routed.listeners.contains(&listener);
     let mut routes = config.routes.iter().enumerate().filter(|(_, routed)| here(routed));
@@ -91,12 +96,12 @@ impl Proxy {
     /// The first pool of the chain that can take a request now, be it into its queue; else the first in which it can wait;
     /// else `pool` itself.
     #[inline(never)]
-    pub(super) fn spread(&self, pool: PoolId) -> PoolId {
+    pub(super) fn spread(&self, config: &Config, pool: PoolId) -> PoolId {
         let mut balancer = self.balancer.borrow_mut();
         let (mut waits, mut at) = (None, Some(pool));
         // The configuration has no circle.
         while let Some(id) = at {
-            let Pool { overflow, maxqueue, redirects, .. } = self.config.pools[id.index()];
+            let Pool { overflow, maxqueue, redirects, .. } = config.pools[id.index()];
             if redirects {
                 balancer.forget_redirects(id, self.reactor.now_ms(), &mut |waiter| self.reactor.wake(waiter));
             }
@@ -139,17 +144,17 @@ impl Proxy {
 impl Connection {
     /// What a rule ends an exchange with; in [`Phase::Tarpit`] not before it was held there.
     #[inline(never)]
-    pub(super) fn obey(&self, exchange: &mut Exchange, rule: Rule) -> Fault {
+    pub(super) fn obey(&self, config: &Config, exchange: &mut Exchange, rule: Rule) -> Fault {
         let proxy = self.proxy;
         let id = match rule {
             Rule::Here(status) => return Fault::Answered(status),
             Rule::Maintenance(_) | Rule::None => return Fault::Answered(503),
             Rule::Route(id) => id,
         };
-        match &proxy.config.routes[id.index()].deed {
+        match &config.routes[id.index()].deed {
             Deed::Deny(status) => Fault::Denied(*status),
             Deed::Tarpit { status, .. } => {
-                let most = (proxy.config.limits.budget.connections / CONNECTIONS_PER_TARPIT).max(1);
+                let most = (proxy.budget.connections / CONNECTIONS_PER_TARPIT).max(1);
                 match proxy.tarpitted.get() < most {
                     true => exchange.record.phase = Phase::Tarpit,
                     // What the client sends behind its request is never read: the connection closes.
@@ -168,11 +173,14 @@ impl Connection {
     /// else, and closes behind its reply.
     pub(super) async fn hold(&self, exchange: &mut Exchange, ask: Option<&Ask>, denied: Fault) -> Fault {
         let proxy = self.proxy;
-        let deed = ask.map(|ask| match ask.rule {
-            Rule::Route(id) => &proxy.config.routes[id.index()].deed,
-            Rule::None | Rule::Here(_) | Rule::Maintenance(_) => &Deed::Pool,
+        let hold_ms = ask.and_then(|ask| match ask.rule {
+            Rule::Route(id) => match proxy.config().routes[id.index()].deed {
+                Deed::Tarpit { hold_ms, .. } => Some(hold_ms),
+                Deed::Pool | Deed::Deny(_) | Deed::Return { .. } | Deed::Redirect(_) => None,
+            },
+            Rule::None | Rule::Here(_) | Rule::Maintenance(_) => None,
         });
-        let Some(Deed::Tarpit { hold_ms, .. }) = deed else { return denied };
+        let Some(hold_ms) = hold_ms else { return denied };
         let deadline_ms = proxy.reactor.now_ms() + hold_ms;
         let is_whole = exchange.request.is_complete();
         exchange.request.reset();
@@ -190,22 +198,28 @@ impl Connection {
 
     /// The reply to an exchange that ended with `fault`.
     #[inline(never)]
-    pub(super) fn reply<'e>(&self, exchange: &'e Exchange, ask: Option<&Ask>, fault: Fault, after: After) -> Reply<'e> {
+    pub(super) fn reply<'e>(
+        &self,
+        config: &'e Config,
+        exchange: &'e Exchange,
+        ask: Option<&Ask>,
+        fault: Fault,
+        after: After,
+    ) -> Reply<'e> {
         let head_only = ask.is_some_and(|ask| ask.method == Method::Head);
-        let sketch = self.sketch(exchange, ask, fault);
+        let sketch = Self::sketch(config, exchange, ask, fault);
         self.proxy.with_date(|date| sketch.reply(after, head_only, date))
     }
 
-    fn sketch<'e>(&self, exchange: &'e Exchange, ask: Option<&Ask>, fault: Fault) -> Sketch<'e> {
-        let config = self.proxy.config;
+    fn sketch<'e>(config: &'e Config, exchange: &'e Exchange, ask: Option<&Ask>, fault: Fault) -> Sketch<'e> {
         let status = exchange.record.status;
         let routed = |id: RouteId| &config.routes[id.index()];
         let of_status = || {
             let custom = config.replies.iter().find(|custom| custom.status == status);
-            let body = |custom: &'static Custom| Content::Body(&custom.body, &custom.media_type);
+            let body = |custom: &'e Custom| Content::Body(&custom.body, &custom.media_type);
             Sketch::new(status, custom.map_or(Content::Own, body))
         };
-        let to = |redirect: &'static Redirect| {
+        let to = |redirect: &'e Redirect| {
             let [head, behind] = exchange.request.parts();
             let content = Content::Location(redirect.location(target_of(head), host_of(head, behind)));
             // Those two may be kept.
@@ -237,8 +251,14 @@ impl Connection {
     ///
     /// # Errors
     /// [`Fault::Redirected`]: the slot is given back, and the redirect counts.
-    pub(super) fn unless_redirected(&self, exchange: &Exchange, ask: &Ask, slot: Slot) -> Result<Slot, Fault> {
-        if self.proxy.config.pools[ask.pool.index()].redirects && self.is_redirected(exchange, ask, slot.backend) {
+    pub(super) fn unless_redirected(
+        &self,
+        config: &Config,
+        exchange: &Exchange,
+        ask: &Ask,
+        slot: Slot,
+    ) -> Result<Slot, Fault> {
+        if config.pools[ask.pool.index()].redirects && Self::is_redirected(config, exchange, ask, slot.backend) {
             self.proxy.redirected(slot);
             return Err(Fault::Redirected);
         }
@@ -246,8 +266,8 @@ impl Connection {
     }
 
     #[inline(never)]
-    fn is_redirected(&self, exchange: &Exchange, ask: &Ask, id: BackendId) -> bool {
-        self.proxy.config.backends[id.index()].redirect.is_some()
+    fn is_redirected(config: &Config, exchange: &Exchange, ask: &Ask, id: BackendId) -> bool {
+        config.backends[id.index()].redirect.is_some()
             && (ask.method == Method::Head || exchange.request.parts()[0].starts_with(b"GET "))
     }
 }

@@ -3,7 +3,7 @@
 //! What an operator can change while beelance runs is here; probes, agents and the traffic go the same way.
 
 use super::Proxy;
-use crate::balance::{Admin, Authority, Balancer, Observe, PassiveSpec, Seen};
+use crate::balance::{Admin, Authority, Balancer, Observe, Seen};
 use crate::limits::BackendId;
 use crate::runtime::{NEVER, Seat};
 use std::cell::Cell;
@@ -86,7 +86,7 @@ impl Proxy {
     /// Whether a backend is not to be probed.
     #[must_use]
     pub fn rests(&self, id: BackendId) -> bool {
-        self.address(id).is_none() || self.balancer.borrow().admin(id) == Admin::Maint
+        !self.is_placed(id) || self.balancer.borrow().admin(id) == Admin::Maint
     }
 
     /// A probe of a backend went well.
@@ -96,7 +96,7 @@ impl Proxy {
 
     /// Something happened with a backend: the traffic may eject it.
     pub(super) fn saw(&self, id: BackendId, seen: Seen) {
-        if self.passive(id).observe == Observe::None {
+        if self.balancer.borrow().observes(id) == Observe::None {
             return;
         }
         let now_ms = self.reactor.now_ms();
@@ -113,10 +113,6 @@ impl Proxy {
         }
     }
 
-    fn passive(&self, id: BackendId) -> &'static PassiveSpec {
-        &self.config.pools[self.config.backends[id.index()].pool.index()].passive
-    }
-
     pub(super) fn change(
         &self,
         id: BackendId,
@@ -130,8 +126,8 @@ impl Proxy {
     /// After a change of `id`: closes idle connections to who takes no more requests, and tells who of its pool became
     /// healthy or ill.
     fn settle(&self, id: BackendId, why: &dyn Display) {
-        let pool = self.config.backends[id.index()].pool;
-        for &id in &self.config.pools[pool.index()].backends {
+        let config = self.config();
+        for &id in &config.pools[config.backends[id.index()].pool.index()].backends {
             let now = Told::of(&self.balancer.borrow(), id);
             let before = self.told[id.index()].replace(now);
             if before.up && !now.up {
@@ -145,8 +141,8 @@ impl Proxy {
 
     /// After a change that is not told.
     pub(super) fn note(&self, id: BackendId) {
-        let pool = self.config.backends[id.index()].pool;
-        for &id in &self.config.pools[pool.index()].backends {
+        let config = self.config();
+        for &id in &config.pools[config.backends[id.index()].pool.index()].backends {
             self.told[id.index()].set(Told::of(&self.balancer.borrow(), id));
         }
     }
@@ -157,22 +153,24 @@ impl Proxy {
         let why = why.to_string();
         let reason = if why.is_empty() { String::new() } else { format!(", reason: {why}") };
         log::warn!("Server {} is {state}{reason}. {}.", self.name(id), self.left(id));
-        let pool = self.config.backends[id.index()].pool;
+        let config = self.config();
+        let pool = config.backends[id.index()].pool;
         if self.balancer.borrow().usable(pool) == (0, 0) {
-            log::error!("pool {} has no server available!", self.config.pools[pool.index()].name);
+            log::error!("pool {} has no server available!", config.pools[pool.index()].name);
         }
     }
 
     fn left(&self, id: BackendId) -> String {
-        let (active, backup) = self.balancer.borrow().usable(self.config.backends[id.index()].pool);
+        let (active, backup) = self.balancer.borrow().usable(self.config().backends[id.index()].pool);
         format!("{active} active and {backup} backup servers left")
     }
 
     /// A backend's pool and name, as HAProxy writes them.
     #[must_use]
     pub fn name(&self, id: BackendId) -> String {
-        let backend = &self.config.backends[id.index()];
-        format!("{}/{}", self.config.pools[backend.pool.index()].name, backend.name)
+        let config = self.config();
+        let backend = &config.backends[id.index()];
+        format!("{}/{}", config.pools[backend.pool.index()].name, backend.name)
     }
 }
 

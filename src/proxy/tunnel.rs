@@ -31,7 +31,6 @@ impl Connection {
 
     async fn pass(&self, exchange: &mut Exchange, backend: &Stream) -> Result<(), Fault> {
         let proxy = self.proxy;
-        let idle_ms = proxy.config.timeouts.tunnel_ms;
         exchange.request.run_on().and_then(|()| exchange.response.run_on()).map_err(up)?;
         let (mut moved, mut moved_ms) = (exchange.moved(), proxy.reactor.now_ms());
         let (mut client_ended, mut backend_ended) = (false, false);
@@ -65,7 +64,7 @@ impl Connection {
                 self.seat.next_turn().await;
                 continue;
             }
-            if self.seat.pause(moved_ms + idle_ms).await.is_err() {
+            if self.seat.pause(moved_ms + proxy.timeouts().tunnel_ms).await.is_err() {
                 return Err(Fault::ClientSilent);
             }
         }

@@ -27,9 +27,9 @@ impl Proxy {
     #[must_use]
     pub fn usage(&self) -> Usage {
         let balancer = self.balancer.borrow();
-        let backends = (0..self.config.backends.len()).filter_map(BackendId::new).map(|id| balancer.status(id));
+        let backends = (0..self.config().backends.len()).filter_map(BackendId::new).map(|id| balancer.status(id));
         let (slots, bound) = backends.fold((0, 0), |(slots, bound), it| (slots + it.serving, bound + it.queued));
-        let free: u32 = (0..self.config.pools.len()).filter_map(PoolId::new).map(|id| balancer.queued(id)).sum();
+        let free: u32 = (0..self.config().pools.len()).filter_map(PoolId::new).map(|id| balancer.queued(id)).sum();
         let (small_buffers, large_buffers) = self.buffers.in_use();
         Usage {
             connections: self.connections(),

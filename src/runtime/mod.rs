@@ -13,6 +13,7 @@ pub mod buffer;
 pub mod clock;
 #[cfg(test)]
 mod counting;
+mod current;
 pub mod deadlines;
 mod endpoint;
 mod event_loop;
@@ -27,6 +28,7 @@ mod unix;
 pub use buffer::{Buffer, Buffers, LinePlace, Need};
 #[cfg(test)]
 pub(crate) use counting::Heap;
+pub use current::Current;
 pub use endpoint::Endpoint;
 pub use event_loop::Loop;
 pub use process::Child;

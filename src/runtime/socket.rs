@@ -239,7 +239,9 @@ pub struct Listener {
     socket: OwnedFd,
     index: u16,
     reactor: &'static Reactor,
-    endpoint: Endpoint<'static>,
+    /// The address, with the real port; `None` where it is the path.
+    address: Option<SocketAddr>,
+    path: Box<str>,
     /// What the accepted sockets do not inherit.
     bounds: Sockets,
     _file: Option<SocketFile>,
@@ -268,7 +270,7 @@ impl Listener {
     ///
     /// # Errors
     /// The system's: the port or path is in use, no permission.
-    pub fn bind(reactor: &'static Reactor, endpoint: Endpoint<'static>, how: &Bind) -> io::Result<Self> {
+    pub fn bind(reactor: &'static Reactor, endpoint: Endpoint<'_>, how: &Bind) -> io::Result<Self> {
         let (socket, file) = match endpoint {
             Endpoint::Inet(address) => (bind_inet(address, how)?, None),
             Endpoint::Unix(path) => bind_unix(path, how.mode)?,
@@ -276,15 +278,15 @@ impl Listener {
         // As many as `net.core.somaxconn` allows: musl's own idea of the most, 128, is older than the kernel's.
         listen(&socket, Backlog::MAXALLOWABLE)?;
         let bound: SockaddrStorage = getsockname(socket.as_raw_fd())?;
-        let endpoint = to_std(&bound).map_or(endpoint, Endpoint::Inet);
+        let path = if let Endpoint::Unix(path) = endpoint { path.into() } else { Box::default() };
         let index = reactor.register_listener(&socket)?;
-        Ok(Self { socket, index, reactor, endpoint, bounds: how.bounds, _file: file })
+        Ok(Self { socket, index, reactor, address: to_std(&bound), path, bounds: how.bounds, _file: file })
     }
 
     /// Where it listens, with the real port.
     #[must_use]
-    pub fn endpoint(&self) -> Endpoint<'static> {
-        self.endpoint
+    pub fn endpoint(&self) -> Endpoint<'_> {
+        self.address.map_or(Endpoint::Unix(&self.path), Endpoint::Inet)
     }
 
     /// Makes the task in `seat` the one that is woken for new connections.
@@ -333,7 +335,7 @@ impl Listener {
     /// Takes the socket out of the epoll set's sight, or puts it back: a listener that must rest costs no turn.
     pub fn listen(&self, listening: bool) {
         if let Err(error) = self.reactor.set_listening(&self.socket, self.index, listening) {
-            log::error!("listener {}: epoll: {error}", self.endpoint);
+            log::error!("listener {}: epoll: {error}", self.endpoint());
         }
     }
 }
