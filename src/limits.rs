@@ -66,6 +66,8 @@ pub const MAX_ADDED: usize = 640;
 pub const MAX_TEXT: usize = 1024;
 /// Bytes that one route's `set-header` lines, and the line of a request's id, may add to a head, beside Host.
 pub const MAX_EDITS: usize = 184;
+/// Bytes of /etc/passwd or /etc/group that are read.
+pub const MAX_ACCOUNT_FILE: u64 = 256 * 1024;
 /// Bytes of a body that replaces beelance's own.
 pub const MAX_REPLY_FILE: u64 = 16 * 1024;
 /// One connection of so many may be held in a tarpit.

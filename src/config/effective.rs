@@ -10,8 +10,8 @@ use super::keys::{Id, KEYS, Kind};
 use super::names::nameserver_text;
 use super::value::{count_text, duration_text, rate_text, size_text};
 use super::{
-    AccessLog, Address, Backend, Check, CheckKind, Config, Cookie, Custom, Deed, Expect, Listener, Mode, Pool, Reuse,
-    Routed, Slots, stick,
+    AccessLog, Account, Address, Backend, Check, CheckKind, Config, Cookie, Custom, Deed, Expect, Listener, Mode, Pool,
+    Reuse, Routed, Slots, stick,
 };
 use crate::balance::{CookieMode, Observe};
 use crate::dns::Family;
@@ -116,6 +116,9 @@ fn process(id: Id, config: &Config) -> Option<String> {
             AccessLog::Off => "off".to_owned(),
             AccessLog::Stderr => "stderr".to_owned(),
         },
+        Id::User => account(config.identity.user.as_ref()),
+        Id::Group => account(config.identity.group.as_ref()),
+        Id::Chroot => config.identity.chroot.clone().unwrap_or_else(none),
         Id::DrainTimeout => duration_text(config.drain_timeout_ms),
         Id::Splice => yes(limits.budget.beside.splice),
         _ => return None,
@@ -321,6 +324,10 @@ fn of_reply(id: Id, reply: &Custom) -> Option<String> {
 fn list<T: Display>(items: &[T]) -> Option<String> {
     let items: Vec<String> = items.iter().map(T::to_string).collect();
     (!items.is_empty()).then(|| items.join(","))
+}
+
+fn account(account: Option<&Account>) -> String {
+    account.map_or_else(none, |account| account.name.clone())
 }
 
 fn none() -> String {

@@ -78,7 +78,7 @@ pub enum Id {
     Connections, Memory, Sndbuf, Rcvbuf, NotsentLowat, HeaderSize, Headers, Body,
     LimitRate, PerClient, LimitErrors, Exempt, Reserve,
     ResolverNameservers, ResolverHold, ResolverPrefer,
-    LogLevel, LogAccess, DrainTimeout, Splice,
+    LogLevel, LogAccess, User, Group, Chroot, DrainTimeout, Splice,
 }
 
 const NO_YES: Unit = Unit::Choice(&["no", "yes"]);
@@ -102,7 +102,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 109] = {
+pub static KEYS: [Key; 112] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Reply, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -335,6 +335,12 @@ pub static KEYS: [Key; 109] = {
         "The least severe messages on standard error."),
     key(Id::LogAccess, Process, "log.access", Choice(&["off", "stderr"]), Text("off"),
         "Where a line for every request, or connection in `mode = tcp`, goes."),
+    key(Id::User, Process, "user", Unit::Account, Unset("none: the one that started it"),
+        "Become this user once all listeners listen, and give up all capabilities for good. Needs root."),
+    key(Id::Group, Process, "group", Unit::Account, Unset("the group of `user`"),
+        "Become of this group, and of no other."),
+    key(Id::Chroot, Process, "chroot", Unit::Directory, Unset("none"),
+        "Make this directory the root of all paths once all listeners listen; an empty one that nobody may write to is best. Needs root."),
     key(Id::DrainTimeout, Process, "drain-timeout", Duration, Text("30s"),
         "What requests in flight may take after the first signal to stop."),
     key(Id::Splice, Process, "splice", NO_YES, Text("yes"),

@@ -3,6 +3,7 @@
 //! Owns the key table ([`keys`]), the grammar and every message about a file. Refuses to touch the network: names of
 //! hosts stay names here; `operate` asks for their addresses.
 
+mod account;
 mod address;
 mod balance;
 mod effective;
@@ -27,6 +28,7 @@ mod round_trip;
 #[cfg(test)]
 mod tests;
 
+pub use account::{Account, Identity};
 pub use address::Address;
 pub use effective::effective;
 pub use error::Errors;
@@ -43,9 +45,9 @@ use crate::http::redirect::Redirect;
 use crate::http::route::{Cidr, Route};
 use crate::http::trust::Trust;
 use crate::limits::{BackendId, Budget, ListenerId, Machine, PoolId};
+use crate::runtime::outside;
 use raw::{MAX_FILE, RawConfig};
 use settings::Settings;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -68,10 +70,15 @@ pub fn load(path: &Path, machine: &Machine) -> Result<Config, Errors> {
     Err(errors)
 }
 
+/// What is at `path`, which is not opened.
+fn metadata(path: &Path) -> io::Result<std::fs::Metadata> {
+    outside::look(path)?.metadata()
+}
+
 /// The bytes of a file, and one more where it has more than `most`.
 fn read_at_most(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    outside::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -112,6 +119,8 @@ pub struct Config {
     pub log_level: log::LevelFilter,
     /// `log.access`.
     pub access_log: AccessLog,
+    /// `user`, `group` and `chroot`.
+    pub identity: Identity,
     /// `drain-timeout`, in milliseconds.
     pub drain_timeout_ms: u64,
     /// What is legal and probably not meant, as `FILE:LINE: key: reason` where there is a line.

@@ -8,7 +8,9 @@ use super::keys::{Id, Kind};
 use super::names::{self, Wanted};
 use super::settings::{Settings, in_order};
 use super::value::Value;
-use super::{AccessLog, Address, Backend, ClientLimits, Config, Custom, Deed, Limits, Names, Pool, Routed, Timeouts};
+use super::{
+    AccessLog, Address, Backend, ClientLimits, Config, Custom, Deed, Identity, Limits, Names, Pool, Routed, Timeouts,
+};
 use crate::balance::{Algorithm, Hash, Rate};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::{
@@ -54,6 +56,9 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     resolver.bound_reserve(&mut clients, &limits);
     resolver.warn_of_limits(&clients, &listeners, &routes, &pools);
 
+    let identity = Identity::of(settings, resolver.errors);
+    resolver.warn_of_chroot(&identity, &backends);
+
     let number = |id| settings.number(id, "").unwrap_or_default();
     let mut warnings = resolver.warnings;
     warnings.sort_by_key(|warning| warning.0);
@@ -79,6 +84,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
             .nth(settings.small(Id::LogLevel, "").unwrap_or_default() as usize)
             .unwrap_or(log::LevelFilter::Info),
         access_log: if number(Id::LogAccess) == 1 { AccessLog::Stderr } else { AccessLog::Off },
+        identity,
         drain_timeout_ms: number(Id::DrainTimeout),
         warnings: warnings.iter().map(|(line, key, reason)| message(file, *line, key, reason)).collect(),
     }

@@ -30,7 +30,7 @@ const EVERYTHING: &str = concat!(
     "/rustfmt.toml\ntimeout.client = 1s\ntimeout.http-request = 1s\ntimeout.http-keep-alive = 1s\ntimeout.connect = 1s\ntimeout.queue = 1s\n\
     timeout.server = 1s\ntimeout.tunnel = 1s\nlimits.connections = 100\nlimits.memory = 20m\nlimits.sndbuf = 8k\nlimits.rcvbuf = 4k\nlimits.notsent-lowat = 32k\nlimits.header-size = 16k\nlimits.headers = 128\nlimits.body = 1g\nlimits.rate = 7/s\nlimits.per-client = 9\nlimits.errors = 300/m\nlimits.exempt = 10.9.0.0/16, ::2\nlimits.reserve = 5\n\
     resolver.nameservers = 192.168.1.1, [::1]:5353\nresolver.hold = 1m\nresolver.prefer = ipv4\n\
-    log.level = trace\nlog.access = stderr\ndrain-timeout = 1500ms\nsplice = no\n"
+    log.level = trace\nlog.access = stderr\nuser = 0\ngroup = 65534\nchroot = /var/empty\ndrain-timeout = 1500ms\nsplice = no\n"
 );
 
 #[test]
@@ -136,6 +136,9 @@ fn line() -> impl Strategy<Value = String> {
         "https://c.test",
         "a value",
         "text/css",
+        "root",
+        "65533",
+        "/var/empty",
     ];
     let declared = keys::KEYS.iter().map(|key| key.id).collect::<Vec<_>>();
     (proptest::sample::select(declared), 0..names.len(), 0..values.len()).prop_map(move |(id, name, value)| {

@@ -194,7 +194,7 @@ pub(super) const STATUSES: &str =
 /// The bytes of a regular file.
 fn read(path: &str) -> Result<Vec<u8>, String> {
     // To open a pipe would wait for whoever writes to it.
-    let bytes = match std::fs::metadata(path) {
+    let bytes = match super::metadata(Path::new(path)) {
         Ok(about) if !about.is_file() => return Err("not a file".to_owned()),
         Ok(_) => super::read_at_most(Path::new(path), MAX_REPLY_FILE),
         Err(why) => Err(why),

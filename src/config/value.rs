@@ -4,7 +4,7 @@
 
 use super::address::{self, Address};
 use super::rules::STATUSES;
-use super::{Expect, balance, names, stick};
+use super::{Expect, account, balance, names, stick};
 use crate::balance::{Algorithm, Rate, RetryOn};
 use crate::http::fields::Known;
 use crate::http::key::Key;
@@ -95,6 +95,10 @@ pub enum Unit {
     File,
     /// The type of a body.
     MediaType,
+    /// The name or number of a user or group of the system's.
+    Account,
+    /// The path of a directory from the root on.
+    Directory,
 }
 
 /// The longest duration, in milliseconds: a day.
@@ -192,6 +196,8 @@ impl Unit {
             Self::FieldValue => "at most 1024 bytes of printable ASCII",
             Self::File => "the path of a file",
             Self::MediaType => "the type of a body, such as text/html; charset=utf-8",
+            Self::Account => "the name of an account of this system, or its number",
+            Self::Directory => "the path of a directory, which starts with /",
         };
         fixed.to_owned()
     }
@@ -203,6 +209,7 @@ impl Unit {
                 Some(MAX_TOKEN)
             }
             Self::Return | Self::Redirect | Self::Prefix | Self::FieldValue | Self::File => Some(MAX_TEXT),
+            Self::Account => Some(MAX_TOKEN),
             Self::CookieAttributes => Some(MAX_COOKIE_ATTRIBUTES),
             _ => None,
         }
@@ -295,6 +302,8 @@ impl Unit {
             },
             Self::FieldValue => text_if(text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))),
             Self::File => text_if(true),
+            Self::Account => text_if(account::is_account(text)),
+            Self::Directory => text_if(text.starts_with('/')),
             Self::MediaType => text_if(
                 text.split_once('/').is_some_and(|(kind, _)| is_token(kind))
                     && text.bytes().all(|byte| matches!(byte, b' '..=b'~')),

@@ -4,7 +4,7 @@
 
 use super::keys::{Id, Kind};
 use super::resolve::Resolver;
-use super::{Backend, Check, CheckKind, ClientLimits, Deed, Listener, Mode, Pool, Routed};
+use super::{Backend, Check, CheckKind, ClientLimits, Deed, Identity, Listener, Mode, Pool, Routed};
 use crate::balance::{CookieMode, Observe};
 use crate::http::key::Key;
 use crate::limits::PoolId;
@@ -152,6 +152,20 @@ impl Resolver<'_, '_> {
         }
         for listener in listeners.iter().filter(|l| l.mode == Mode::Tcp && !has_bound(l.pool)) {
             self.warn_at(Id::ListenMode, &listener.name, ALL);
+        }
+    }
+
+    /// Backends whose sockets are looked for inside.
+    pub(super) fn warn_of_chroot(&mut self, identity: &Identity, backends: &[Backend]) {
+        let Some(root) = &identity.chroot else { return };
+        for backend in backends {
+            if let Some(path) = backend.path.as_ref().filter(|path| !path.starts_with('@')) {
+                self.warn_at(
+                    Id::Backend,
+                    &backend.name,
+                    &format!("with `chroot` its socket has to be at {root}{path}"),
+                );
+            }
         }
     }
 

@@ -4,9 +4,9 @@
 //! the numbers is the budget in [`crate::limits`]. Whatever cannot be read counts as not said.
 
 use crate::limits::Machine;
+use crate::runtime::outside;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
-use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Component, Path};
 
 /// A cgroup limit from here on means none: version 1 writes the largest multiple of a page.
@@ -57,14 +57,25 @@ fn limit(resource: Resource, which: fn((rlim_t, rlim_t)) -> rlim_t) -> Option<u6
 
 /// The part that is in files, below `root`.
 fn read_files(root: &Path) -> Machine {
-    let text = |path: &str| fs::read_to_string(root.join(path)).ok();
-    let page_size = || page_size(&fs::read(root.join("proc/self/auxv")).ok()?);
+    let text = |path: &str| text(&root.join(path));
+    let page_size = || page_size(&bytes(&root.join("proc/self/auxv"))?);
     Machine {
         memory_total: text("proc/meminfo").as_deref().and_then(memory_total),
         cgroup: text("proc/self/cgroup").and_then(|groups| cgroup_limit(&root.join("sys/fs/cgroup"), &groups)),
         tcp_memory: text("proc/sys/net/ipv4/tcp_mem").and_then(|pages| tcp_memory(&pages)?.checked_mul(page_size()?)),
         ..Machine::default()
     }
+}
+
+/// What is in a file, wherever the root directory is by now.
+pub(super) fn text(path: &Path) -> Option<String> {
+    String::from_utf8(bytes(path)?).ok()
+}
+
+fn bytes(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    outside::open(path).ok()?.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// `MemTotal` of /proc/meminfo, in bytes.
@@ -112,7 +123,7 @@ fn least_upwards(mount: &Path, path: &str, file: &str) -> Option<u64> {
     // A path that leaves the mount (`/..`) belongs to another namespace: only the mount itself is ours to see.
     let inside = !Path::new(path).components().any(|part| part == Component::ParentDir);
     let below = if inside { path } else { "" };
-    let read = |directory: &Path| -> Option<u64> { fs::read_to_string(directory.join(file)).ok()?.trim().parse().ok() };
+    let read = |directory: &Path| -> Option<u64> { text(&directory.join(file))?.trim().parse().ok() };
     let mut least = read(&directory);
     for part in below.split('/').filter(|part| !part.is_empty()) {
         directory.push(part);
@@ -124,6 +135,7 @@ fn least_upwards(mount: &Path, path: &str, file: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::path::PathBuf;
 
     /// A directory with these files, gone when dropped.

@@ -4,6 +4,8 @@
 
 pub mod access_log;
 mod agent;
+pub mod confine;
+mod kernel;
 pub mod lines;
 pub mod machine;
 mod messages;

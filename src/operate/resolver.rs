@@ -8,10 +8,11 @@ use crate::config::{Backend, Config};
 use crate::dns::{Change, Slot, Standing, choose, fill, hosts, nameservers, of_one_family};
 use crate::limits::{BackendId, LOOKUPS, NAME_FILE_BYTES};
 use crate::proxy::{Arrival, Proxy};
+use crate::runtime::outside;
 use async_io::Timer;
-use std::fs::File;
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -203,6 +204,6 @@ impl Name {
 fn read(path: &str) -> String {
     let mut bytes = Vec::new();
     // What could be read before an error counts.
-    let _ = File::open(path).and_then(|file| file.take(NAME_FILE_BYTES).read_to_end(&mut bytes));
+    let _ = outside::open(Path::new(path)).and_then(|file| file.take(NAME_FILE_BYTES).read_to_end(&mut bytes));
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }

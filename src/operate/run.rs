@@ -3,7 +3,7 @@
 use super::access_log::AccessLog;
 use super::lines::{self, Lines};
 use super::messages::{self, Serving};
-use super::{agent, machine, probe, resolver, signals};
+use super::{agent, confine, kernel, machine, probe, resolver, signals};
 use crate::config::{self, Address, Config};
 use crate::limits::{ListenerId, SPARE_SEATS, SPARE_SOURCES};
 use crate::proxy::{self, Journal, Proxy};
@@ -71,7 +71,11 @@ pub fn check(path: &Path) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] before it serves.
 pub fn run(path: &Path) -> Result<u8, Failure> {
-    start(load(path)?, |_| ())?.serve()
+    let config = load(path)?;
+    for line in kernel::warnings(&config) {
+        eprintln!("beelance: {line}");
+    }
+    start(config, Some(path), |_| ())?.serve()
 }
 
 /// A balancer that listens, and is about to serve.
@@ -95,11 +99,12 @@ impl Running {
     }
 }
 
-/// Starts a balancer: everything up to the loop. `also` may add tasks of its own.
+/// Starts a balancer: everything up to the loop. `file`: where its configuration can be read again. `also` may add tasks of its
+/// own.
 ///
 /// # Errors
 /// [`Failure::System`]: a port in use, no permission.
-pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Running, Failure> {
+pub fn start(config: Config, file: Option<&Path>, also: impl FnOnce(&'static Proxy)) -> Result<Running, Failure> {
     let config = Rc::new(config);
     let stderr = io::stderr().as_fd().try_clone_to_owned().map_err(Failure::system("standard error"))?;
     let lines: &'static Lines = Box::leak(Box::new(Lines::new(stderr)));
@@ -134,6 +139,8 @@ pub fn start(config: Config, also: impl FnOnce(&'static Proxy)) -> Result<Runnin
         })?;
         listeners.push((ListenerId::new(index), bound));
     }
+    // From here on there may be more threads: they inherit what is left.
+    confine::give_up(&config.identity, file)?;
     resolver::start(proxy);
     let mut stdout = io::stdout().lock();
     for (listener, (id, bound)) in config.listeners.iter().zip(listeners) {

@@ -18,6 +18,8 @@ pub mod deadlines;
 mod endpoint;
 mod event_loop;
 pub mod lag;
+pub mod outside;
+pub mod privileges;
 mod process;
 mod reactor;
 mod seat;

@@ -12,15 +12,17 @@
 use super::bounds;
 use crate::limits::{MAX_UNIX_PATH, Sockets};
 use nix::errno::Errno;
-use nix::fcntl::AT_FDCWD;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open as open_file};
 use nix::libc;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
-use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmod, fchmodat, lstat};
-use nix::unistd::unlink;
-use std::ffi::CStr;
+use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmod, fchmodat, fstatat, lstat};
+use nix::unistd::{UnlinkatFlags, unlink, unlinkat};
+use std::ffi::{CStr, OsStr};
 use std::io;
 use std::mem::offset_of;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// A path, or `@` and a name in Linux' abstract namespace, as the system has it: at most [`MAX_UNIX_PATH`] bytes and a zero.
 #[derive(Clone, Copy)]
@@ -90,19 +92,36 @@ pub(super) fn connect_within(path: &str, bounds: &Sockets) -> io::Result<OwnedFd
     Ok(socket)
 }
 
-/// The file of a listening socket; removed when dropped, unless another one has its place by then.
+/// The file of a listening socket; removed when dropped, unless another one has its place by then. Its folder is held: by
+/// then the root directory may be another one.
 pub(super) struct SocketFile {
+    folder: OwnedFd,
     address: Address,
     device: libc::dev_t,
     inode: libc::ino_t,
 }
 
+impl SocketFile {
+    /// The file that is at the address now.
+    fn at(address: Address, path: &CStr) -> nix::Result<Self> {
+        let folder = match Path::new(OsStr::from_bytes(path.to_bytes())).parent() {
+            Some(folder) if folder != "" => folder,
+            _ => Path::new("."),
+        };
+        let folder = open_file(folder, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+        let made = lstat(path)?;
+        Ok(Self { folder, address, device: made.st_dev, inode: made.st_ino })
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let Some(path) = self.address.path() else { return };
-        if lstat(path).is_ok_and(|found| (found.st_dev, found.st_ino) == (self.device, self.inode)) {
+        let path = self.address.path().map(|path| Path::new(OsStr::from_bytes(path.to_bytes())));
+        let Some(name) = path.and_then(Path::file_name) else { return };
+        let found = fstatat(&self.folder, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+        if found.is_ok_and(|found| (found.st_dev, found.st_ino) == (self.device, self.inode)) {
             // A folder that no longer lets go of it keeps it: the next start replaces it.
-            let _ = unlink(path);
+            let _ = unlinkat(&self.folder, name, UnlinkatFlags::NoRemoveDir);
         }
     }
 }
@@ -127,8 +146,7 @@ pub(super) fn bind_unix(path: &str, mode: u32) -> io::Result<(OwnedFd, Option<So
         }
         result => result?,
     }
-    let made = lstat(path)?;
-    let file = SocketFile { address, device: made.st_dev, inode: made.st_ino };
+    let file = SocketFile::at(address, path)?;
     fchmodat(AT_FDCWD, path, Mode::from_bits_truncate(mode), FchmodatFlags::FollowSymlink)?;
     Ok((socket, Some(file)))
 }
