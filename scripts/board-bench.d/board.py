@@ -6,8 +6,10 @@ import re
 import subprocess
 
 import packages
-from common import CACHE, HERE, OUT, Failed, end, is_newer, progress, replace, run
-from initrd import Initrd
+import programs
+from common import Failed, end, progress
+from places import HERE, OUT
+from tree import Tree
 
 MEMORY_MB = 64
 LONGEST_S = 300
@@ -31,14 +33,14 @@ def measure(peer):
 
 
 def write_initrd(image, peer, busybox):
-    initrd = Initrd()
+    initrd = Tree()
     for folder in ("bin", "dev", "etc", "lib", "proc", "sys", "tmp", "usr", "usr/bin", "usr/sbin"):
         initrd.folder(folder)
     initrd.console()
     initrd.file("init", (HERE / "guest" / "init").read_bytes())
     initrd.file("bin/busybox", busybox.read_bytes())
     for name in ("client", "server"):
-        initrd.file(f"bin/{name}", guest_program(name).read_bytes())
+        initrd.file(f"bin/{name}", programs.program(name).read_bytes())
     initrd.file("etc/passwd", b"root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
     initrd.file("etc/group", b"root:x:0:\nnogroup:x:65534:\n")
     words, config = peer.fill(ADDRESSES)
@@ -48,15 +50,7 @@ def write_initrd(image, peer, busybox):
     for path, source in peer.files().items():
         if path != "/bin/server":
             initrd.file(path.lstrip("/"), source.read_bytes())
-    image.write_bytes(initrd.packed())
-
-
-def guest_program(name):
-    source, program = HERE / "guest" / f"{name}.c", CACHE / "guest" / name
-    program.parent.mkdir(parents=True, exist_ok=True)
-    if not is_newer(program, source):
-        run("arm-linux-gnueabihf-gcc", "-O2", "-Wall", "-Wextra", "-static", "-s", "-o", program, source)
-    return program
+    image.write_bytes(initrd.cpio())
 
 
 def boot(kernel, image, console):

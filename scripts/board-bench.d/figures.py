@@ -2,7 +2,8 @@
 
 import re
 
-from common import HERE, Failed, binary, replace
+from common import Failed, binary, replace
+from places import HERE
 
 BASELINE = HERE / "baseline"
 TOLERANCE = 0.02

@@ -3,7 +3,9 @@
 import re
 
 import packages
-from common import CACHE, HERE, Failed, binary, run
+import programs
+from common import Failed, binary, run
+from places import HERE
 
 LOADER = "/lib/ld-linux-armhf.so.3"
 
@@ -19,7 +21,7 @@ class Peer:
         if self is BEELANCE:
             return binary()
         if self is NONE:
-            return CACHE / "guest" / "server"
+            return programs.program("server")
         if self.is_static:
             return packages.static_haproxy()[0]
         return packages.peers()[0] / self.words[0].lstrip("/")

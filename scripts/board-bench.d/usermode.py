@@ -10,7 +10,8 @@ import time
 
 import packages
 import peers
-from common import HERE, OUT, Failed, end, is_newer, progress, run
+from common import Failed, end, is_newer, progress, run
+from places import HERE, OUT
 from workload import Workload, on_one_processor
 
 WARM_UP = 192

@@ -1,4 +1,4 @@
-"""What the parts of scripts/board-bench share: places, the way to fail, progress, processes."""
+"""What the scripts of the board share: places, the way to fail, progress, processes."""
 
 import os
 import pathlib
@@ -6,17 +6,15 @@ import subprocess
 import sys
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TARGET = ROOT / "target"
 CACHE = TARGET / "board"
-OUT = TARGET / "board-bench"
 BUILT = TARGET / "armv7-unknown-linux-musleabihf" / "release" / "beelance"
 STARTED = time.monotonic()
 
 
 class Failed(Exception):
-    """Nothing can be measured, or what was measured is worth nothing."""
+    """It cannot go on, or what would come of it is worth nothing."""
 
 
 def binary():
@@ -28,15 +26,18 @@ def binary():
 
 def progress(text):
     """One line that says how far it is, on standard error: standard output is for the figures."""
-    print(f"board-bench: {time.monotonic() - STARTED:4.0f} s  {text}", file=sys.stderr, flush=True)
+    name = pathlib.Path(sys.argv[0]).name
+    print(f"{name}: {time.monotonic() - STARTED:4.0f} s  {text}", file=sys.stderr, flush=True)
 
 
 def run(*command, **options):
     """Runs a command that must succeed; what it printed."""
     command = [str(word) for word in command]
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **options}
+    options = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **options}
+    if "input" in options:
+        del options["stdin"]
     try:
-        ended = subprocess.run(command, stdin=subprocess.DEVNULL, check=False, **options)
+        ended = subprocess.run(command, check=False, **options)
     except FileNotFoundError:
         raise Failed(f"{command[0]} is missing: scripts/setup installs it") from None
     if ended.returncode != 0:
@@ -55,9 +56,12 @@ def is_newer(made, *sources):
     return made.exists() and all(made.stat().st_mtime >= source.stat().st_mtime for source in sources)
 
 
-def replace(path, text):
+def replace(path, content):
     """Writes a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(path.name + ".new")
-    new.write_text(text)
+    if isinstance(content, bytes):
+        new.write_bytes(content)
+    else:
+        new.write_text(content)
     os.replace(new, path)

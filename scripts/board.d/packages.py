@@ -19,6 +19,8 @@ PEERS = (
     "libgpg-error0", "liblua5.3-0", "liblz4-1", "liblzma5", "libopentracing-c-wrapper0", "libopentracing1", "libpcre2-8-0", "libssl3",
     "libstdc++6", "libsystemd0", "libzstd1", "zlib1g",
 )
+# What Debian's kernel has not built in: network, disks, the file systems of / and of /rw, the watchdog.
+MODULES = ("failover", "net_failover", "virtio_mmio", "virtio_net", "virtio_blk", "squashfs", "minix", "softdog")
 LIBRARIES = ("lib/arm-linux-gnueabihf", "usr/lib/arm-linux-gnueabihf")
 # Debian's multi-platform kernel is linked to run here in the memory of qemu's board "virt".
 LOAD_ADDRESS = 0x4020_8000
@@ -30,7 +32,8 @@ STATIC_HAPROXY = ("TARGET=generic", "CC=arm-linux-gnueabihf-gcc", "LD=arm-linux-
 def kernel():
     """The kernel as qemu loads it, its version, and busybox."""
     folder = CACHE / "kernel"
-    if not (folder / "version").exists():
+    wanted = [folder / "version", *(folder / "modules" / f"{name}.ko" for name in MODULES)]
+    if not all(path.exists() for path in wanted):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         depends = apt("apt-cache", "depends", "linux-image-armmp")
@@ -38,11 +41,20 @@ def kernel():
         if not image:
             raise Failed(f"apt knows no armhf kernel:\n{depends}")
         packages = fetch(folder, (image.group(1), "busybox-static"))
-        unpack(packages, folder, r"boot/vmlinuz-.*|(usr/)?bin/busybox")
+        unpack(packages, folder, rf"boot/vmlinuz-.*|(usr/)?bin/busybox|lib/modules/.*/({'|'.join(MODULES)})\.ko")
         wrap(next((folder / "boot").iterdir()), folder / "linux.uimage")
+        (folder / "modules").mkdir()
+        for module in (folder / "lib").glob("**/*.ko"):
+            module.rename(folder / "modules" / module.name)
         version = next(name.split("_")[1] for name in packages if name.startswith("linux-image"))
         replace(folder / "version", version + "\n")
     return folder / "linux.uimage", (folder / "version").read_text().strip(), next(folder.glob("**/bin/busybox"))
+
+
+def modules():
+    """The kernel's modules that the image loads, in the order in which they are loaded."""
+    kernel()
+    return [CACHE / "kernel" / "modules" / f"{name}.ko" for name in MODULES]
 
 
 def peers():
