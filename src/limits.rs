@@ -31,6 +31,8 @@ pub const MAX_CONNECTIONS: usize = 16_000;
 pub const SMALL_BUFFER: usize = 2 * 1024;
 /// A buffer while a body streams or a head outgrows the small one, in bytes: 16 kB and the head in front of them.
 pub const LARGE_BUFFER: usize = 18 * 1024;
+/// Bytes in front of a head that are left free when it is received, for what is added to it.
+pub const FRONT_ROOM: usize = 128;
 /// Bytes of a head at most; `limits.header-size` asks for fewer in a request's.
 pub const MAX_HEADER_SIZE: usize = 16 * 1024;
 /// One large buffer is counted for so many connections; when none is left, bodies stream through small ones.
@@ -216,7 +218,7 @@ const _: () = assert!(
     MAX_CONNECTIONS * SOCKETS_PER_CONNECTION + SPARE_SOURCES < u16::MAX as usize,
     "table indices are two bytes"
 );
-const _: () = assert!(MAX_HEADER_SIZE <= LARGE_BUFFER, "a whole head is in one buffer");
+const _: () = assert!(FRONT_ROOM + MAX_HEADER_SIZE <= LARGE_BUFFER, "a whole head is in one buffer");
 const _: () = assert!(LARGE_BUFFER <= u16::MAX as usize, "offsets into a buffer are two bytes");
 const _: () = assert!(
     2 * MAX_TOKEN + MAX_COOKIE_ATTRIBUTES + 212 <= MAX_ADDED,

@@ -24,19 +24,31 @@ pub(super) struct Pace {
     share: u32,
     /// Since when, and for how long, it is on its way up.
     start: Option<(u64, u64)>,
+    /// What all this comes to, worked out when it changes: every request asks.
+    now: Now,
+}
+
+/// A pace at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Now {
+    /// 16 for each unit.
+    weight: u32,
+    /// Requests at once; [`u32::MAX`] = unlimited.
+    most: u32,
 }
 
 impl Pace {
     /// All of `weight` and `maxconn` (0 = unlimited), or of a limit searched between two.
     pub(super) fn new(weight: u16, maxconn: u32, auto: Option<(u16, u16)>) -> Self {
         let knee = auto.map(|(least, most)| Box::new(Knee::new(least, most, 0)));
-        Self { weight, maxconn, knee, share: FULL, start: None }
+        let mut pace = Self { weight, maxconn, knee, share: FULL, start: None, now: Now { weight: 0, most: 0 } };
+        pace.settle();
+        pace
     }
 
     /// Its weight, 16 for each unit; 0 only when it takes no new users.
     pub(super) fn weight(&self) -> u64 {
-        let weight = u32::from(self.weight) * WEIGHT_SCALE;
-        u64::from(if self.share == FULL || weight == 0 { weight } else { (weight * self.share / FULL).max(1) })
+        u64::from(self.now.weight)
     }
 
     /// Whether it takes new users.
@@ -46,33 +58,43 @@ impl Pace {
 
     /// Whether it works on one more request than `serving`.
     pub(super) fn allows(&self, serving: u32) -> bool {
-        let most = self.maxconn();
-        most == 0 || serving < most
+        serving < self.now.most
     }
 
     /// Requests it works on at once; 0 = unlimited.
     pub(super) fn maxconn(&self) -> u32 {
+        if self.now.most == u32::MAX { 0 } else { self.now.most }
+    }
+
+    fn settle(&mut self) {
+        let weight = u32::from(self.weight) * WEIGHT_SCALE;
+        let weight = if self.share == FULL || weight == 0 { weight } else { (weight * self.share / FULL).max(1) };
         let most = self.knee.as_ref().map_or(self.maxconn, |knee| knee.limit());
-        if self.share == FULL || most == 0 {
-            return most;
-        }
         // No more than `most`, which is 32 bits wide.
-        u32::try_from((u64::from(most) * u64::from(self.share)).div_ceil(u64::from(FULL))).unwrap_or(most)
+        let part = (u64::from(most) * u64::from(self.share)).div_ceil(u64::from(FULL));
+        let most = if most == 0 { u32::MAX } else { u32::try_from(part).unwrap_or(most) };
+        self.now = Now { weight, most };
     }
 
     /// Changes the weight, 0..=256.
     pub(super) fn set_weight(&mut self, weight: u16) {
         self.weight = weight;
+        self.settle();
     }
 
     /// Fixes the limit; 0 = unlimited.
     pub(super) fn set_maxconn(&mut self, maxconn: u32) {
         (self.maxconn, self.knee) = (maxconn, None);
+        self.settle();
     }
 
     /// A request that began at `began_ms` was answered, with so many in flight. Whether the limit changed.
     pub(super) fn answered(&mut self, began_ms: u64, now_ms: u64, in_flight: u32) -> bool {
-        self.knee.as_mut().is_some_and(|knee| knee.answered(began_ms, now_ms, in_flight))
+        let changed = self.knee.as_mut().is_some_and(|knee| knee.answered(began_ms, now_ms, in_flight));
+        if changed {
+            self.settle();
+        }
+        changed
     }
 
     /// Begins a slow start of `slowstart_ms`, if that is any.
@@ -80,6 +102,7 @@ impl Pace {
         if slowstart_ms > 0 {
             self.start = Some((now_ms, slowstart_ms));
             self.share = 1;
+            self.settle();
         }
     }
 
@@ -89,11 +112,13 @@ impl Pace {
         let passed_ms = now_ms.saturating_sub(since_ms);
         if passed_ms >= slowstart_ms {
             (self.start, self.share) = (None, FULL);
+            self.settle();
             return None;
         }
         let share = passed_ms.saturating_mul(u64::from(FULL)) / slowstart_ms;
         // Below all of it, as time is left.
         self.share = u32::try_from(share).unwrap_or(FULL).max(1);
+        self.settle();
         Some(now_ms + (slowstart_ms / STEPS).max(LEAST_STEP_MS))
     }
 }

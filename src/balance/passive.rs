@@ -105,7 +105,7 @@ impl Watch {
 
     /// Whether it may be given a request, as far as its trial goes.
     pub(super) fn has_room(&self) -> bool {
-        self.stage != Stage::Trial { taken: true }
+        !matches!(self.stage, Stage::Trial { taken: true })
     }
 
     /// It was given a request.

@@ -98,9 +98,6 @@ const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 /// `Date: Sun, 06 Nov 1994 08:49:37 GMT` and its CRLF: an IMF-fixdate (RFC 9110 section 5.6.7).
 const MAX_LINE: usize = 48;
 
-/// Bytes of the Date line, until the year 9999.
-pub const LENGTH: usize = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n".len();
-
 /// The Date line of the present second.
 #[derive(Debug, Default)]
 pub struct DateLine(Second);

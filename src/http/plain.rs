@@ -33,34 +33,27 @@ pub struct StatusLine {
 
 /// Takes a request's head apart, with `most` fields at most.
 pub fn request<'b>(bytes: &'b [u8], most: usize, fields: &mut Fields<'b>) -> Option<RequestLine<'b>> {
-    let (method, rest) = bytes.split_at_checked(token(bytes))?;
-    let rest = rest.strip_prefix(b" ")?;
+    let (method, rest) = token(bytes, b' ')?;
     let (target, rest) = rest.split_at_checked(rest.iter().position(|byte| !byte.is_ascii_graphic())?)?;
-    let (version, rest) = rest.split_first_chunk()?;
-    let minor = match version {
-        b" HTTP/1.1\r\n" => 1,
-        b" HTTP/1.0\r\n" => 0,
-        _ => return None,
-    };
-    if method.is_empty() || target.is_empty() {
+    // Words are compared as a whole: patterns are, byte by byte.
+    let (_, rest) = rest.split_first_chunk().filter(|(protocol, _)| *protocol == b" HTTP/1.")?;
+    let (&[minor @ (b'0' | b'1'), b'\r', b'\n'], rest) = rest.split_first_chunk()? else { return None };
+    if target.is_empty() {
         return None;
     }
     let length = bytes.len() - read_fields(rest, most, fields)?.len();
-    Some(RequestLine { method, target, minor, length })
+    Some(RequestLine { method, target, minor: minor - b'0', length })
 }
 
 /// Takes a response's head apart, with as many fields as `fields` has room for.
 pub fn response<'b>(bytes: &'b [u8], fields: &mut Fields<'b>) -> Option<StatusLine> {
-    let (start, rest) = bytes.split_first_chunk()?;
-    let [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ (b'0' | b'1'), b' ', a, b, c, b' '] = start else {
-        return None;
-    };
-    let digits = [a, b, c];
-    if !digits.iter().all(|digit| digit.is_ascii_digit()) {
+    let (start, rest): (&[u8; 13], _) = bytes.split_first_chunk()?;
+    let [h, t, u, p, slash, one, dot, minor @ (b'0' | b'1'), b' ', digits @ .., b' '] = start else { return None };
+    if [*h, *t, *u, *p] != *b"HTTP" || [*slash, *one, *dot] != *b"/1." || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
     let status = digits.iter().fold(0, |status, &digit| status * 10 + u16::from(digit - b'0'));
-    let rest = rest.get(text(rest)..)?.strip_prefix(b"\r\n")?;
+    let (_reason, rest) = line(rest)?;
     let length = bytes.len() - read_fields(rest, fields.capacity(), fields)?.len();
     Some(StatusLine { status, minor: minor - b'0', length })
 }
@@ -68,48 +61,63 @@ pub fn response<'b>(bytes: &'b [u8], fields: &mut Fields<'b>) -> Option<StatusLi
 /// Reads field lines up to the empty line; what is left behind that.
 fn read_fields<'b>(bytes: &'b [u8], most: usize, fields: &mut Fields<'b>) -> Option<&'b [u8]> {
     let mut rest = bytes;
-    for _ in 0..=most {
-        if let [b'\r', b'\n', behind @ ..] = rest {
+    loop {
+        if let Some(behind) = end_of_line(rest) {
             return Some(behind);
         }
-        let colon = token(rest);
-        let (name, behind) = rest.split_at_checked(colon).filter(|_| colon > 0)?;
-        let ([b':', b' ', behind @ ..] | [b':', behind @ ..]) = behind else { return None };
-        let (value, behind) = behind.split_at_checked(text(behind))?;
-        let [b'\r', b'\n', behind @ ..] = behind else { return None };
+        let (name, behind) = token(rest, b':')?;
+        let (value, behind) = line(behind.strip_prefix(b" ").unwrap_or(behind))?;
         // A blank is the lowest of what stands in it.
-        if *value.first()? == b' ' || *value.last()? == b' ' {
+        if *value.first()? == b' ' || *value.last()? == b' ' || fields.len() >= most {
             return None;
         }
         fields.push(Field { name, value }).ok()?;
         rest = behind;
     }
-    None
 }
 
-/// Bytes of a token at the front: first letters and hyphens four at a time, which is all of most names.
-fn token(bytes: &[u8]) -> usize {
-    let letters = while_words(bytes, odd_letters);
-    match bytes.get(letters) {
-        Some(b':') => letters,
-        _ => letters + odd_at(bytes, letters, |byte| !TOKEN[usize::from(byte)]),
+/// A token at the front with `end` behind it, and what is behind that: first letters and hyphens four at a time, which is
+/// all of most names.
+#[inline]
+fn token(bytes: &[u8], end: u8) -> Option<(&[u8], &[u8])> {
+    let (token, behind) = bytes.split_at_checked(while_words(bytes, odd_letters))?;
+    match behind.split_first() {
+        Some((&byte, behind)) if byte == end && !token.is_empty() => Some((token, behind)),
+        _ => odd_token(bytes, token.len(), end),
     }
 }
 
-/// Visible ASCII characters and blanks at the front, four at a time.
-fn text(bytes: &[u8]) -> usize {
-    let whole = while_words(bytes, odd_text);
-    match bytes.get(whole) {
-        Some(b'\r') => whole,
-        _ => whole + odd_at(bytes, whole, |byte| !matches!(byte, b' '..=b'~')),
-    }
-}
-
-/// How far behind `from` the first odd byte is, or the end.
+/// The same for any token, whose first bytes were looked at.
 #[inline(never)]
-fn odd_at(bytes: &[u8], from: usize, odd: impl Fn(u8) -> bool) -> usize {
-    let rest = bytes.get(from..).unwrap_or_default();
-    rest.iter().position(|&byte| odd(byte)).unwrap_or(rest.len())
+fn odd_token(bytes: &[u8], seen: usize, end: u8) -> Option<(&[u8], &[u8])> {
+    let more = bytes.get(seen..)?.iter().position(|&byte| !TOKEN[usize::from(byte)])?;
+    let (token, behind) = bytes.split_at_checked(seen + more)?;
+    behind.strip_prefix(&[end]).filter(|_| !token.is_empty()).map(|behind| (token, behind))
+}
+
+/// Visible ASCII characters and blanks at the front with CRLF behind them, and what is behind that: four at a time.
+#[inline]
+fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (text, behind) = bytes.split_at_checked(while_words(bytes, odd_text))?;
+    match end_of_line(behind) {
+        Some(behind) => Some((text, behind)),
+        None => odd_line(bytes, text.len()),
+    }
+}
+
+/// What is behind the CRLF at the front.
+#[inline]
+fn end_of_line(bytes: &[u8]) -> Option<&[u8]> {
+    // Two bytes at once, as a pattern is not.
+    bytes.split_first_chunk().filter(|(end, _)| *end == b"\r\n").map(|(_, behind)| behind)
+}
+
+/// The same for a line whose last bytes are no word, and whose first were looked at.
+#[inline(never)]
+fn odd_line(bytes: &[u8], seen: usize) -> Option<(&[u8], &[u8])> {
+    let more = bytes.get(seen..)?.iter().position(|byte| !matches!(byte, b' '..=b'~'))?;
+    let (text, behind) = bytes.split_at_checked(seen + more)?;
+    end_of_line(behind).map(|behind| (text, behind))
 }
 
 /// Bytes at the front before the first that `odd` marks, or before the last few. Of a word's bytes, the first in the lowest

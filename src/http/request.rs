@@ -147,7 +147,8 @@ pub fn parse<'b, 'f>(
     let RequestLine { method, target, minor, length } = line;
     let bytes = &bytes[..length];
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-    let mut head = RequestHead {
+    // Made where it goes: it is long to copy.
+    let mut parsed = Ok(RequestHead {
         method,
         kind: Method::of(method),
         path: &[],
@@ -165,10 +166,13 @@ pub fn parse<'b, 'f>(
         upgrade: None,
         max_forwards: None,
         path_byte: None,
-    };
-    head.read_fields(bytes, cuts)?;
-    head.read_target(bytes, target, cuts)?;
-    Ok(head)
+    });
+    if let Ok(head) = &mut parsed
+        && let Err(refusal) = head.read_fields(bytes, cuts).and_then(|()| head.read_target(bytes, target, cuts))
+    {
+        return Err(refusal);
+    }
+    parsed
 }
 
 /// Takes a head apart that is written in an unusual way, or finds out what is wrong with it.

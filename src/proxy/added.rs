@@ -2,6 +2,7 @@
 //! possible, else here.
 
 use crate::limits::MAX_ADDED;
+use crate::runtime::copy;
 use std::fmt::{Error, Result, Write};
 
 /// What is added to a head and does not lie in its buffer.
@@ -69,12 +70,9 @@ impl<'a> Out<'a> {
 
     /// Adds `bytes`.
     pub(super) fn extend_from_slice(&mut self, bytes: &[u8]) -> Result {
-        self.room
-            .get_mut(self.length..)
-            .and_then(|room| room.get_mut(..bytes.len()))
-            .ok_or(Error)?
-            .copy_from_slice(bytes);
-        self.length += bytes.len();
+        let end = self.length + bytes.len();
+        copy(bytes, self.room.get_mut(self.length..end).ok_or(Error)?);
+        self.length = end;
         Ok(())
     }
 

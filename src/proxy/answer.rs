@@ -9,7 +9,6 @@ use crate::balance::{Failed, Observe, Seen};
 use crate::config::Reuse;
 use crate::fault::{Fault, Phase};
 use crate::http::body::{Framing, Malformed};
-use crate::http::date;
 use crate::http::fields::Cuts;
 use crate::http::request::Version;
 use crate::http::response::{self, Asked, ResponseHead};
@@ -42,11 +41,14 @@ impl Connection {
             if !backend.readable() {
                 return Ok(None);
             }
-            let spare = affinity::growth(&self.proxy.config().pools[ask.pool.index()]);
+            let spare = ask.growth;
             if flow.buffer.is_none() {
                 flow.buffer = self.proxy.buffers.large(Need::Body).or_else(|| self.proxy.buffers.small());
             }
             let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
+            if buffer.is_empty() {
+                buffer.leave_room();
+            }
             if buffer.space().len() <= spare {
                 buffer.compact();
                 if buffer.space().len() <= spare {
@@ -88,8 +90,7 @@ impl Connection {
         let config = proxy.config();
         let pool = &config.pools[ask.pool.index()];
         let flow = &mut exchange.response;
-        let Some(buffer) = &mut flow.buffer else { return Err(Fault::Exhausted) };
-        buffer.compact();
+        let Some(buffer) = &flow.buffer else { return Err(Fault::Exhausted) };
         let mut cuts = Cuts::default();
         let asked = Asked {
             method: ask.method,
@@ -162,14 +163,7 @@ impl Connection {
                 write!(out, "Content-Length: {length}\r\n")?;
             }
             if !dated && !switches {
-                proxy.with_date(|date| match <&[u8; date::LENGTH]>::try_from(date.as_bytes()) {
-                    // Its length is known, so it is copied without a call.
-                    Ok(line) => out.fill(|text| {
-                        *text = *line;
-                        line.len()
-                    }),
-                    Err(_) => out.write_str(date),
-                })?;
+                proxy.with_date(|date| out.write_str(date))?;
             }
             match (close, ask.version) {
                 _ if switches => out.write_str("Connection: upgrade\r\n"),

@@ -1,7 +1,7 @@
 //! From a complete head to a decision: parse, route, find the affinity, rewrite in place.
 
 use super::added::Out;
-use super::affinity::Bond;
+use super::affinity::{Bond, growth};
 use super::broken::Broken;
 use super::connection::Connection;
 use super::exchange::Exchange;
@@ -40,6 +40,8 @@ pub(super) struct Ask {
     pub keep_alive: bool,
     /// What keeps it from its pool.
     pub rule: Rule,
+    /// Bytes that its response's head may get longer in place.
+    pub growth: usize,
 }
 
 /// Understands the head in the first `length` bytes of the request's buffer, and makes the request's first batch. What
@@ -125,6 +127,7 @@ pub(super) fn understand<'a>(
         version: parsed.version,
         keep_alive: parsed.keep_alive,
         rule,
+        growth: growth(pool),
     };
     exchange.offer.clear();
     // The parser bounds it.
@@ -245,37 +248,50 @@ pub(super) fn key_of_source(pool: &Pool, source: Option<IpAddr>) -> Option<u32> 
 
 /// X-Forwarded-For, a line of its own behind any that are there, with X-Forwarded-Proto before it where nobody said that.
 fn write_forwarded(out: &mut Out<'_>, client: IpAddr, says_proto: bool) -> std::fmt::Result {
-    const PROTO: &str = "X-Forwarded-Proto: http\r\n";
-    let from = if says_proto { PROTO.len() } else { 0 };
+    const BOTH: &str = "X-Forwarded-Proto: http\r\nX-Forwarded-For: ";
+    let from = if says_proto { "X-Forwarded-Proto: http\r\n".len() } else { 0 };
+    out.write_str(&BOTH[from..])?;
     match client {
         // A tenth of the instructions that the standard formatting takes.
-        IpAddr::V4(address) => {
-            let mut text = *b"X-Forwarded-Proto: http\r\nX-Forwarded-For: ...................";
-            let length = write_address(&mut text, address);
-            out.extend_from_slice(&text[from..length])
-        }
-        IpAddr::V6(address) => write!(out, "{}X-Forwarded-For: {address}\r\n", &PROTO[from..]),
+        IpAddr::V4(address) => out.fill(|room| write_address(room, address)),
+        IpAddr::V6(address) => write!(out, "{address}\r\n"),
     }
 }
 
-/// Writes an address and CRLF over the dots at the end of `text`; how long that is then.
-fn write_address(text: &mut [u8], address: Ipv4Addr) -> usize {
-    const DOTS: usize = "255.255.255.255\r\n".len() + 2;
-    let mut length = text.len() - DOTS;
-    for octet in address.octets() {
-        if octet >= 100 {
-            text[length] = b'0' + octet / 100;
-            length += 1;
+/// The digits of each octet with a dot behind them, and how long that is.
+static OCTETS: [([u8; 4], u8); 256] = {
+    let mut texts = [([b'.'; 4], 0); 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let digits = if octet < 10 {
+            1
+        } else if octet < 100 {
+            2
+        } else {
+            3
+        };
+        let (mut at, mut left) = (digits, octet);
+        while at > 0 {
+            at -= 1;
+            texts[octet].0[at] = b"0123456789"[left % 10];
+            left /= 10;
         }
-        if octet >= 10 {
-            text[length] = b'0' + octet / 10 % 10;
-            length += 1;
-        }
-        text[length] = b'0' + octet % 10;
-        // The dot is there.
-        length += 2;
+        texts[octet].1 = b"\0\x02\x03\x04"[digits];
+        octet += 1;
     }
-    text[length - 1..=length].copy_from_slice(b"\r\n");
+    texts
+};
+
+/// Writes an address and CRLF; how long that is.
+fn write_address(room: &mut [u8; 20], address: Ipv4Addr) -> usize {
+    let mut length = 0;
+    for octet in address.octets() {
+        let (text, count) = &OCTETS[usize::from(octet)];
+        room[length..length + 4].copy_from_slice(text);
+        length += usize::from(*count);
+    }
+    // Over the last dot.
+    room[length - 1..=length].copy_from_slice(b"\r\n");
     length + 1
 }
 

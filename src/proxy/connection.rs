@@ -3,9 +3,10 @@
 
 use super::ask::{self, Ask};
 use super::exchange::Exchange;
-use super::obtain::Obtained;
+use super::obtain::Held;
 use super::rates::{Standing, is_of_user};
 use super::record::{Named, Record};
+use super::retry::Attempt;
 use super::rules::Rule;
 use super::shed::{Awaiting, Kind};
 use super::{Counted, Proxy, reply};
@@ -72,19 +73,12 @@ enum Next {
     Linger,
 }
 
-/// What an idle connection finds when it is woken.
+/// What there is of the next request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
     Nothing,
     Bytes,
     Over,
-}
-
-/// What there is of the next request.
-enum First {
-    Bytes(Buffer),
-    Nothing,
-    Gone,
 }
 
 impl Drop for Connection {
@@ -171,7 +165,6 @@ impl Connection {
     /// Serves the client until it has nothing more to ask at the moment: then true. False when it left, was silent,
     /// or broke a rule. Where no requests are to come, only its PROXY header is read.
     pub(super) async fn serve(&mut self, exchange: &mut Exchange) -> bool {
-        self.seat.disarm();
         if !self.introduced {
             if !self.read_proxy_header().await {
                 return false;
@@ -186,12 +179,12 @@ impl Connection {
             }
         }
         loop {
-            let buffer = match self.first_bytes() {
-                First::Bytes(buffer) => buffer,
-                First::Nothing => return true,
-                First::Gone => return false,
-            };
-            match self.serve_request(exchange, buffer).await {
+            match self.first_bytes(exchange) {
+                Look::Bytes => {}
+                Look::Nothing => return true,
+                Look::Over => return false,
+            }
+            match self.serve_request(exchange).await {
                 Next::Keep => self.awaiting.begin(if self.past == Past::User { Kind::Known } else { Kind::Idle }),
                 Next::Close => return false,
                 Next::Linger => {
@@ -246,27 +239,36 @@ impl Connection {
         }
     }
 
-    /// The first bytes of a request, if they are here.
-    fn first_bytes(&mut self) -> First {
-        if let Some(mut rest) = self.rest.take()
-            && self.begins(&mut rest)
+    /// Takes the first bytes of a request into `exchange`, if they are here.
+    ///
+    /// A function of its own, as [`Connection::step`] is.
+    #[inline(never)]
+    fn first_bytes(&mut self, exchange: &mut Exchange) -> Look {
+        let first = &mut exchange.request.buffer;
+        *first = self.rest.take();
+        if let Some(rest) = first
+            && self.begins(rest)
         {
-            return First::Bytes(rest);
+            return Look::Bytes;
         }
+        *first = None;
         while self.client.readable() {
-            let Some(mut buffer) = self.proxy.buffers.small() else { return First::Gone };
+            let Some(buffer) = self.proxy.buffers.small() else { return Look::Over };
+            let buffer = first.insert(buffer);
+            buffer.leave_room();
             match self.client.receive(buffer.space()) {
                 Ok(Received::Bytes(count)) => {
                     buffer.fill(count);
-                    if self.begins(&mut buffer) {
-                        return First::Bytes(buffer);
+                    if self.begins(buffer) {
+                        return Look::Bytes;
                     }
                 }
-                Ok(Received::End) | Err(_) => return First::Gone,
+                Ok(Received::End) | Err(_) => return Look::Over,
                 Ok(Received::Dry) => {}
             }
+            *first = None;
         }
-        First::Nothing
+        Look::Nothing
     }
 
     /// Drops empty lines from the front of `buffer`; whether a request begins in what is left. An empty line alone, behind
@@ -282,11 +284,10 @@ impl Connection {
     }
 
     /// One request, from its first bytes to its line in the log.
-    async fn serve_request(&mut self, exchange: &mut Exchange, buffer: Buffer) -> Next {
+    async fn serve_request(&mut self, exchange: &mut Exchange) -> Next {
         self.past = Past::Any;
         let proxy = self.proxy;
         exchange.record = self.record();
-        exchange.request.buffer = Some(buffer);
         let mut asked = None;
         let result = self.exchange(exchange, &mut asked).await;
         let next = match result {
@@ -327,11 +328,11 @@ impl Connection {
         };
         self.awaiting.end();
         let Some(length) = length? else { return Ok(()) };
-        let (ask, _counted, obtained) = self.take_up(exchange, length, asked)?;
-        let mut held = match obtained {
-            Obtained::Held(held) => Some(held),
-            Obtained::Next(attempt) => Some(self.obtain(exchange, ask, attempt).await?),
-        };
+        let mut held = None;
+        let (ask, _counted, attempt) = self.take_up(exchange, length, asked, &mut held)?;
+        if let Some(attempt) = attempt {
+            held = Some(self.obtain(exchange, ask, attempt).await?);
+        }
         loop {
             let Err(fault) = self.transfer(exchange, ask, &mut held).await else { return Ok(()) };
             let attempt = self.after_fault(exchange, ask, &mut held, fault).ok_or(fault)?;
@@ -339,7 +340,7 @@ impl Connection {
         }
     }
 
-    /// All that is done about a complete head without waiting.
+    /// All that is done about a complete head without waiting: `held` is what was obtained so, or there is an attempt to.
     ///
     /// A function of its own, as [`Connection::step`] is.
     #[inline(never)]
@@ -348,7 +349,8 @@ impl Connection {
         exchange: &mut Exchange,
         length: usize,
         asked: &'a mut Option<Ask>,
-    ) -> Result<(&'a Ask, Counted<'static>, Obtained), Fault> {
+        held: &mut Option<Held>,
+    ) -> Result<(&'a Ask, Counted<'static>, Option<Attempt>), Fault> {
         let proxy = self.proxy;
         exchange.record.headed_ms = Some(proxy.reactor.now_ms());
         proxy.requests.set(proxy.requests.get() + 1);
@@ -370,8 +372,8 @@ impl Connection {
         }
         let counted = Counted::new(&proxy.pool_exchanges[ask.pool.index()]);
         proxy.budgets[ask.pool.index()].borrow_mut().count(proxy.reactor.now_ms());
-        let obtained = self.obtain_at_once(&config, exchange, ask)?;
-        Ok((ask, counted, obtained))
+        let attempt = self.obtain_at_once(&config, exchange, ask, held)?;
+        Ok((ask, counted, attempt))
     }
 
     /// Whether what the client says of itself is kept: where it comes from, what its request is called.

@@ -43,8 +43,8 @@ enum Step {
     Tunnel,
     /// It lets others have their turn.
     GiveWay,
-    /// It waits for either side; nobody may take longer than this, or it is late.
-    Wait { until_ms: u64, late: Fault },
+    /// It waits for either side; the deadline is armed.
+    Wait,
 }
 
 /// When an exchange moved last.
@@ -168,7 +168,7 @@ impl Connection {
                 Step::Done => return Ok(()),
                 Step::Tunnel => return self.tunnel(exchange, held).await,
                 Step::GiveWay => self.seat.next_turn().await,
-                Step::Wait { until_ms, late } => self.seat.pause(until_ms).await.map_err(|_| late)?,
+                Step::Wait => self.seat.woken().await,
             }
         }
     }
@@ -217,8 +217,12 @@ impl Connection {
         let timeouts = proxy.timeouts();
         let client_ms = if on_client { timeouts.client_ms } else { u64::MAX };
         let server_ms = if on_backend { timeouts.server_ms } else { u64::MAX };
-        let late = if client_ms < server_ms { Fault::ClientSilent } else { Fault::BackendSilent };
-        Ok(Step::Wait { until_ms: last.at_ms.saturating_add(client_ms.min(server_ms)), late })
+        let until_ms = last.at_ms.saturating_add(client_ms.min(server_ms));
+        if until_ms <= proxy.reactor.now_ms() {
+            return Err(if client_ms < server_ms { Fault::ClientSilent } else { Fault::BackendSilent });
+        }
+        self.seat.arm(until_ms);
+        Ok(Step::Wait)
     }
 
     fn pump_request(&self, exchange: &mut Exchange, ask: &Ask, held: Option<&Held>) -> Result<Pumped, Fault> {

@@ -46,7 +46,7 @@ pub(super) struct Flow {
     added: Added,
     payload: Range<usize>,
     tail: &'static [u8],
-    /// Bytes of the batch that are not out yet, its last ones.
+    /// Bytes that are not out yet: the last of the batch, or what is in the pipe.
     left: usize,
     /// Received and not decoded.
     raw: Range<usize>,
@@ -122,7 +122,7 @@ impl Flow {
         (self.first, self.complete) = (true, framing == Framing::None);
         self.streams = matches!(framing, Framing::Length(_));
         self.added.clear();
-        // All of it in one run, if nothing stands behind the head, or a gap that is as long, or little enough to be copied.
+        // All of it in one run, if nothing stands behind the head, or the head can be moved.
         let behind =
             self.buffer.as_mut().filter(|_| self.raw.is_empty()).and_then(|buffer| Out::new(buffer.behind(head)));
         let joined = behind.is_some();
@@ -137,12 +137,6 @@ impl Flow {
             if joined {
                 buffer.set_len(end);
                 (self.head, self.raw) = (end, end..end);
-            } else if end == self.raw.start
-                && let Some(gap) = buffer.filled_mut().get_mut(head..end)
-            {
-                gap.copy_from_slice(self.added.filled());
-                self.head = end;
-                self.added.clear();
             } else if buffer.join(head, self.added.filled(), self.raw.start) {
                 (self.head, self.raw) = (end, end..buffer.len());
                 self.added.clear();
@@ -264,24 +258,26 @@ impl Flow {
 
     /// Sends the batch and what follows it; whether all of it is out.
     pub(super) fn send(&mut self, sink: &Stream) -> Result<bool, Broken> {
-        if self.left > 0 && !self.send_batch(sink)? {
-            return Ok(false);
-        }
         // A splice that takes a part of it does not mean that no more is taken.
-        while let Some(pipe) = self.pipe.as_mut().filter(|pipe| !pipe.is_empty()) {
-            let Some(sent) = sink.splice_from(pipe).map_err(|_| Broken::Sink)? else { return Ok(false) };
+        while self.left > 0 {
+            let sent = match self.pipe.as_mut().filter(|pipe| !pipe.is_empty()) {
+                Some(pipe) => sink.splice_from(pipe),
+                None => self.send_batch(sink),
+            };
+            let Some(sent) = sent.map_err(|_| Broken::Sink)? else { return Ok(false) };
+            self.left -= sent;
             self.total += sent as u64;
             self.moved += sent as u64;
         }
         Ok(true)
     }
 
-    fn send_batch(&mut self, sink: &Stream) -> Result<bool, Broken> {
+    fn send_batch(&self, sink: &Stream) -> std::io::Result<Option<usize>> {
         let filled = self.buffer.as_ref().map_or(&[][..], Buffer::filled);
         // One run of bytes costs the system less than several, and is what most batches are.
         if self.is_joined() {
-            let (batch, skip) = (&filled[..self.head + self.payload.len()], self.batch() - self.left);
-            return self.sent(sink.send(&batch[skip..]));
+            let run = self.head + self.payload.len();
+            return sink.send(&filled[run - self.left..run]);
         }
         let parts = [&filled[..self.head], self.added.filled(), &filled[self.payload.clone()], self.tail];
         let mut slices = [IoSlice::new(&[]); 4];
@@ -294,16 +290,7 @@ impl Flow {
                 count += 1;
             }
         }
-        self.sent(sink.send_slices(&slices[..count]))
-    }
-
-    /// Counts what was sent of the batch; whether all of it is out.
-    fn sent(&mut self, sent: std::io::Result<Option<usize>>) -> Result<bool, Broken> {
-        let Some(sent) = sent.map_err(|_| Broken::Sink)? else { return Ok(false) };
-        self.left -= sent;
-        self.total += sent as u64;
-        self.moved += sent as u64;
-        Ok(self.left == 0)
+        sink.send_slices(&slices[..count])
     }
 
     /// Moves what comes into a pipe, where the message has many bytes more that pass unchanged and they come steadily.
@@ -320,6 +307,7 @@ impl Flow {
         let spliced = source.splice_into(&mut pipe, most).map_err(|_| Broken::Source)?;
         if let Spliced::Bytes(count) = spliced {
             self.pipe = Some(pipe);
+            self.left = count;
             self.moved += count as u64;
             self.allowance = self.allowance.checked_sub(count as u64).ok_or(Broken::TooLong)?;
             self.decoder.pass(count as u64);
@@ -417,7 +405,7 @@ impl Flow {
 
     /// Whether all that was made ready to be sent is out.
     fn is_out(&self) -> bool {
-        self.left == 0 && self.pipe.as_ref().is_none_or(Pipe::is_empty)
+        self.left == 0
     }
 
     /// Whether the batch is one run of bytes at the front of the buffer.

@@ -11,13 +11,12 @@ impl Connection {
     /// The length of the request's head, or more, if what is there ends as a head does: in an empty line. Then a whole head
     /// is in front of that, mostly with nothing behind it, and the parser finds its end.
     pub(super) fn whole_head(&self, exchange: &mut Exchange) -> Option<usize> {
-        let buffer = exchange.request.buffer.as_mut()?;
+        let buffer = exchange.request.buffer.as_ref()?;
         let length = buffer.len();
         let fits = length <= self.proxy.header_size && self.empty <= MAX_EMPTY;
         if !fits || !buffer.filled().ends_with(b"\r\n\r\n") {
             return None;
         }
-        buffer.compact();
         if self.proxy.journal.is_some() {
             note_line(&mut exchange.line, buffer.filled());
         }
@@ -65,7 +64,6 @@ impl Connection {
                 });
             }
             if let Scanned::Complete(length) = scanned {
-                buffer.compact();
                 return Ok(Some(length));
             }
             if buffer.space().is_empty() {

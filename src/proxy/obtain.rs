@@ -29,17 +29,9 @@ pub(super) enum Placed {
     Waits { place: Waiting, wait_ms: Option<u64> },
 }
 
-/// What is to be had without waiting.
-pub(super) enum Obtained {
-    /// All of it.
-    Held(Held),
-    /// Not more than the beginning of the first attempt.
-    Next(Attempt),
-}
-
 impl Connection {
-    /// Asks the balancer for a backend, and takes an idle connection to it: all that there is to do for most requests,
-    /// and nothing of it waits. What is left otherwise is [`Connection::obtain`]'s.
+    /// Asks the balancer for a backend, and takes an idle connection to it into `held`: all that there is to do for most
+    /// requests, and nothing of it waits. Otherwise it says how far it came: what is left is [`Connection::obtain`]'s.
     ///
     /// # Errors
     /// [`Fault::QueueFull`], [`Fault::NoBackend`].
@@ -48,20 +40,21 @@ impl Connection {
         config: &Config,
         exchange: &mut Exchange,
         ask: &Ask,
-    ) -> Result<Obtained, Fault> {
+        held: &mut Option<Held>,
+    ) -> Result<Option<Attempt>, Fault> {
         let slot = match self.place(config, exchange, ask, ask.bond.backend(), None)? {
             Placed::At(slot) => slot,
-            waits @ Placed::Waits { .. } => return Ok(Obtained::Next(Attempt::First(waits))),
+            waits @ Placed::Waits { .. } => return Ok(Some(Attempt::First(waits))),
         };
         let slot = self.unless_redirected(config, exchange, ask, slot)?;
-        let stream = if self.shares(config, exchange, ask) { self.reusable(slot.backend) } else { None };
-        Ok(match stream {
-            Some(stream) => {
-                exchange.record.connected_ms = Some(self.proxy.reactor.now_ms());
-                Obtained::Held(Held { slot, stream, reused: true })
-            }
-            None => Obtained::Next(Attempt::First(Placed::At(slot))),
-        })
+        if self.shares(config, exchange, ask)
+            && let Some(stream) = self.reusable(slot.backend)
+        {
+            exchange.record.connected_ms = Some(self.proxy.reactor.now_ms());
+            *held = Some(Held { slot, stream, reused: true });
+            return Ok(None);
+        }
+        Ok(Some(Attempt::First(Placed::At(slot))))
     }
 
     /// Gets the request a connection to a backend, with as many attempts to connect as it takes.

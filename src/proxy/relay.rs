@@ -10,7 +10,6 @@ use super::affinity::Bond;
 use super::ask::{Ask, key_of_source};
 use super::connection::Connection;
 use super::exchange::Exchange;
-use super::obtain::Obtained;
 use super::record::Named;
 use super::rules::Rule;
 use crate::config::Config;
@@ -45,10 +44,10 @@ impl Connection {
         exchange.record.pool = Some(ask.pool);
         let _counted = Counted::new(&proxy.pool_exchanges[ask.pool.index()]);
         proxy.budgets[ask.pool.index()].borrow_mut().count(proxy.reactor.now_ms());
-        let mut held = match self.obtain_at_once(&proxy.config(), exchange, &ask)? {
-            Obtained::Held(held) => Some(held),
-            Obtained::Next(attempt) => Some(self.obtain(exchange, &ask, attempt).await?),
-        };
+        let mut held = None;
+        if let Some(attempt) = self.obtain_at_once(&proxy.config(), exchange, &ask, &mut held)? {
+            held = Some(self.obtain(exchange, &ask, attempt).await?);
+        }
         exchange.record.phase = Phase::Data;
         exchange.request.begin_with(self.rest.take());
         exchange.response.begin_with(None);
@@ -69,6 +68,7 @@ impl Connection {
             version: Version::Http11,
             keep_alive: false,
             rule: Rule::None,
+            growth: 0,
         }
     }
 

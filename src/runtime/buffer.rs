@@ -7,12 +7,13 @@
 
 use super::reactor::Reactor;
 use super::splice::{Pipe, Pipes};
-use crate::limits::{LARGE_BUFFER, SMALL_BUFFER};
+use super::words::{copy, move_down};
+use crate::limits::{FRONT_ROOM, LARGE_BUFFER, SMALL_BUFFER};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
-/// Bytes that [`Buffer::join`] makes one run of at most: more takes longer to copy than sending two runs.
-pub const MAX_JOINED: usize = 512;
+/// Bytes that [`Buffer::join`] moves at most: more takes longer than sending two runs.
+pub const MAX_MOVED: usize = 512;
 
 /// All buffers of the process.
 pub struct Buffers {
@@ -229,26 +230,27 @@ impl Buffer {
         self.end = (self.start + count).min(self.bytes.len());
     }
 
-    /// Makes one run of the first `head` filled bytes, of `middle`, and of the filled bytes from `tail` on, which takes the
-    /// place of all that was filled. It is made behind that: only if there is room for it, and it is not long. Whether it
-    /// was made.
+    /// Leaves room for [`Buffer::join`] in front of what will be filled. It must be empty.
+    pub fn leave_room(&mut self) {
+        debug_assert!(self.is_empty());
+        (self.start, self.end) = (FRONT_ROOM, FRONT_ROOM);
+    }
+
+    /// Makes one run of the first `head` filled bytes, of `middle`, and of the filled bytes from `tail` on. Those stay where
+    /// they are, however many: the head moves, if that is not long, and if there is room where it goes. Whether it was made.
     pub fn join(&mut self, head: usize, middle: &[u8], tail: usize) -> bool {
-        // Where copying from the buffer's front goes word by word.
-        let start = self.end.next_multiple_of(size_of::<u64>());
-        let (Some(first), Some(last)) = (self.filled().get(..head), self.filled().get(tail..)) else { return false };
-        let lengths = [first.len(), middle.len(), last.len()];
-        let length: usize = lengths.iter().sum();
-        if length > MAX_JOINED || self.bytes.len() < start + length {
+        let tail = self.start + tail;
+        let Some(start) = tail.checked_sub(head + middle.len()) else { return false };
+        if tail > self.end || self.start + head > tail || (start != self.start && head > MAX_MOVED) {
             return false;
         }
-        let (filled, room) = self.bytes.split_at_mut(start);
-        let filled = &filled[self.start..self.end];
-        let (first, room) = room.split_at_mut(head);
-        let (second, room) = room.split_at_mut(middle.len());
-        first.copy_from_slice(&filled[..head]);
-        second.copy_from_slice(middle);
-        room[..filled.len() - tail].copy_from_slice(&filled[tail..]);
-        (self.start, self.end) = (start, start + length);
+        if start < self.start {
+            move_down(self.bytes, self.start, start, head);
+        } else if start > self.start {
+            self.bytes.copy_within(self.start..self.start + head, start);
+        }
+        copy(middle, &mut self.bytes[start + head..tail]);
+        self.start = start;
         true
     }
 
@@ -343,17 +345,33 @@ mod tests {
     }
 
     #[test]
-    fn joined_behind_what_was_there() {
+    fn joined_by_moving_the_head() {
         let buffers = shelves(1, 0);
-        let mut buffer = buffers.small().unwrap();
-        buffer.space()[..9].copy_from_slice(b"xheadgapt");
-        buffer.fill(9);
-        buffer.consume(1);
-        assert!(buffer.join(4, b"MIDDLE", 7) && buffer.filled() == b"headMIDDLEt");
-        assert!(buffer.join(0, b"", 10) && buffer.filled() == b"t");
-        assert!(!buffer.join(2, b"", 0) && !buffer.join(0, b"", 2) && !buffer.join(0, &[b'x'; MAX_JOINED], 0));
-        buffer.fill(SMALL_BUFFER - 100);
-        assert!(!buffer.join(1, &[b'x'; 100], buffer.len()) && buffer.filled()[0] == b't');
+        let filled_with = |bytes: &[u8]| {
+            let mut buffer = buffers.small().unwrap();
+            buffer.leave_room();
+            buffer.space()[..bytes.len()].copy_from_slice(bytes);
+            buffer.fill(bytes.len());
+            buffer
+        };
+        for (head, middle, tail, expected) in [
+            (4, "MIDDLE", 7, Some("headMIDDLEtail")),
+            (4, "GAP", 7, Some("headGAPtail")),
+            (4, "M", 7, Some("headMtail")),
+            (4, "", 7, Some("headtail")),
+            (0, "M", 11, Some("M")),
+            (4, "M", 12, None),
+            (7, "M", 6, None),
+        ] {
+            let mut buffer = filled_with(b"headgaptail");
+            let joined = buffer.join(head, middle.as_bytes(), tail);
+            assert_eq!(joined.then_some(buffer.filled()), expected.map(str::as_bytes), "{head} {middle} {tail}");
+        }
+        let mut buffer = filled_with(&[b'x'; MAX_MOVED + 1]);
+        assert!(!buffer.join(MAX_MOVED + 1, b"M", MAX_MOVED + 1), "it is long to move");
+        let room = vec![b'm'; FRONT_ROOM];
+        assert!(buffer.join(MAX_MOVED, &room, MAX_MOVED) && buffer.len() == MAX_MOVED + 1 + FRONT_ROOM);
+        assert!(!buffer.join(1, b"M", 1), "all room is used");
     }
 
     #[test]

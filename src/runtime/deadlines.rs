@@ -10,15 +10,15 @@ const SLOTS: usize = 1024;
 const WORDS: usize = SLOTS / 64;
 const NONE: u16 = u16::MAX;
 const NEVER: u64 = u64::MAX;
-/// The tick of an entry that is in no slot.
+/// [`Entry::from_ms`] of one that is in no slot.
 const OUT: u64 = u64::MAX;
 
 #[derive(Clone)]
 struct Entry {
     /// When it fires, in milliseconds; [`NEVER`] while disarmed.
     at_ms: u64,
-    /// The tick in whose slot it sits.
-    tick: u64,
+    /// The deadlines from this one on are not missed in the slot where it sits, which comes round with the next tick.
+    from_ms: u64,
     previous: u16,
     next: u16,
 }
@@ -31,8 +31,8 @@ pub struct Deadlines {
     used: [u64; WORDS],
     /// The last tick that was served.
     served: u64,
-    /// The first tick behind it whose slot holds an entry; [`NEVER`] while none does.
-    next: u64,
+    /// When the first slot behind it that holds an entry comes; [`NEVER`] while none does.
+    due_ms: u64,
 }
 
 impl Deadlines {
@@ -41,24 +41,21 @@ impl Deadlines {
     pub fn new(capacity: usize) -> Self {
         debug_assert!(capacity < usize::from(NONE));
         Self {
-            entries: vec![Entry { at_ms: NEVER, tick: OUT, previous: NONE, next: NONE }; capacity].into_boxed_slice(),
+            entries: vec![Entry { at_ms: NEVER, from_ms: OUT, previous: NONE, next: NONE }; capacity]
+                .into_boxed_slice(),
             heads: vec![NONE; SLOTS].into_boxed_slice(),
             used: [0; WORDS],
             served: 0,
-            next: NEVER,
+            due_ms: NEVER,
         }
     }
 
     /// Sets the deadline of `id` to `at_ms`, in place of any earlier one.
     pub fn arm(&mut self, id: u16, at_ms: u64) {
-        let tick = (at_ms / SLOT_MS).saturating_add(1);
         let entry = &mut self.entries[usize::from(id)];
         entry.at_ms = at_ms;
-        if entry.tick == OUT {
-            self.link(id, tick);
-        } else if tick < entry.tick {
-            self.unlink(id);
-            self.link(id, tick);
+        if at_ms < entry.from_ms {
+            self.put(id, at_ms);
         }
     }
 
@@ -70,9 +67,7 @@ impl Deadlines {
     /// Forgets `id` altogether, so that it causes no turn of the loop.
     pub fn remove(&mut self, id: u16) {
         self.disarm(id);
-        if self.entries[usize::from(id)].tick != OUT {
-            self.unlink(id);
-        }
+        self.unlink(id);
     }
 
     /// Whether the deadline of `id` has passed at `now_ms`.
@@ -85,7 +80,7 @@ impl Deadlines {
     pub fn advance(&mut self, now_ms: u64, mut fire: impl FnMut(u16)) {
         let now_tick = now_ms / SLOT_MS;
         // Of most turns: nothing is due.
-        if now_tick < self.next {
+        if now_ms < self.due_ms {
             self.served = now_tick;
             return;
         }
@@ -94,8 +89,8 @@ impl Deadlines {
             self.served = now_tick - SLOTS as u64;
             self.find_next();
         }
-        while self.next <= now_tick {
-            let tick = self.next;
+        while self.due_ms <= now_ms {
+            let tick = self.due_ms / SLOT_MS;
             self.served = tick;
             let mut id = std::mem::replace(&mut self.heads[slot(tick)], NONE);
             self.used[slot(tick) / 64] &= !(1 << (slot(tick) % 64));
@@ -103,11 +98,11 @@ impl Deadlines {
             while id != NONE {
                 let entry = &mut self.entries[usize::from(id)];
                 let (next, at_ms) = (entry.next, entry.at_ms);
-                (entry.tick, entry.previous, entry.next) = (OUT, NONE, NONE);
+                (entry.from_ms, entry.previous, entry.next) = (OUT, NONE, NONE);
                 if at_ms <= now_ms {
                     fire(id);
                 } else if at_ms != NEVER {
-                    self.link(id, (at_ms / SLOT_MS).saturating_add(1));
+                    self.link(id, at_ms);
                 }
                 id = next;
             }
@@ -118,11 +113,11 @@ impl Deadlines {
     /// When the next slot worth a turn of the loop comes, in milliseconds; [`NEVER`] when nothing is armed.
     #[must_use]
     pub fn due_ms(&self) -> u64 {
-        self.next.saturating_mul(SLOT_MS)
+        self.due_ms
     }
 
     fn find_next(&mut self) {
-        self.next = self.next_used().unwrap_or(NEVER);
+        self.due_ms = self.next_used().map_or(NEVER, |tick| tick * SLOT_MS);
     }
 
     /// The first tick behind the last that was served whose slot holds an entry, within one round.
@@ -141,22 +136,32 @@ impl Deadlines {
         None
     }
 
-    fn link(&mut self, id: u16, tick: u64) {
-        let tick = tick.clamp(self.served + 1, self.served + SLOTS as u64 - 1);
+    /// Puts an entry into a slot where its deadline is not missed.
+    #[inline(never)]
+    fn put(&mut self, id: u16, at_ms: u64) {
+        self.unlink(id);
+        self.link(id, at_ms);
+    }
+
+    fn link(&mut self, id: u16, at_ms: u64) {
+        let tick = (at_ms / SLOT_MS).saturating_add(1).clamp(self.served + 1, self.served + SLOTS as u64 - 1);
         let head = std::mem::replace(&mut self.heads[slot(tick)], id);
         if head != NONE {
             self.entries[usize::from(head)].previous = id;
         }
         let entry = &mut self.entries[usize::from(id)];
-        (entry.tick, entry.previous, entry.next) = (tick, NONE, head);
+        (entry.from_ms, entry.previous, entry.next) = ((tick - 1) * SLOT_MS, NONE, head);
         self.used[slot(tick) / 64] |= 1 << (slot(tick) % 64);
-        self.next = self.next.min(tick);
+        self.due_ms = self.due_ms.min(tick * SLOT_MS);
     }
 
     fn unlink(&mut self, id: u16) {
         let entry = &mut self.entries[usize::from(id)];
-        let (tick, previous, next) = (entry.tick, entry.previous, entry.next);
-        (entry.tick, entry.previous, entry.next) = (OUT, NONE, NONE);
+        if entry.from_ms == OUT {
+            return;
+        }
+        let (tick, previous, next) = (entry.from_ms / SLOT_MS + 1, entry.previous, entry.next);
+        (entry.from_ms, entry.previous, entry.next) = (OUT, NONE, NONE);
         if next != NONE {
             self.entries[usize::from(next)].previous = previous;
         }
@@ -164,7 +169,7 @@ impl Deadlines {
             self.heads[slot(tick)] = next;
             if next == NONE {
                 self.used[slot(tick) / 64] &= !(1 << (slot(tick) % 64));
-                if tick == self.next {
+                if tick * SLOT_MS == self.due_ms {
                     self.find_next();
                 }
             }

@@ -49,6 +49,7 @@ impl Loop {
         let mut context = Context::from_waker(&waker);
         let end = poll_fn(|_| self.ended.get().map_or(Poll::Pending, Poll::Ready));
         let mut tasks = pin!(self.executor.run(end));
+        let mut events = Reactor::events();
         let mut woken = true;
         loop {
             // Once more for what they wake in each other.
@@ -68,8 +69,7 @@ impl Loop {
                 }
             }
             after_turn();
-            self.reactor.turn(!woken)?;
-            woken |= loop_waker.take_woken();
+            woken |= self.reactor.turn(&mut events, !woken)?;
         }
     }
 }

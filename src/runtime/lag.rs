@@ -60,7 +60,19 @@ impl Lag {
 
     /// The clock was read at `now_ms`. Before that the loop `slept` if there was nothing to do, and not beyond
     /// [`Lag::due_ms`]; behind it there are `events`.
+    #[inline]
     pub fn turned(&mut self, now_ms: u64, slept: bool, events: bool) {
+        // Of most turns: there is nothing to note, neither a time nor that the traffic begins.
+        let no_time = slept || now_ms == self.last_ms;
+        if no_time && now_ms < self.due_ms && (!events || self.due_ms != NEVER) {
+            self.last_ms = now_ms;
+            return;
+        }
+        self.note_turn(now_ms, slept, events);
+    }
+
+    #[inline(never)]
+    fn note_turn(&mut self, now_ms: u64, slept: bool, events: bool) {
         if !slept {
             self.note(now_ms, now_ms.saturating_sub(self.last_ms), false);
         }

@@ -10,6 +10,7 @@
 
 mod bounds;
 pub mod buffer;
+mod calls;
 pub mod clock;
 #[cfg(test)]
 mod counting;
@@ -26,6 +27,7 @@ mod seat;
 mod socket;
 mod splice;
 mod unix;
+mod words;
 
 pub use buffer::{Buffer, Buffers, LinePlace, Need};
 #[cfg(test)]
@@ -39,3 +41,4 @@ pub use seat::{Elapsed, NEVER, Seat};
 pub use socket::{Bind, Listener, Received, Stream, is_exhaustion};
 pub use splice::{Pipe, Spliced};
 pub use unix::connect_unix;
+pub use words::copy;

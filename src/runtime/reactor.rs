@@ -4,16 +4,16 @@
 //! until a receive or a send finds them outdated. A *source* is a registered socket, a *seat* is a task that may wait.
 //! A source has at most one owner, a seat; events wake the owner, and only when it said that it waits for them.
 
+use super::calls;
 use super::clock::Clock;
 use super::deadlines::Deadlines;
 use super::lag::{Lag, Lags};
 use super::seat::NEVER;
 use crate::limits::EVENTS_PER_TURN;
 use nix::errno::Errno;
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -34,8 +34,10 @@ pub(super) const FAILED: u8 = 16;
 /// A source's flag: there is urgent data (EPOLLPRI), before which a receive stops however much lies behind it.
 pub(super) const URGENT: u8 = 32;
 
-/// No seat: the owner of an idle source.
+/// No seat: the owner of an idle source, the next of the last.
 const NOBODY: u16 = u16::MAX;
+/// The next of a seat that is not among the woken.
+const UNLISTED: u16 = NOBODY - 1;
 /// The token of the eventfd that other threads wake the loop with.
 const WAKER_TOKEN: u64 = u64::MAX;
 
@@ -48,28 +50,33 @@ struct Source {
 }
 
 /// Who sits in a seat: a task of the executor, which has a waker, or one that the loop runs by itself.
-#[derive(Default)]
 struct Sitter {
     waker: RefCell<Option<Waker>>,
-    /// It is among the woken.
-    listed: Cell<bool>,
+    has_waker: Cell<bool>,
+    /// The next among the woken; [`NOBODY`] behind the last, [`UNLISTED`] when it is not among them.
+    next: Cell<u16>,
+}
+
+/// What happens at some time.
+struct Times {
+    deadlines: Deadlines,
+    lag: Lag,
 }
 
 /// The epoll set, the clock, and the tables of sources and seats.
 pub struct Reactor {
     epoll: Epoll,
-    events: RefCell<Box<[EpollEvent]>>,
     clock: Clock,
     sources: Box<[Source]>,
     free_sources: RefCell<Vec<u16>>,
     seats: Box<[Sitter]>,
     free_seats: RefCell<Vec<u16>>,
-    deadlines: RefCell<Deadlines>,
-    lag: RefCell<Lag>,
+    times: RefCell<Times>,
     /// Seats whose tasks gave way and go on in the next turn.
     again: RefCell<Vec<u16>>,
-    /// Seats that the loop itself runs, woken and not run yet, each once.
-    woken: RefCell<VecDeque<u16>>,
+    /// The first of the seats that the loop itself runs, woken and not run yet, in their order; [`NOBODY`] when there is none.
+    first_woken: Cell<u16>,
+    last_woken: Cell<u16>,
     pub(super) waker: Arc<LoopWaker>,
 }
 
@@ -94,18 +101,18 @@ impl Reactor {
             waiting: Cell::new(0),
             owner: Cell::new(NOBODY),
         };
+        let sitter = || Sitter { waker: RefCell::new(None), has_waker: Cell::new(false), next: Cell::new(UNLISTED) };
         Ok(Self {
             epoll,
-            events: RefCell::new(vec![EpollEvent::empty(); EVENTS_PER_TURN].into_boxed_slice()),
             clock: Clock::new(),
             sources: (0..sources).map(|_| source()).collect(),
             free_sources: RefCell::new(indices(sources)),
-            seats: (0..seats).map(|_| Sitter::default()).collect(),
+            seats: (0..seats).map(|_| sitter()).collect(),
             free_seats: RefCell::new(indices(seats)),
-            deadlines: RefCell::new(Deadlines::new(seats)),
-            lag: RefCell::default(),
+            times: RefCell::new(Times { deadlines: Deadlines::new(seats), lag: Lag::default() }),
             again: RefCell::new(Vec::with_capacity(seats)),
-            woken: RefCell::new(VecDeque::with_capacity(seats)),
+            first_woken: Cell::new(NOBODY),
+            last_woken: Cell::new(NOBODY),
             waker,
         })
     }
@@ -125,29 +132,46 @@ impl Reactor {
     /// How long its turns took lately.
     #[must_use]
     pub fn lags(&self) -> Lags {
-        self.lag.borrow().at(self.now_ms())
+        self.times.borrow().lag.at(self.now_ms())
     }
 
     /// Wakes who sits in seat `seat`: a task of the executor, or else the loop runs it.
     pub fn wake(&self, seat: u16) {
         let Some(sitter) = self.seats.get(usize::from(seat)) else { return };
+        if sitter.has_waker.get() {
+            return self.wake_task(sitter);
+        }
+        if sitter.next.get() != UNLISTED {
+            return;
+        }
+        sitter.next.set(NOBODY);
+        match self.seats.get(usize::from(self.last_woken.replace(seat))) {
+            Some(last) => last.next.set(seat),
+            None => self.first_woken.set(seat),
+        }
+    }
+
+    #[inline(never)]
+    fn wake_task(&self, sitter: &Sitter) {
         if let Some(waker) = &*sitter.waker.borrow() {
             waker.wake_by_ref();
-        } else if !sitter.listed.replace(true) {
-            self.woken.borrow_mut().push_back(seat);
         }
     }
 
     /// The next seat that was woken and that the loop runs.
     pub(super) fn next_woken(&self) -> Option<u16> {
-        let seat = self.woken.borrow_mut().pop_front()?;
-        self.seats[usize::from(seat)].listed.set(false);
+        let seat = self.first_woken.get();
+        let next = self.seats.get(usize::from(seat))?.next.replace(UNLISTED);
+        self.first_woken.set(next);
+        if next == NOBODY {
+            self.last_woken.set(NOBODY);
+        }
         Some(seat)
     }
 
     /// Whether nobody that the loop runs is woken.
-    pub(super) fn is_at_rest(&self) -> bool {
-        self.woken.borrow().is_empty() && self.again.borrow().is_empty()
+    fn is_at_rest(&self) -> bool {
+        self.first_woken.get() == NOBODY && self.again.borrow().is_empty()
     }
 
     /// Wakes every task that sits anywhere, so that it looks at the world again.
@@ -155,30 +179,25 @@ impl Reactor {
         (0..u16::try_from(self.seats.len()).unwrap_or(NOBODY)).for_each(|seat| self.wake(seat));
     }
 
-    /// One turn: sleeps until an event or a deadline when `sleep`, reads the clock, wakes who is concerned.
-    pub(super) fn turn(&self, sleep: bool) -> io::Result<()> {
+    /// Room for the events of a turn.
+    pub(super) fn events() -> Box<[EpollEvent]> {
+        vec![EpollEvent::empty(); EVENTS_PER_TURN].into_boxed_slice()
+    }
+
+    /// One turn: sleeps until an event or a deadline when `sleep`, reads the clock, wakes who is concerned. Whether another
+    /// thread, or a task, woke the loop.
+    pub(super) fn turn(&self, events: &mut [EpollEvent], sleep: bool) -> io::Result<bool> {
         let sleep = sleep && self.is_at_rest() && self.waker.fall_asleep();
-        let timeout = if sleep {
-            match self.deadlines.borrow().due_ms().min(self.lag.borrow().due_ms()) {
-                NEVER => EpollTimeout::NONE,
-                due_ms => {
-                    let wait_ms = due_ms.saturating_sub(self.now_ms()).min(3_600_000);
-                    EpollTimeout::try_from(wait_ms).unwrap_or(EpollTimeout::MAX)
-                }
-            }
-        } else {
-            EpollTimeout::ZERO
-        };
-        let mut events = self.events.borrow_mut();
-        let count = match self.epoll.wait(&mut events, timeout) {
+        let timeout_ms = if sleep { self.sleep_at_most_ms() } else { 0 };
+        let count = match calls::wait(&self.epoll, events, timeout_ms) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(errno) => return Err(errno.into()),
         };
-        self.waker.wake_up();
+        let woken = if sleep { self.waker.wake_up() } else { self.waker.take_woken() };
         self.clock.refresh();
-        self.lag.borrow_mut().turned(self.now_ms(), sleep, count > 0);
-        for event in &events[..count] {
+        let now_ms = self.now_ms();
+        for event in events.iter().take(count) {
             self.dispatch(event.data(), event.events());
         }
         let mut again = self.again.borrow_mut();
@@ -186,9 +205,21 @@ impl Reactor {
             again.drain(..).for_each(|seat| self.wake(seat));
         }
         drop(again);
-        let now_ms = self.now_ms();
-        self.deadlines.borrow_mut().advance(now_ms, |seat| self.wake(seat));
-        Ok(())
+        let times = &mut *self.times.borrow_mut();
+        times.lag.turned(now_ms, sleep, count > 0);
+        times.deadlines.advance(now_ms, |seat| self.wake(seat));
+        Ok(woken)
+    }
+
+    /// Until something is due; -1: nothing is.
+    fn sleep_at_most_ms(&self) -> i32 {
+        const LONGEST_MS: i32 = 3_600_000;
+        let times = self.times.borrow();
+        let due_ms = times.deadlines.due_ms().min(times.lag.due_ms());
+        if due_ms == NEVER {
+            return -1;
+        }
+        i32::try_from(due_ms.saturating_sub(self.now_ms())).unwrap_or(LONGEST_MS).min(LONGEST_MS)
     }
 
     fn dispatch(&self, token: u64, events: EpollFlags) {
@@ -306,14 +337,18 @@ impl Reactor {
     }
 
     pub(super) fn stand_up(&self, seat: u16) {
-        self.deadlines.borrow_mut().remove(seat);
-        self.seats[usize::from(seat)].waker.replace(None);
+        self.times.borrow_mut().deadlines.remove(seat);
+        let sitter = &self.seats[usize::from(seat)];
+        sitter.has_waker.set(false);
+        sitter.waker.replace(None);
         self.free_seats.borrow_mut().push(seat);
     }
 
     /// Remembers whom to wake for `seat`.
     pub(super) fn note(&self, seat: u16, waker: &Waker) {
-        let mut known = self.seats[usize::from(seat)].waker.borrow_mut();
+        let sitter = &self.seats[usize::from(seat)];
+        sitter.has_waker.set(true);
+        let mut known = sitter.waker.borrow_mut();
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *known = Some(waker.clone());
         }
@@ -325,15 +360,15 @@ impl Reactor {
     }
 
     pub(super) fn arm(&self, seat: u16, at_ms: u64) {
-        self.deadlines.borrow_mut().arm(seat, at_ms);
+        self.times.borrow_mut().deadlines.arm(seat, at_ms);
     }
 
     pub(super) fn disarm(&self, seat: u16) {
-        self.deadlines.borrow_mut().disarm(seat);
+        self.times.borrow_mut().deadlines.disarm(seat);
     }
 
     pub(super) fn passed(&self, seat: u16) -> bool {
-        self.deadlines.borrow().passed(seat, self.now_ms())
+        self.times.borrow().deadlines.passed(seat, self.now_ms())
     }
 }
 
@@ -346,7 +381,7 @@ const ASLEEP: u8 = 2;
 /// ```text
 ///   AWAKE --wake--> WOKEN --take_woken--> AWAKE
 ///   AWAKE --fall_asleep--> ASLEEP --wake (eventfd)--> WOKEN
-///                          ASLEEP --wake_up (an event)--> AWAKE
+///                          ASLEEP, WOKEN --wake_up--> AWAKE
 /// ```
 pub(super) struct LoopWaker {
     state: AtomicU8,
@@ -365,8 +400,9 @@ impl LoopWaker {
         self.state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    fn wake_up(&self) {
-        let _ = self.state.compare_exchange(ASLEEP, AWAKE, Ordering::AcqRel, Ordering::Acquire);
+    /// Announces that it sleeps no longer; whether somebody woke it meanwhile.
+    fn wake_up(&self) -> bool {
+        self.state.swap(AWAKE, Ordering::AcqRel) == WOKEN
     }
 }
 

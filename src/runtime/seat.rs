@@ -51,7 +51,7 @@ impl Seat {
         }
     }
 
-    /// Sets the deadline of who sits here without a task that waits; see [`Seat::has_elapsed`].
+    /// Sets the deadline at which who sits here is woken, in place of any earlier one; see [`Seat::has_elapsed`].
     pub fn arm(&self, deadline_ms: u64) {
         self.reactor.arm(self.index, deadline_ms);
     }
@@ -81,9 +81,7 @@ impl Seat {
             if !armed {
                 armed = true;
                 self.note(cx);
-                if deadline_ms != NEVER {
-                    self.reactor.arm(self.index, deadline_ms);
-                }
+                self.arm(deadline_ms);
             }
             if self.has_elapsed() { Poll::Ready(Err(Elapsed)) } else { Poll::Pending }
         })
@@ -98,55 +96,44 @@ impl Seat {
     ///
     /// # Errors
     /// [`Elapsed`] when it is not until `deadline_ms`: at once, when that has passed.
-    pub fn pause(&self, deadline_ms: u64) -> Pause<'_> {
-        Pause { seat: self, deadline_ms, asked: false }
+    pub async fn pause(&self, deadline_ms: u64) -> Result<(), Elapsed> {
+        if deadline_ms <= self.reactor.now_ms() {
+            return Err(Elapsed);
+        }
+        self.arm(deadline_ms);
+        self.woken().await;
+        self.disarm();
+        Ok(())
+    }
+
+    /// Waits until the task is woken: by the deadline that was armed last, too.
+    pub fn woken(&self) -> Woken<'_> {
+        Woken { seat: self, asked: false }
     }
 
     /// Gives way to everybody else: goes on in the next turn, when events were looked at and the clock was read. (The
     /// executor alone would run this task again before that, two hundred times.)
     pub async fn next_turn(&self) {
         self.reactor.again(self.index);
-        self.polled_again().await;
-    }
-
-    /// Until the task is run again.
-    async fn polled_again(&self) {
-        let mut asked = false;
-        poll_fn(|cx| {
-            if std::mem::replace(&mut asked, true) {
-                return Poll::Ready(());
-            }
-            self.note(cx);
-            Poll::Pending
-        })
-        .await;
+        self.woken().await;
     }
 }
 
-/// What [`Seat::pause`] returns. Made by hand: every exchange waits in it, and as an `async fn` it takes three times the
+/// What [`Seat::woken`] returns. Made by hand: every exchange waits in it, and as an `async fn` it takes three times the
 /// instructions.
-pub struct Pause<'a> {
+pub struct Woken<'a> {
     seat: &'a Seat,
-    deadline_ms: u64,
     asked: bool,
 }
 
-impl Future for Pause<'_> {
-    type Output = Result<(), Elapsed>;
+impl Future for Woken<'_> {
+    type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let seat = self.seat;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if std::mem::replace(&mut self.asked, true) {
-            seat.disarm();
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(());
         }
-        if self.deadline_ms <= seat.reactor.now_ms() {
-            return Poll::Ready(Err(Elapsed));
-        }
-        if self.deadline_ms != NEVER {
-            seat.arm(self.deadline_ms);
-        }
-        seat.note(cx);
+        self.seat.note(cx);
         Poll::Pending
     }
 }

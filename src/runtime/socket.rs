@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "nix has no accept4 that returns the peer's address")]
 
 use super::bounds;
+use super::calls;
 use super::endpoint::Endpoint;
 use super::reactor::{BROKEN, FAILED, PEER_CLOSED, READ, Reactor, URGENT, WRITE};
 use super::unix::{SocketFile, bind_unix, connect_within};
@@ -15,7 +16,7 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
     AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage, bind,
-    connect, getsockname, getsockopt, listen, recv, send, setsockopt, shutdown, socket, sockopt,
+    connect, getsockname, getsockopt, listen, recv, setsockopt, shutdown, socket, sockopt,
 };
 use nix::sys::uio::writev;
 use std::io::{self, IoSlice};
@@ -153,7 +154,7 @@ impl Stream {
             return Ok(Received::Dry);
         }
         loop {
-            match recv(self.socket.as_raw_fd(), space, MsgFlags::empty()) {
+            match calls::receive(&self.socket, space) {
                 Ok(0) => return Ok(Received::End),
                 Ok(count) => {
                     if count < space.len() && !self.reactor.ready(self.index, PEER_CLOSED | BROKEN | URGENT) {
@@ -177,7 +178,7 @@ impl Stream {
     /// # Errors
     /// The system's: a reset, a closed connection.
     pub fn send(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
-        self.try_send(bytes.len(), || send(self.socket.as_raw_fd(), bytes, MsgFlags::empty()))
+        self.try_send(bytes.len(), || calls::send(&self.socket, bytes))
     }
 
     /// Sends what it can of `slices`, in one call, which takes more of the system than one of [`Stream::send`]; `None` when nothing can be taken now, and the owner is woken when it
