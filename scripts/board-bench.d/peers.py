@@ -1,13 +1,9 @@
 """Who is measured: beelance, its peers, and no proxy at all; how each is started, and which files it needs."""
 
-import re
-
 import packages
 import programs
-from common import Failed, binary, run
+from common import binary
 from places import HERE
-
-LOADER = "/lib/ld-linux-armhf.so.3"
 
 
 class Peer:
@@ -42,27 +38,7 @@ class Peer:
         found = {self.words[0]: self.program()}
         if self.is_static:
             return found
-        root = packages.peers()[0]
-        found[LOADER] = root / LOADER.lstrip("/")
-        waiting = [self.program()]
-        while waiting:
-            for library in needed(waiting.pop()):
-                path = f"/lib/{library}"
-                if path not in found:
-                    found[path] = find(root, library)
-                    waiting.append(found[path])
-        return found
-
-
-def needed(program):
-    return re.findall(r"\(NEEDED\).*\[(.*)\]", run("readelf", "-d", program))
-
-
-def find(root, library):
-    for folder in packages.LIBRARIES:
-        if (root / folder / library).exists():
-            return root / folder / library
-    raise Failed(f"{library} is in none of the packages {' '.join(packages.PEERS)}")
+        return found | packages.libraries(packages.peers()[0], self.program())
 
 
 def filled(text, values):

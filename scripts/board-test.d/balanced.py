@@ -19,6 +19,9 @@ pool.far.check.timeout  = 1s
 pool.far.check.fall     = 2
 pool.*.retry-on         = conn-failure,empty-response
 pool.default.cookie     = SRV
+user                    = beelance
+group                   = beelance
+chroot                  = /var/empty
 """
 SERVICE = "/etc/init.d/S50beelance"
 

@@ -2,7 +2,9 @@
 
 import checks
 import image
+import installed
 import machine
+import packages
 import programs
 from balanced import Site
 from board import Board
@@ -39,12 +41,13 @@ class Boot:
 
 ALL = (
     Boot("flash", f"a board of {machine.MEMORY_MB} MB, its root in flash", "/rw/beelance.conf", (
-        checks.boot, checks.configure, checks.serves, checks.start, checks.idle, checks.probes, checks.clock,
-        checks.no_writes, checks.link, checks.drain, checks.crash),
+        checks.boot, checks.configure, checks.serves, checks.privileges, checks.start, checks.idle, checks.probes, checks.clock,
+        checks.no_writes, checks.link, checks.drain, checks.crash, installed.on_flash),
+         ports=(80, 22),
          disks=(machine.Disk("root", image.SQUASHFS), machine.Disk("rw", WRITABLE, writable=True)),
          append="random.trust_bootloader=off", machine_options=",dtb-randomness=off"),
     Boot("small", "the same with mem=52M, its root in memory", "/rw/beelance.conf", (
-        checks.configure, checks.small), append="mem=52M"),
+        checks.configure, checks.small, installed.on_writable), ports=(80, 22), append="mem=52M"),
 )
 
 
@@ -55,6 +58,8 @@ def prepare():
     tools = Tree()
     for name in ("client", "server"):
         tools.file(name, programs.program(name).read_bytes())
+    for path, file in packages.dropbear().items():
+        tools.file(f"ssh{path}", file.read_bytes())
     replace(TOOLS, tools.tar())
     with open(WRITABLE, "wb") as disk:
         disk.truncate(WRITABLE_BYTES)

@@ -3,7 +3,7 @@
 import re
 import threading
 
-from balanced import SERVICE
+from balanced import SERVICE, TEXT
 from common import Failed
 from load import BODY, Load
 
@@ -41,6 +41,18 @@ def serves(site, _figures):
         expect(status == 200 and "set-cookie" not in fields.lower(), f"moved from its server: {status} {fields}")
     expect(site.curl("/far/")[2] == "from afar\n", "the far backend does not answer")
     site.board.run("/tmp/client keep 80 200 4")
+
+
+def privileges(site, _figures):
+    """privileges: another user, no capability, an empty root, in every thread"""
+    # The ids of passwd and group in the image.
+    wanted = {"Uid": "900 900 900 900", "Gid": "900 900 900 900", "Groups": "", "NoNewPrivs": "1",
+              **dict.fromkeys(("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), "0000000000000000")}
+    said = site.board.run(f"cat /proc/{site.pid()}/task/*/status")
+    for name, value in wanted.items():
+        found = re.findall(rf"^{name}:(.*)$", said, re.MULTILINE)
+        expect(found and all(" ".join(each.split()) == value for each in found), f"{name} is {found} and not {value}")
+    expect(site.board.run(f"readlink /proc/{site.pid()}/root") == "/var/empty", "its root is another folder")
 
 
 def start(site, figures):
@@ -166,7 +178,7 @@ def crash(site, _figures):
     site.board.run("cp /rw/beelance.conf /tmp/good.conf; echo 'backend.thre.maxcon = 1' >>/rw/beelance.conf")
     for word in ("restart", "reload", "check"):
         status, said = site.board.try_run(f"{SERVICE} {word}")
-        expect(status == 1 and "/rw/beelance.conf:14: backend.thre" in said, f"{word} ended with {status}: {said}")
+        expect(status == 1 and f"/rw/beelance.conf:{len(TEXT.splitlines()) + 1}: backend.thre" in said, f"{word} ended with {status}: {said}")
     site.board.run("cp /tmp/good.conf /rw/beelance.conf")
     expect(site.pid() == pid, "a wrong file had it started again")
     expect(site.curl()[0] == 200, "a wrong file stopped it")

@@ -21,6 +21,8 @@ PEERS = (
 )
 # What Debian's kernel has not built in: network, disks, the file systems of / and of /rw, the watchdog.
 MODULES = ("failover", "net_failover", "virtio_mmio", "virtio_net", "virtio_blk", "squashfs", "minix", "softdog")
+DROPBEAR = ("dropbear-bin", "libc6", "libcrypt1", "libtomcrypt1", "libtommath1", "libgmp10", "zlib1g")
+LOADER = "/lib/ld-linux-armhf.so.3"
 LIBRARIES = ("lib/arm-linux-gnueabihf", "usr/lib/arm-linux-gnueabihf")
 # Debian's multi-platform kernel is linked to run here in the memory of qemu's board "virt".
 LOAD_ADDRESS = 0x4020_8000
@@ -71,6 +73,37 @@ def peers():
         versions = [name.split("_")[:2] for name in packages if name.split("_")[0] in ("haproxy", "nginx", "pen")]
         replace(root / "versions", "".join(f"{name} {version}\n" for name, version in versions))
     return root, dict(line.split() for line in (root / "versions").read_text().splitlines())
+
+
+def dropbear():
+    """The files of an ssh server and of what it makes its key with: path in the guest, file here."""
+    root = CACHE / "dropbear"
+    programs = {f"/usr/sbin/{name}": name for name in ("dropbear", "dropbearkey")}
+    if not (root / "there").exists():
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir(parents=True)
+        unpack(fetch(root, DROPBEAR), root, r"(usr/)?s?bin/dropbear(key)?|(usr/)?lib/.*\.so[.0-9]*")
+        replace(root / "there", "")
+    found = {}
+    for path, name in programs.items():
+        found[path] = next(file for file in root.glob(f"usr/**/{name}") if file.is_file())
+        found |= libraries(root, found[path])
+    return found
+
+
+def libraries(root, program):
+    """The libraries that a program needs, with those that they need, and what loads them: path in the guest, file here."""
+    found, waiting = {LOADER: next(root.glob("lib/**/ld-linux-armhf.so.3"))}, [program]
+    while waiting:
+        for library in re.findall(r"\(NEEDED\).*\[(.*)\]", run("readelf", "-d", waiting.pop())):
+            path = f"/lib/{library}"
+            if path not in found:
+                file = next((root / folder / library for folder in LIBRARIES if (root / folder / library).exists()), None)
+                if not file:
+                    raise Failed(f"{library} is in none of the packages unpacked in {root}")
+                found[path] = file
+                waiting.append(file)
+    return found
 
 
 def static_haproxy():
