@@ -14,6 +14,14 @@ pub const MAX_POOLS: usize = 64;
 pub const MAX_ROUTES: usize = 64;
 /// Listeners.
 pub const MAX_LISTENERS: usize = 16;
+/// Places for listeners that a reload may add, beside those the file has at the start.
+pub const SPARE_LISTENERS: usize = 4;
+/// The same for pools.
+pub const SPARE_POOLS: usize = 8;
+/// The same for backends: as many as there are, and at least so many.
+pub const SPARE_BACKENDS: usize = 16;
+/// The same for routes.
+pub const SPARE_ROUTES: usize = 16;
 /// Bytes of an object's name.
 pub const MAX_NAME: usize = 32;
 /// Header fields one head may carry; `limits.headers` can ask for fewer.
@@ -201,10 +209,11 @@ const WIDE: bool = usize::BITS == 64;
 /// that whoever starts beelance leaves open.
 pub const SPARE_DESCRIPTORS: u64 = 20;
 
-/// Tasks beside the connections' that sit: listeners, the purge of idle connections, the drain.
-pub const SPARE_SEATS: usize = 32;
-/// Entries of the reactor's table beside the connections': one for each listener.
-pub const SPARE_SOURCES: usize = MAX_LISTENERS;
+/// Tasks beside the connections' that sit: listeners, those that a reload closes and opens, the purge of idle connections, the
+/// drain.
+pub const SPARE_SEATS: usize = 48;
+/// Entries of the reactor's table beside the connections': one for each listener, and each that a reload is about to open.
+pub const SPARE_SOURCES: usize = 2 * MAX_LISTENERS;
 
 /// A client connection and the backend connection it may use.
 pub const SOCKETS_PER_CONNECTION: usize = 2;

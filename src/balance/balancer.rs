@@ -6,10 +6,8 @@
 //! `maxconn`, and nobody waits while a backend that could take him has a free slot. A backend that just failed a request
 //! could take it only if no other could.
 
-use super::Algorithm;
 use super::choose::Choice;
 use super::clients::{Clients, Line};
-use super::hash::Hash;
 use super::pace::Pace;
 use super::queue::{List, Place, Turn, Waiters};
 use super::random::Random;
@@ -32,7 +30,7 @@ pub(super) struct Backend {
     pub(super) waiting: List,
     /// Smooth round robin: how far its turn has come.
     pub(super) turn: i32,
-    total: u64,
+    pub(super) total: u64,
     /// Redirects that count as if they were in flight.
     pub(super) redirects: u32,
     /// When they were, where it redirects.
@@ -48,7 +46,7 @@ pub(super) struct Pool {
     /// Requests that wait, in all lists.
     pub(super) queued: u32,
     /// The round that is being served, of each class.
-    rounds: [u64; CLASSES],
+    pub(super) rounds: [u64; CLASSES],
     pub(super) tier: Tier,
     /// The place in `members` of the last choice, where the search for equals goes on.
     pub(super) last: usize,
@@ -79,7 +77,7 @@ pub struct Balancer {
     /// What each waiter's request is hashed by.
     pub(super) keys: Box<[Option<u32>]>,
     pub(super) clients: Clients,
-    arrivals: u64,
+    pub(super) arrivals: u64,
     pub(super) random: Random,
 }
 
@@ -93,48 +91,10 @@ impl Balancer {
             };
             backends.iter().enumerate().filter_map(of_pool).collect()
         };
-        let ring = |algorithm, members: &[BackendId]| match algorithm {
-            Algorithm::Hash { hash: Hash::Haproxy, .. } => {
-                Ring::new(members.iter().map(|id| backends[id.index()].weight))
-            }
-            Algorithm::Hash { hash: Hash::Beelance, .. }
-            | Algorithm::RoundRobin
-            | Algorithm::LeastConn
-            | Algorithm::Random
-            | Algorithm::First => Ring::default(),
-        };
-        let pool = |(index, &spec): (usize, &PoolSpec)| {
-            let members: Box<[BackendId]> = members(index);
-            let ring = ring(spec.algorithm, &members);
-            Pool {
-                spec,
-                members,
-                waiting: List::EMPTY,
-                serving: 0,
-                queued: 0,
-                rounds: [0; CLASSES],
-                tier: Tier::Nobody,
-                last: 0,
-                ring,
-            }
-        };
+        let pool = |(index, &spec): (usize, &PoolSpec)| Pool::new(spec, members(index));
         let mut balancer = Self {
             pools: pools.iter().enumerate().map(pool).collect(),
-            backends: backends
-                .into_iter()
-                .map(|spec| Backend {
-                    pace: Pace::new(spec.weight, spec.maxconn, spec.auto),
-                    state: State::new(spec.up),
-                    takes_users: spec.up && spec.weight > 0,
-                    spec,
-                    serving: 0,
-                    waiting: List::EMPTY,
-                    turn: 0,
-                    total: 0,
-                    redirects: 0,
-                    window: None,
-                })
-                .collect(),
+            backends: backends.into_iter().map(Backend::new).collect(),
             waiters: Waiters::new(waiters),
             keys: vec![None; waiters].into_boxed_slice(),
             clients: Clients::new(waiters),
@@ -142,6 +102,8 @@ impl Balancer {
             random: Random::new(0),
         };
         for pool in 0..balancer.pools.len() {
+            let of_pool = &balancer.pools[pool];
+            balancer.pools[pool].ring = balancer.ring(of_pool.spec.algorithm, &of_pool.members);
             balancer.find_tier(pool);
         }
         balancer

@@ -34,6 +34,11 @@ impl Budget {
         Self { percent, slots: [Slot::default(); RETRY_SLOTS], at: 0, next_ms: RETRY_SLOT_MS }
     }
 
+    /// From now on it is for `percent` of the requests.
+    pub fn allow(&mut self, percent: u32) {
+        self.percent = percent;
+    }
+
     /// A request came.
     pub fn count(&mut self, now_ms: u64) {
         self.turn(now_ms);

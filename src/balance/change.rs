@@ -5,7 +5,6 @@
 
 use super::balancer::{Backend, Balancer};
 use super::passive::{Observe, Seen, Watch};
-use super::queue::Place;
 use super::state::{Admin, Authority};
 use super::tier::Tier;
 use crate::limits::{BackendId, PoolId};
@@ -144,6 +143,12 @@ impl Balancer {
         self.backends.iter().filter_map(|backend| backend.state.watch.due_ms()).min()
     }
 
+    /// Whether the probes say that a backend is up.
+    #[must_use]
+    pub fn is_probed_up(&self, id: BackendId) -> bool {
+        self.backend(id).state.probe_up
+    }
+
     /// What is wanted of a backend.
     #[must_use]
     pub fn admin(&self, id: BackendId) -> Admin {
@@ -172,13 +177,7 @@ impl Balancer {
         self.derive(id);
         self.find_tier(pool.index());
         let pardons = self.pools[pool.index()].tier == Tier::Nobody && self.pardon(pool);
-        if !self.is_up(id) {
-            while let Some(waiter) = self.backend(id).waiting.head() {
-                let (turn, client) = (self.waiters.turn(waiter), self.waiters.client(waiter));
-                self.waiters.remove(&mut self.backends[id.index()].waiting, waiter);
-                self.waiters.insert(&mut self.pools[pool.index()].waiting, waiter, turn, client, Place::Pool(pool));
-            }
-        }
+        self.leave_unserved(id);
         self.serve_more(id, &mut wake);
         if pardons {
             // Who is bound to one that was on trial waits in its list.
@@ -190,7 +189,7 @@ impl Balancer {
     }
 
     /// When nobody else is left, a backend that was ejected is better than none. Whether there was one.
-    fn pardon(&mut self, pool: PoolId) -> bool {
+    pub(super) fn pardon(&mut self, pool: PoolId) -> bool {
         let mut pardons = false;
         for at in 0..self.members(pool).len() {
             let id = self.members(pool)[at];
@@ -204,7 +203,7 @@ impl Balancer {
         pardons
     }
 
-    fn derive(&mut self, id: BackendId) {
+    pub(super) fn derive(&mut self, id: BackendId) {
         let backend = &mut self.backends[id.index()];
         (backend.spec.up, backend.takes_users) = backend.as_said();
     }

@@ -21,6 +21,11 @@ impl Crowd {
         Self { clients: Clients::new(connections), most }
     }
 
+    /// So many of one client from now on; who has more keeps them.
+    pub fn allow(&mut self, most: u16) {
+        self.most = most;
+    }
+
     /// A connection of `client` comes; whether it may stay. Who may must [`Crowd::leave`].
     #[must_use]
     #[inline(never)]

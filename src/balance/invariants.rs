@@ -30,11 +30,15 @@ impl Balancer {
             assert_eq!((spec.up, backend.takes_users), backend.as_said(), "{id:?} is not what is said");
             let mut members = pool.members.iter().map(|&id| self.backend(id));
             let alone = backend.is_only_suspected() && !members.any(Backend::is_trusted);
+            let is_member = pool.members.contains(&id);
+            assert!(backend.state.gone || is_member, "{id:?} is in no pool");
+            assert!(!(backend.state.gone && (spec.up || is_member)), "{id:?} is gone and takes requests");
             assert!(!alone, "{id:?} is ejected and nobody else is left");
         }
         for (index, pool) in self.pools.iter().enumerate() {
             held(&pool.waiting, Place::Pool(PoolId(u8::try_from(index).unwrap())));
-            let members = || pool.members.iter().map(|&id| self.backend(id));
+            // Those who left it and are not done are counted with it.
+            let members = || self.backends.iter().filter(|backend| backend.spec.pool.index() == index);
             assert_eq!(pool.serving, members().map(|backend| backend.serving).sum::<u32>());
             assert_eq!(pool.queued, pool.waiting.len() + members().map(|backend| backend.waiting.len()).sum::<u32>());
             assert!(pool.spec.maxconn == 0 || pool.serving <= pool.spec.maxconn, "a pool serves {}", pool.serving);

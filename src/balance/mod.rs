@@ -5,6 +5,7 @@
 
 mod affinity;
 mod agent;
+mod arrange;
 mod balancer;
 mod budget;
 #[cfg(test)]

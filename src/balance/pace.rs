@@ -88,6 +88,13 @@ impl Pace {
         self.settle();
     }
 
+    /// What the file says of the limit changed.
+    pub(super) fn set_limit(&mut self, maxconn: u32, auto: Option<(u16, u16)>) {
+        self.maxconn = maxconn;
+        self.knee = auto.map(|(least, most)| Box::new(Knee::new(least, most, 0)));
+        self.settle();
+    }
+
     /// A request that began at `began_ms` was answered, with so many in flight. Whether the limit changed.
     pub(super) fn answered(&mut self, began_ms: u64, now_ms: u64, in_flight: u32) -> bool {
         let changed = self.knee.as_mut().is_some_and(|knee| knee.answered(began_ms, now_ms, in_flight));

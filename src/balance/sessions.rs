@@ -53,7 +53,7 @@ impl Sessions {
         Self {
             sets: vec![[Entry::FREE; WAYS]; capacity / WAYS].into_boxed_slice(),
             secret,
-            expires: expires_ms.map(|ms| ticks(ms.saturating_add(TICK_MS - 1))).collect(),
+            expires: expires_ms.map(expiry).collect(),
         }
     }
 
@@ -100,6 +100,23 @@ impl Sessions {
         }
     }
 
+    /// From now on an unused entry of `pool` is good for so long.
+    pub fn set_expiry(&mut self, pool: PoolId, expire_ms: u64) {
+        self.expires[pool.index()] = expiry(expire_ms);
+    }
+
+    /// Forgets who was given `backend`: another server has its place.
+    pub fn forget(&mut self, backend: BackendId) {
+        let entries = self.sets.iter_mut().flatten();
+        entries.filter(|entry| entry.backend == Some(backend)).for_each(|entry| *entry = Entry::FREE);
+    }
+
+    /// Forgets the users of `pool`: another one has its place.
+    pub fn forget_pool(&mut self, pool: PoolId) {
+        let entries = self.sets.iter_mut().flatten();
+        entries.filter(|entry| entry.pool == pool).for_each(|entry| *entry = Entry::FREE);
+    }
+
     /// The set of a key; none in a map without room.
     fn set_of(&self, key: SessionKey) -> Option<usize> {
         let sets = self.sets.len() as u64;
@@ -112,6 +129,11 @@ impl Sessions {
         let expires = self.expires.get(entry.pool.index()).copied().unwrap_or(0);
         entry.backend.is_none() || now.saturating_sub(entry.used) > expires
     }
+}
+
+/// A part of a tick counts as one.
+fn expiry(ms: u64) -> u32 {
+    ticks(ms.saturating_add(TICK_MS - 1))
 }
 
 fn ticks(ms: u64) -> u32 {

@@ -35,6 +35,8 @@ pub(super) struct State {
     pub agent_up: bool,
     /// It has an address.
     pub placed: bool,
+    /// It is no longer its pool's.
+    pub gone: bool,
     pub operator: Admin,
     pub agent: Admin,
     /// What the traffic says.
@@ -44,7 +46,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(up: bool) -> Self {
         let (operator, agent) = (Admin::Ready, Admin::Ready);
-        Self { probe_up: up, agent_up: true, placed: true, operator, agent, watch: Watch::default() }
+        Self { probe_up: up, agent_up: true, placed: true, gone: false, operator, agent, watch: Watch::default() }
     }
 
     pub(super) fn admin(&self) -> Admin {
@@ -68,7 +70,7 @@ impl State {
 
     /// Whether it can be reached, and neither probes nor agent object.
     fn is_fit(&self) -> bool {
-        self.placed && self.probe_up && self.agent_up
+        self.placed && !self.gone && self.probe_up && self.agent_up
     }
 }
 
@@ -107,10 +109,11 @@ mod tests {
             (true, false, Ready, Ready, "out", "---", Ready),
         ];
         for (probe_up, agent_up, operator, agent, traffic, expected, admin) in cases {
-            let state = State { probe_up, agent_up, placed: true, operator, agent, watch: watch(traffic) };
-            let nowhere = State { placed: false, ..state };
-            assert!(!nowhere.takes() && !nowhere.is_healthy() && !nowhere.is_only_suspected(), "{nowhere:?}");
-            assert_eq!(nowhere.admin(), admin);
+            let state = State { probe_up, agent_up, placed: true, gone: false, operator, agent, watch: watch(traffic) };
+            for out in [State { placed: false, ..state }, State { gone: true, ..state }] {
+                assert!(!out.takes() && !out.is_healthy() && !out.is_only_suspected(), "{out:?}");
+                assert_eq!(out.admin(), admin);
+            }
             let letter = |is: bool, letter| if is { letter } else { '-' };
             let said =
                 [letter(state.takes(), 't'), letter(state.is_healthy(), 'h'), letter(state.is_only_suspected(), 's')];

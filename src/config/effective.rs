@@ -26,24 +26,24 @@ pub fn effective(config: &Config) -> String {
     let pool = |id: crate::limits::PoolId| config.pools.get(id.index()).map(|pool| pool.name.clone());
     section(&mut out, Kind::Process, "", &|id| process(id, config));
     // Pools before what refers to them: their places follow from where the file names them first.
-    for object in &config.pools {
+    for (_, object) in config.pools() {
         section(&mut out, Kind::Pool, &object.name, &|id| match id {
             Id::Overflow => Some(object.overflow.and_then(pool).unwrap_or_else(none)),
             _ => of_pool(id, object),
         });
     }
-    for object in &config.listeners {
+    for (_, object) in config.listeners() {
         section(&mut out, Kind::Listen, &object.name, &|id| of_listener(id, object, pool(object.pool)));
     }
     let mut last: Option<&Slots> = None;
-    for object in &config.backends {
+    for (_, object) in config.backends() {
         if let Some(slots) = object.slots.as_ref().filter(|slots| last.is_none_or(|last| last.of != slots.of)) {
             section(&mut out, Kind::Backend, &slots.of, &|id| of_slots(id, object, slots));
         }
         last = object.slots.as_ref();
         section(&mut out, Kind::Backend, &object.name, &|id| of_backend(id, object, pool(object.pool)));
     }
-    for routed @ Routed { route: object, .. } in &config.routes {
+    for (_, routed @ Routed { route: object, .. }) in config.routes() {
         section(&mut out, Kind::Route, &object.name, &|key| of_route(key, routed, config, pool(routed.pool)));
         for header in &object.headers {
             let key = Id::RouteHeader.key().of(&object.name).replace("NAME", &header.name);
@@ -78,7 +78,8 @@ fn line(out: &mut String, key: &str, value: &str) {
     out.push_str(&format!("{key:<32} = {value}\n"));
 }
 
-fn process(id: Id, config: &Config) -> Option<String> {
+/// A key of the whole process.
+pub(super) fn process(id: Id, config: &Config) -> Option<String> {
     let (timeouts, limits) = (&config.timeouts, &config.limits);
     Some(match id {
         Id::TimeoutClient => duration_text(timeouts.client_ms),

@@ -5,6 +5,8 @@
 
 mod account;
 mod address;
+mod again;
+mod arrange;
 mod balance;
 mod effective;
 mod error;
@@ -12,6 +14,7 @@ pub mod keys;
 mod listener;
 mod mode;
 mod names;
+mod order;
 mod pool;
 mod raw;
 mod resolve;
@@ -30,10 +33,13 @@ mod tests;
 
 pub use account::{Account, Identity};
 pub use address::Address;
+pub use again::{again, load_again};
+pub use arrange::{Lacking, Object, Room, Standing, arrange};
 pub use effective::effective;
 pub use error::Errors;
 pub use mode::Mode;
 pub use names::{Names, Slots};
+pub use order::Order;
 pub use rules::{Custom, Deed, Maintenance};
 pub use stick::Stick;
 
@@ -56,9 +62,15 @@ use std::path::Path;
 /// # Errors
 /// Everything that is wrong with it, or that it cannot be read.
 pub fn load(path: &Path, machine: &Machine) -> Result<Config, Errors> {
+    let (name, bytes) = read_file(path)?;
+    parse(&name, &bytes, machine)
+}
+
+/// The name of the file at `path` in messages, and its bytes.
+fn read_file(path: &Path) -> Result<(String, Vec<u8>), Errors> {
     let name = path.display().to_string();
     let refused = match read_at_most(path, MAX_FILE) {
-        Ok(bytes) if bytes.len() as u64 <= MAX_FILE => return parse(&name, &bytes, machine),
+        Ok(bytes) if bytes.len() as u64 <= MAX_FILE => return Ok((name, bytes)),
         Ok(_) => format!("longer than {MAX_FILE} bytes: this is no configuration; name another with -c FILE"),
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
             format!("cannot be read: {why}: write it, or name another with -c FILE")
@@ -97,14 +109,18 @@ pub fn parse(file_name: &str, bytes: &[u8], machine: &Machine) -> Result<Config,
 /// Everything `beelance run` needs to know, complete and immutable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// In the order of the file.
+    /// By id, as the three below. Those of the file, and their order: [`Config::listeners`] and so on.
     pub listeners: Vec<Listener>,
-    /// In the order in which the file first names them.
+    /// Those the file names.
     pub pools: Vec<Pool>,
-    /// In the order of the file.
+    /// Those the file declares, slots among them.
     pub backends: Vec<Backend>,
-    /// In the order of their first line: the first match wins.
+    /// Those the file names.
     pub routes: Vec<Routed>,
+    /// What the file has.
+    pub order: Order,
+    /// What a reload removed, and no other object replaced yet, the oldest first.
+    pub gone: Order,
     /// `reply.*`, in the order of the file.
     pub replies: Vec<Custom>,
     /// `timeout.*`.

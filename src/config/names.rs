@@ -187,7 +187,10 @@ mod tests {
         assert_eq!((&of("app13").slots, of("app1").cookie.as_str()), (&None, "app1"));
         let pool = config.pools.iter().find(|pool| pool.name == "p").unwrap();
         assert_eq!(pool.backends.len(), 12);
-        assert_eq!((config.limits.budget.beside.objects, config.limits.budget.beside.names), (1 + 14 + 2, 1));
+        assert_eq!(
+            (config.limits.budget.beside.objects, config.limits.budget.beside.names),
+            ((1 + 4) + (14 + 16) + (2 + 8) + 16, 1)
+        );
     }
 
     #[test]

@@ -9,7 +9,8 @@ use super::names::{self, Wanted};
 use super::settings::{Settings, in_order};
 use super::value::Value;
 use super::{
-    AccessLog, Address, Backend, ClientLimits, Config, Custom, Deed, Identity, Limits, Names, Pool, Routed, Timeouts,
+    AccessLog, Address, Backend, ClientLimits, Config, Custom, Deed, Identity, Limits, Names, Order, Pool, Room,
+    Routed, Timeouts,
 };
 use crate::balance::{Algorithm, Hash, Rate};
 use crate::http::proxy_protocol::ProxyVersion;
@@ -44,7 +45,8 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let mut beside = resolver.beside(&pools, &backends);
     beside.listeners = listeners.len();
     beside.texts = texts(&routes, &replies);
-    beside.objects = listeners.len() + backends.len() + pools.len() + routes.len();
+    let room = Room::of(listeners.len(), pools.len(), backends.len(), routes.len());
+    beside.objects = room.objects();
     let mut clients = resolver.client_limits();
     beside.rates = if clients.need_rates(&routes) { RATES } else { 0 };
     beside.crowd = clients.connections.is_some();
@@ -63,6 +65,8 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     let mut warnings = resolver.warnings;
     warnings.sort_by_key(|warning| warning.0);
     Config {
+        order: Order::of(listeners.len(), pools.len(), backends.len(), routes.len()),
+        gone: Order::default(),
         listeners,
         pools,
         backends,

@@ -57,7 +57,7 @@ pub fn run(port: Option<u16>) -> Result<u8, Failure> {
         let watched = watch(proxy, Rc::clone(&servers), Rc::clone(&table));
         proxy.event_loop().executor.spawn(watched).detach();
     };
-    let result = parse(&text).and_then(|config| start(config, None, begin)).and_then(Running::serve);
+    let result = parse(&text).and_then(|config| start(config, None, machine::read(), begin)).and_then(Running::serve);
     if !table.borrow().rows.is_empty() {
         Screen::leave(&table.borrow().to_string());
     }

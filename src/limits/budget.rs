@@ -154,6 +154,15 @@ impl Budget {
         Ok(of(fits, least))
     }
 
+    /// The same connections and buffers with other things beside them.
+    ///
+    /// # Errors
+    /// [`Excess`] when that does not fit.
+    pub fn with(&self, beside: Beside, tcp_memory: Option<u64>, machine: &Machine) -> Result<Self, Excess> {
+        let budget = Self { beside, tcp_memory, ..*self };
+        budget.check(machine).map(|()| budget)
+    }
+
     fn check(&self, machine: &Machine) -> Result<(), Excess> {
         let needed = self.total();
         if needed > self.memory {

@@ -18,7 +18,8 @@ pub(super) struct Serving(Option<&'static Messages>);
 
 /// Makes `log`'s macros write to standard error, which `lines` leads to as well.
 pub(super) fn set_up(level: LevelFilter, lines: &'static Lines) -> Serving {
-    let logger = SimpleLogger::new().with_level(level);
+    // Which messages there are is decided before it, and can change.
+    let logger = SimpleLogger::new().with_level(LevelFilter::Trace);
     let messages: &'static Messages = Box::leak(Box::new(Messages { logger, lines, serving: false.into() }));
     // It fails only when a logger is there already, as in a test.
     if log::set_logger(messages).is_err() {

@@ -11,10 +11,14 @@ pub mod machine;
 mod messages;
 mod nameserver;
 mod probe;
+mod reload;
 mod resolver;
 mod run;
+mod service;
 mod signals;
 mod sink;
 pub mod text;
+mod watches;
 
 pub use run::{Failure, Running, check, run, start};
+pub use service::Service;

@@ -31,7 +31,8 @@ type Why = String;
 /// Probes one backend for as long as the process lives. `wait` is how long its first probe waits, so that the probes of
 /// all backends are spread.
 pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: Check, wait: Duration) {
-    let mut health = Health::new(check.rise, check.fall);
+    let begins = if proxy.is_probed_up(id) { Health::new } else { Health::down };
+    let mut health = begins(check.rise, check.fall);
     let mut rested = None;
     let is_slot = proxy.config().backends[id.index()].slots.is_some();
     let mut era = proxy.era(id);

@@ -10,6 +10,8 @@ use crate::limits::{BackendId, LOOKUPS, NAME_FILE_BYTES};
 use crate::proxy::{Arrival, Proxy};
 use crate::runtime::outside;
 use async_io::Timer;
+use smol::Task;
+use std::cell::{Cell, RefCell};
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -22,20 +24,42 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// A name, and the backends that it says the addresses of.
 struct Name {
     host: String,
-    targets: Vec<Target>,
-    standing: Standing,
-    due_ms: u64,
+    targets: RefCell<Vec<Target>>,
+    standing: Cell<Standing>,
+    due_ms: Cell<u64>,
+    /// It was looked up.
+    known: Cell<bool>,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Target {
     One(BackendId),
     Slots {
-        /// Those behind it have the next ids.
-        first: usize,
-        slots: Box<[Slot]>,
+        /// The backends.
+        ids: Vec<BackendId>,
+        slots: Vec<Slot>,
         /// That there are more addresses than slots was said.
         full: bool,
     },
+}
+
+impl Target {
+    /// Whether it is about the same backends.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::One(one), Self::One(other)) => one == other,
+            (Self::Slots { ids: one, .. }, Self::Slots { ids: other, .. }) => one == other,
+            (Self::One(_) | Self::Slots { .. }, _) => false,
+        }
+    }
+}
+
+/// All names, and the tasks that look them up.
+#[derive(Default)]
+pub(super) struct Resolver {
+    names: RefCell<Vec<Rc<Name>>>,
+    tasks: RefCell<Vec<Task<()>>>,
+    late: Rc<Late>,
 }
 
 /// What came of a lookup: addresses, for how many seconds, who knows them.
@@ -46,71 +70,114 @@ pub(super) fn literal(backend: &Backend) -> Option<SocketAddr> {
     backend.host.parse().ok().map(|address| SocketAddr::new(address, backend.port))
 }
 
-/// Starts to look up what names there are.
-pub(super) fn start(proxy: &'static Proxy) {
-    let names = names(&proxy.config());
-    proxy.expect_names(names.len());
-    let late: Rc<Late> = Rc::default();
-    let mut shares: [Vec<Name>; LOOKUPS] = Default::default();
-    for (at, name) in names.into_iter().enumerate() {
-        shares[at % LOOKUPS].push(name);
+impl Resolver {
+    /// Starts to look up what names there are.
+    pub(super) fn start(&self, proxy: &'static Proxy) {
+        let names: Vec<Rc<Name>> = names(&proxy.config()).into_iter().map(Rc::new).collect();
+        proxy.expect_names(names.len());
+        self.share_out(proxy, names, Arrival::Start);
     }
-    for names in shares.into_iter().filter(|names| !names.is_empty()) {
-        proxy.event_loop().executor.spawn(work(proxy, names, Rc::clone(&late))).detach();
+
+    /// Follows the configuration, which is another: names that are still wanted are as known as they were.
+    pub(super) fn follow(&self, proxy: &'static Proxy) {
+        let wanted = names(&proxy.config());
+        let mut changed = wanted.len() != self.names.borrow().len();
+        let names = wanted.into_iter().map(|name| {
+            let there = self.names.borrow().iter().find(|there| there.host.eq_ignore_ascii_case(&name.host)).cloned();
+            let Some(there) = there else {
+                changed = true;
+                return Rc::new(name);
+            };
+            let known = there.targets.take();
+            let targets = name.targets.take().into_iter().map(|target| {
+                let same = known.iter().find(|known| known.is_same(&target)).cloned();
+                changed |= same.is_none();
+                same.unwrap_or(target)
+            });
+            there.targets.replace(targets.collect());
+            there
+        });
+        let names: Vec<Rc<Name>> = names.collect();
+        if changed {
+            names.iter().for_each(|name| name.due_ms.set(0));
+            self.share_out(proxy, names, Arrival::Change);
+        }
+    }
+
+    /// Lets a few tasks look these names up; those that did so far end.
+    fn share_out(&self, proxy: &'static Proxy, names: Vec<Rc<Name>>, arrival: Arrival) {
+        let mut shares: [Vec<Rc<Name>>; LOOKUPS] = Default::default();
+        for (at, name) in names.iter().enumerate() {
+            shares[at % LOOKUPS].push(Rc::clone(name));
+        }
+        let shares = shares.into_iter().filter(|names| !names.is_empty());
+        let executor = proxy.event_loop().executor;
+        let tasks = shares.map(|names| executor.spawn(work(proxy, names, arrival, Rc::clone(&self.late))));
+        self.tasks.replace(tasks.collect());
+        self.names.replace(names);
     }
 }
 
 /// The names of all backends, each once.
 fn names(config: &Config) -> Vec<Name> {
     let mut names: Vec<Name> = Vec::new();
-    let mut index = 0;
-    while let Some(backend) = config.backends.get(index) {
-        let count = backend.slots.as_ref().map_or(1, |slots| slots.count);
-        if backend.path.is_none() && literal(backend).is_none() {
-            let target = match (&backend.slots, BackendId::new(index)) {
-                (None, Some(id)) => Target::One(id),
-                _ => Target::Slots { first: index, slots: vec![Slot::Free; count].into(), full: false },
-            };
-            let host = backend.host.as_str();
-            match names.iter_mut().find(|name| name.host.eq_ignore_ascii_case(host)) {
-                Some(name) => name.targets.push(target),
-                None => names.push(Name {
-                    host: host.to_owned(),
-                    targets: vec![target],
-                    standing: Standing::default(),
-                    due_ms: 0,
-                }),
-            }
+    let mut last: Option<&str> = None;
+    for (id, backend) in config.backends() {
+        let of = backend.slots.as_ref().map(|slots| slots.of.as_str());
+        // The slots of one backend come one behind the other.
+        let is_next = of.is_some() && of == last;
+        last = of;
+        if backend.path.is_some() || literal(backend).is_some() || is_next {
+            continue;
         }
-        index += count;
+        let target = match of {
+            None => Target::One(id),
+            Some(of) => {
+                let of_same = |it: &Backend| it.slots.as_ref().is_some_and(|slots| slots.of == of);
+                let ids: Vec<BackendId> = config.backends().filter(|(_, it)| of_same(it)).map(|(id, _)| id).collect();
+                Target::Slots { slots: vec![Slot::Free; ids.len()], ids, full: false }
+            }
+        };
+        match names.iter().find(|name| name.host.eq_ignore_ascii_case(&backend.host)) {
+            Some(name) => name.targets.borrow_mut().push(target),
+            None => names.push(Name {
+                host: backend.host.clone(),
+                targets: RefCell::new(vec![target]),
+                standing: Cell::default(),
+                due_ms: Cell::default(),
+                known: Cell::default(),
+            }),
+        }
     }
     names
 }
 
-/// Looks up its names for as long as the process lives.
-async fn work(proxy: &'static Proxy, mut names: Vec<Name>, late: Rc<Late>) {
-    for name in &mut names {
-        round(proxy, name, Arrival::Start, &late).await;
+/// Looks up its names for as long as it lives; those that nobody asked for yet first.
+async fn work(proxy: &'static Proxy, names: Vec<Rc<Name>>, arrival: Arrival, late: Rc<Late>) {
+    for name in names.iter().filter(|name| !name.known.get()) {
+        round(proxy, name, arrival, &late).await;
+        name.known.set(true);
         proxy.name_looked_up();
     }
-    while let Some(next) = names.iter_mut().min_by_key(|name| name.due_ms) {
-        let wait_ms = next.due_ms.saturating_sub(proxy.reactor.now_ms());
+    while let Some(next) = names.iter().min_by_key(|name| name.due_ms.get()) {
+        let wait_ms = next.due_ms.get().saturating_sub(proxy.reactor.now_ms());
         Timer::after(Duration::from_millis(wait_ms)).await;
         round(proxy, next, Arrival::Change, &late).await;
     }
 }
 
 /// Looks a name up once, and does what follows.
-async fn round(proxy: &'static Proxy, name: &mut Name, arrival: Arrival, late: &Late) {
+async fn round(proxy: &'static Proxy, name: &Name, arrival: Arrival, late: &Late) {
     let hold_ms = proxy.config().names.hold_ms;
-    let was_failing = name.standing.is_failing();
+    let mut standing = name.standing.get();
+    let was_failing = standing.is_failing();
     let rest_ms = match name.find(proxy, late).await {
         Ok((addresses, ttl_s, by)) => {
             if was_failing {
                 log::warn!("{} resolves again.", name.host);
             }
             name.give(proxy, &addresses, arrival, by);
-            name.standing.answered(ttl_s, hold_ms)
+            standing.answered(ttl_s, hold_ms)
         }
         Err(why) => {
             if !was_failing {
@@ -119,20 +186,19 @@ async fn round(proxy: &'static Proxy, name: &mut Name, arrival: Arrival, late: &
                     if placed { "its last addresses are kept" } else { "its servers stay DOWN until it resolves" };
                 log::warn!("{} does not resolve: {why}: {then}.", name.host);
             }
-            name.standing.failed(hold_ms)
+            standing.failed(hold_ms)
         }
     };
-    name.due_ms = proxy.reactor.now_ms() + rest_ms;
+    name.standing.set(standing);
+    name.due_ms.set(proxy.reactor.now_ms() + rest_ms);
 }
 
 impl Name {
     /// An address that one of its backends has.
     fn now(&self, proxy: &Proxy) -> Option<IpAddr> {
-        self.targets.iter().find_map(|target| match target {
+        self.targets.borrow().iter().find_map(|target| match target {
             Target::One(id) => proxy.ip(*id),
-            Target::Slots { first, slots, .. } => {
-                (*first..first + slots.len()).filter_map(BackendId::new).find_map(|id| proxy.ip(id))
-            }
+            Target::Slots { ids, .. } => ids.iter().find_map(|&id| proxy.ip(id)),
         })
     }
 
@@ -158,19 +224,18 @@ impl Name {
     }
 
     /// Gives its backends these addresses.
-    fn give(&mut self, proxy: &Proxy, addresses: &[IpAddr], arrival: Arrival, by: &str) {
+    fn give(&self, proxy: &Proxy, addresses: &[IpAddr], arrival: Arrival, by: &str) {
         let port = |id: BackendId| proxy.config().backends[id.index()].port;
-        for target in &mut self.targets {
+        for target in self.targets.borrow_mut().iter_mut() {
             match target {
                 Target::One(id) => {
                     let address = choose(proxy.ip(*id), addresses).map(|address| SocketAddr::new(address, port(*id)));
                     proxy.set_address(*id, address, arrival, by);
                 }
-                Target::Slots { first, slots, full } => {
-                    let first = *first;
+                Target::Slots { ids, slots, full } => {
                     let serving = |id| proxy.balancer.borrow().status(id).serving;
-                    let change = |at, change| {
-                        let Some(id) = BackendId::new(first + at) else { return };
+                    let change = |at: usize, change| {
+                        let id = ids[at];
                         let (address, arrival) = match (change, arrival) {
                             (Change::Join(address), Arrival::Start) => (Some(address), Arrival::Start),
                             (Change::Join(address), _) => (Some(address), Arrival::Join),
@@ -187,7 +252,7 @@ impl Name {
                         let address = address.map(|address| SocketAddr::new(address, port(id)));
                         proxy.set_address(id, address, arrival, by);
                     };
-                    let busy = |at| BackendId::new(first + at).is_some_and(|id| serving(id) > 0);
+                    let busy = |at: usize| serving(ids[at]) > 0;
                     let beyond = fill(slots, addresses, change, busy);
                     if beyond > 0 && !*full {
                         let (count, host) = (slots.len(), &self.host);

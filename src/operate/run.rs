@@ -1,18 +1,17 @@
 //! `beelance run` and `beelance check`: from a file to a loop that serves.
 
-use super::access_log::AccessLog;
 use super::lines::{self, Lines};
 use super::messages::{self, Serving};
-use super::{agent, confine, kernel, machine, probe, resolver, signals};
+use super::service::Service;
+use super::{confine, kernel, machine, resolver, signals};
 use crate::config::{self, Address, Config};
-use crate::limits::{ListenerId, SPARE_SEATS, SPARE_SOURCES};
-use crate::proxy::{self, Journal, Proxy};
-use crate::runtime::{Bind, Listener, Loop, Reactor};
+use crate::limits::{Machine, SPARE_SEATS, SPARE_SOURCES};
+use crate::proxy::{self, Proxy};
+use crate::runtime::{Loop, Reactor};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
 
 /// Why a command ended early. Its number is the exit code.
 #[derive(Debug)]
@@ -47,8 +46,8 @@ impl Failure {
 }
 
 /// Reads the file at `path`, and says what is odd about it on standard error.
-fn load(path: &Path) -> Result<Config, Failure> {
-    let config = config::load(path, &machine::read()).map_err(|errors| Failure::Config(errors.to_string()))?;
+fn load(path: &Path, machine: &Machine) -> Result<Config, Failure> {
+    let config = config::load(path, machine).map_err(|errors| Failure::Config(errors.to_string()))?;
     for warning in &config.warnings {
         eprintln!("{warning}");
     }
@@ -60,7 +59,7 @@ fn load(path: &Path) -> Result<Config, Failure> {
 /// # Errors
 /// [`Failure::Config`].
 pub fn check(path: &Path) -> Result<(), Failure> {
-    let config = load(path)?;
+    let config = load(path, &machine::read())?;
     // A reader that has seen enough closes the pipe: that is no failure of the check.
     let _ = write!(io::stdout(), "{}\n{}\n", config::effective(&config), config.limits.budget);
     Ok(())
@@ -71,11 +70,12 @@ pub fn check(path: &Path) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] before it serves.
 pub fn run(path: &Path) -> Result<u8, Failure> {
-    let config = load(path)?;
+    let machine = machine::read();
+    let config = load(path, &machine)?;
     for line in kernel::warnings(&config) {
         eprintln!("beelance: {line}");
     }
-    start(config, Some(path), |_| ())?.serve()
+    start(config, Some(path), machine, |_| ())?.serve()
 }
 
 /// A balancer that listens, and is about to serve.
@@ -99,12 +99,17 @@ impl Running {
     }
 }
 
-/// Starts a balancer: everything up to the loop. `file`: where its configuration can be read again. `also` may add tasks of its
-/// own.
+/// Starts a balancer: everything up to the loop. It was planned for `machine`; `file`: where its configuration can be read
+/// again. `also` may add tasks of its own.
 ///
 /// # Errors
 /// [`Failure::System`]: a port in use, no permission.
-pub fn start(config: Config, file: Option<&Path>, also: impl FnOnce(&'static Proxy)) -> Result<Running, Failure> {
+pub fn start(
+    config: Config,
+    file: Option<&Path>,
+    machine: Machine,
+    also: impl FnOnce(&'static Proxy),
+) -> Result<Running, Failure> {
     let config = Rc::new(config);
     let stderr = io::stderr().as_fd().try_clone_to_owned().map_err(Failure::system("standard error"))?;
     let lines: &'static Lines = Box::leak(Box::new(Lines::new(stderr)));
@@ -120,48 +125,29 @@ pub fn start(config: Config, file: Option<&Path>, also: impl FnOnce(&'static Pro
     let reactor = Reactor::new(budget.sockets() + SPARE_SOURCES, budget.connections + SPARE_SEATS);
     let reactor: &'static Reactor = Box::leak(Box::new(reactor.map_err(Failure::system("epoll"))?));
     let event_loop: &'static Loop = Box::leak(Box::new(Loop::new(reactor)));
-    let journal: Option<&'static dyn Journal> = match config.access_log {
-        config::AccessLog::Off => None,
-        config::AccessLog::Stderr => {
-            let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-            let host = host.unwrap_or_else(|| "localhost".into());
-            Some(Box::leak(Box::new(AccessLog::new(&host, std::process::id(), lines))))
-        }
-    };
-    let proxy: &'static Proxy = Box::leak(Box::new(Proxy::new(Rc::clone(&config), event_loop, &addresses, journal)));
+    let proxy: &'static Proxy = Box::leak(Box::new(Proxy::new(Rc::clone(&config), event_loop, &addresses)));
+    let service: &'static Service = Box::leak(Box::new(Service::new(proxy, file.map(Path::to_owned), machine, lines)));
 
-    let mut listeners = Vec::new();
-    for (index, listener) in config.listeners.iter().enumerate() {
-        let how = Bind { only_v6: listener.only_v6, mode: listener.perm, bounds: budget.client_socket() };
-        let bound = Listener::bind(reactor, listener.address.endpoint(), &how).map_err(|error| {
-            let hint = hint(&listener.address, error.kind());
-            Failure::System(format!("beelance: listen.{}: {}: {error}{hint}", listener.name, listener.address))
-        })?;
-        listeners.push((ListenerId::new(index), bound));
-    }
+    let sockets = service.sockets(&config, false).map_err(|why| Failure::System(format!("beelance: {why}")))?;
     // From here on there may be more threads: they inherit what is left.
     confine::give_up(&config.identity, file)?;
-    resolver::start(proxy);
     let mut stdout = io::stdout().lock();
-    for (listener, (id, bound)) in config.listeners.iter().zip(listeners) {
-        let _ = writeln!(stdout, "listening on {} ({})", bound.endpoint(), listener.name);
-        if let Some(id) = id {
-            event_loop.executor.spawn(proxy::accept(proxy, bound, id)).detach();
-        }
+    for ((_, listener), (_, socket)) in config.listeners().zip(&sockets) {
+        let _ = writeln!(stdout, "listening on {} ({})", socket.endpoint(), listener.name);
     }
     let _ = stdout.flush();
+    service.start(sockets);
     event_loop.executor.spawn(proxy::purge_idle(proxy)).detach();
     event_loop.executor.spawn(proxy::begin_trials(proxy)).detach();
     event_loop.executor.spawn(proxy::warm_up(proxy)).detach();
-    event_loop.executor.spawn(signals::watch(signals, event_loop, proxy)).detach();
+    event_loop.executor.spawn(signals::watch(signals, service)).detach();
     event_loop.executor.spawn(lines::keep(lines, reactor)).detach();
-    start_probes(event_loop, proxy);
     also(proxy);
     Ok(Running { proxy, lines, serving })
 }
 
 /// What may help where it is refused to listen on `address`.
-fn hint(address: &Address, why: io::ErrorKind) -> &'static str {
+pub(super) fn hint(address: &Address, why: io::ErrorKind) -> &'static str {
     match (address, why) {
         (Address::Inet(_), io::ErrorKind::AddrInUse) => ": another process listens there; stop it, or change the port",
         (Address::Inet(_), io::ErrorKind::PermissionDenied) => ": a port below 1024 needs root or CAP_NET_BIND_SERVICE",
@@ -173,22 +159,5 @@ fn hint(address: &Address, why: io::ErrorKind) -> &'static str {
         (Address::Unix(_), io::ErrorKind::NotFound) => ": the folder does not exist; make it",
         (Address::Unix(_), io::ErrorKind::PermissionDenied) => ": the folder must be writable to make a file there",
         _ => "",
-    }
-}
-
-/// Starts the probes and the questions to agents, spread evenly over an interval.
-fn start_probes(event_loop: &'static Loop, proxy: &'static Proxy) {
-    let config = proxy.config();
-    for pool in &config.pools {
-        let count = u64::try_from(pool.backends.len()).unwrap_or(1).max(1);
-        let wait = |inter_ms: u64, at: u64| Duration::from_millis(inter_ms / count * at);
-        for (&id, at) in pool.backends.iter().zip(0u64..) {
-            if let Some(check) = &pool.check {
-                event_loop.executor.spawn(probe::watch(proxy, id, check.clone(), wait(check.inter_ms, at))).detach();
-            }
-            if let Some(agent) = &pool.agent {
-                event_loop.executor.spawn(agent::listen_to(proxy, id, *agent, wait(agent.inter_ms, at))).detach();
-            }
-        }
     }
 }

@@ -1,5 +1,6 @@
-//! Signals: the first one that stops lets the exchanges finish, the second does not.
+//! Signals: the first one that stops lets the exchanges finish, the second does not; SIGHUP reloads.
 
+use super::service::Service;
 use crate::proxy::Proxy;
 use crate::runtime::{Loop, Seat};
 use async_io::Async;
@@ -8,7 +9,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::io;
 
 const STOPPING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1];
-const OTHERS: [Signal; 2] = [Signal::SIGHUP, Signal::SIGUSR2];
+const OTHERS: [Signal; 2] = [RELOAD, Signal::SIGUSR2];
+const RELOAD: Signal = Signal::SIGHUP;
 
 /// Blocks the signals that [`watch`] reads. Must come before any other thread exists, so that it inherits the mask.
 ///
@@ -22,7 +24,9 @@ pub(super) fn block() -> io::Result<SignalFd> {
 }
 
 /// Reads signals until one ends the process's loop.
-pub(super) async fn watch(signals: SignalFd, event_loop: &'static Loop, proxy: &'static Proxy) {
+pub(super) async fn watch(signals: SignalFd, service: &'static Service) {
+    let proxy = service.proxy;
+    let event_loop = proxy.event_loop();
     let signals = match Async::new_nonblocking(signals) {
         Ok(signals) => signals,
         Err(error) => return log::error!("signals: {error}"),
@@ -40,6 +44,9 @@ pub(super) async fn watch(signals: SignalFd, event_loop: &'static Loop, proxy: &
                 proxy.stop();
                 event_loop.executor.spawn(drain(event_loop, proxy)).detach();
             }
+            // Who is about to end has no use for it.
+            Some(RELOAD) if proxy.is_stopping() => {}
+            Some(RELOAD) => service.reload_told(),
             Some(signal) => log::warn!("{signal} does nothing yet: to change the configuration, restart"),
             None => {}
         }

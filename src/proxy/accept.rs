@@ -7,24 +7,28 @@ use super::{Counted, Proxy};
 use crate::limits::{ACCEPT_REST_MS, ACCEPTS_PER_TURN, FIRST_ANSWERS_MS, ListenerId};
 use crate::runtime::{Listener, NEVER, Seat, Stream, is_exhaustion};
 use std::net::SocketAddr;
+use std::rc::Rc;
 
-/// Accepts on `listener` until the proxy stops; then the socket closes.
-pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
+/// Accepts on `listener` for as long as that is the socket of the listener `id`; when nobody has it any more it closes.
+pub(super) async fn accept(proxy: &'static Proxy, listener: Rc<Listener>, id: ListenerId) {
     let Some(seat) = Seat::take(proxy.reactor) else { return };
     listener.set_owner(seat.index());
-    let counted = Counted::new(&proxy.listening);
+    let counted = Counted::new(&proxy.doors.listening);
     if !proxy.knows_names() {
         // Connections wait in the kernel until there is somewhere to send their requests.
         let deadline_ms = proxy.reactor.now_ms() + FIRST_ANSWERS_MS;
-        rest(proxy, &seat, &listener, deadline_ms, || proxy.knows_names()).await;
+        rest(proxy, &seat, (id, &listener), deadline_ms, || proxy.knows_names()).await;
     }
     // It is said once, not ten times a second.
     let mut exhausted = false;
     let mut batch = Batch::default();
-    while !proxy.is_stopping() {
-        let ready = || (proxy.is_stopping() || listener.acceptable()).then_some(());
+    while proxy.is_open(id, &listener) {
+        let ready = || (!proxy.is_open(id, &listener) || listener.acceptable()).then_some(());
         let _ = seat.until(NEVER, ready).await;
-        if proxy.is_full() && !proxy.is_stopping() && !make_room(proxy, &seat, &listener).await {
+        if !proxy.is_open(id, &listener) {
+            break;
+        }
+        if proxy.is_full() && !make_room(proxy, &seat, (id, &listener)).await {
             continue;
         }
         match accept_some(proxy, &listener, id, batch.size) {
@@ -41,7 +45,7 @@ pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
                 exhausted = true;
                 let connections = proxy.connections();
                 let deadline_ms = proxy.reactor.now_ms() + ACCEPT_REST_MS;
-                rest(proxy, &seat, &listener, deadline_ms, || proxy.connections() < connections).await;
+                rest(proxy, &seat, (id, &listener), deadline_ms, || proxy.connections() < connections).await;
             }
         }
     }
@@ -53,7 +57,7 @@ pub async fn accept(proxy: &'static Proxy, listener: Listener, id: ListenerId) {
 /// Somebody waits, and all places are taken: one that has no request in it is freed, or the listener rests until there
 /// is one. What comes meanwhile waits in the kernel's backlog. True when nobody can be, but there are places left that are
 /// kept for clients who are known: to find them, the others have to be closed.
-async fn make_room(proxy: &Proxy, seat: &Seat, listener: &Listener) -> bool {
+async fn make_room(proxy: &Proxy, seat: &Seat, listener: (ListenerId, &Rc<Listener>)) -> bool {
     let room = proxy.sheddable.borrow_mut().for_connection(proxy.reactor.now_ms());
     match room {
         Room::Shed(who) => {
@@ -71,10 +75,16 @@ async fn make_room(proxy: &Proxy, seat: &Seat, listener: &Listener) -> bool {
 }
 
 /// Takes the listener out of the loop's sight until `ready`, the deadline, or the stop.
-async fn rest(proxy: &Proxy, seat: &Seat, listener: &Listener, deadline_ms: u64, ready: impl Fn() -> bool) {
+async fn rest(
+    proxy: &Proxy,
+    seat: &Seat,
+    (id, listener): (ListenerId, &Rc<Listener>),
+    deadline_ms: u64,
+    ready: impl Fn() -> bool,
+) {
     listener.listen(false);
     proxy.watch_connections(seat.index());
-    let _ = seat.until(deadline_ms, || (proxy.is_stopping() || ready()).then_some(())).await;
+    let _ = seat.until(deadline_ms, || (!proxy.is_open(id, listener) || ready()).then_some(())).await;
     proxy.look_away(seat.index());
     listener.listen(true);
 }

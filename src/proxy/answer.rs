@@ -148,7 +148,7 @@ impl Connection {
         let rechunk = !delimited && ask.version == Version::Http11;
         let ends_by_close = !delimited && !rechunk;
         exchange.keeps_client =
-            ask.keep_alive && !ends_by_close && !switches && exchange.request.is_complete() && !proxy.is_stopping();
+            ask.keep_alive && !ends_by_close && !switches && exchange.request.is_complete() && !self.is_ending();
         let close = !exchange.keeps_client;
         if ends_by_close {
             // Until it is whole, a close must not look like its end.

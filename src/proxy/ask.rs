@@ -98,7 +98,7 @@ pub(super) fn understand<'a>(
     let id = match &config.listeners[listener.index()].request_id {
         Some(name) => {
             let id = identify(connection, head, parsed, name, &mut cuts).map_err(Refusal::from)?;
-            if proxy.journal.is_some() {
+            if proxy.journal.get().is_some() {
                 exchange.record.id = note_id(&mut exchange.line, &id);
             }
             Some((name, id))

@@ -156,7 +156,7 @@ impl Connection {
         if self.client.readable() {
             return Look::Bytes;
         }
-        match self.proxy.is_stopping() || self.awaiting.is_shed() || self.seat.has_elapsed() {
+        match self.is_ending() || self.awaiting.is_shed() || self.seat.has_elapsed() {
             true => Look::Over,
             false => Look::Nothing,
         }
@@ -215,7 +215,7 @@ impl Connection {
                 Ok(Received::Dry) => {
                     let wait = self.seat.until(deadline_ms, || match client.readable() {
                         true => Some(true),
-                        false => (proxy.is_stopping() || self.awaiting.is_shed()).then_some(false),
+                        false => (self.is_ending() || self.awaiting.is_shed()).then_some(false),
                     });
                     if wait.await != Ok(true) {
                         return false;
@@ -300,7 +300,7 @@ impl Connection {
             Err(fault) => self.fail(exchange, asked.as_ref(), fault).await,
         };
         exchange.record.bytes += exchange.response.total;
-        if let Some(journal) = proxy.journal
+        if let Some(journal) = proxy.journal.get()
             && exchange.record.status != 0
         {
             journal.write(proxy, &exchange.record, &exchange.line);
@@ -406,7 +406,7 @@ impl Connection {
         }
         let keep = fault.keeps_framing()
             && exchange.request.is_complete()
-            && !self.proxy.is_stopping()
+            && !self.is_ending()
             && ask.is_some_and(|ask| ask.keep_alive);
         let after = match (keep, ask.map(|ask| ask.version)) {
             (true, Some(Version::Http10)) => After::SayKeep,

@@ -21,7 +21,7 @@ pub(super) fn proxy(text: &str) -> &'static Proxy {
     let event_loop: &'static Loop = Box::leak(Box::new(Loop::new(Box::leak(Box::new(reactor)))));
     let address = |backend: &config::Backend| format!("{}:{}", backend.host, backend.port).parse().ok();
     let addresses: Vec<Option<SocketAddr>> = config.backends.iter().map(address).collect();
-    Box::leak(Box::new(Proxy::new(Rc::new(config), event_loop, &addresses, None)))
+    Box::leak(Box::new(Proxy::new(Rc::new(config), event_loop, &addresses)))
 }
 
 /// What a proxy of this configuration holds at the start, and the bytes of its buffers among it.
@@ -125,7 +125,7 @@ fn allocations(request: &'static str, count: u64, more: &str) -> u64 {
     let how = Bind { only_v6: false, mode: 0, bounds: proxy.budget.client_socket() };
     let listener = Listener::bind(event_loop.reactor, proxy.config().listeners[0].address.endpoint(), &how).unwrap();
     let Endpoint::Inet(address) = listener.endpoint() else { panic!("no port") };
-    event_loop.executor.spawn(super::accept(proxy, listener, ListenerId(0))).detach();
+    proxy.open(ListenerId(0), Rc::new(listener));
     event_loop.executor.spawn(super::purge_idle(proxy)).detach();
     let client = std::thread::spawn(move || {
         let stream = TcpStream::connect(address).unwrap();

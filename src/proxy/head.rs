@@ -17,7 +17,7 @@ impl Connection {
         if !fits || !buffer.filled().ends_with(b"\r\n\r\n") {
             return None;
         }
-        if self.proxy.journal.is_some() {
+        if self.proxy.journal.get().is_some() {
             note_line(&mut exchange.line, buffer.filled());
         }
         Some(length)
@@ -53,7 +53,7 @@ impl Connection {
                 Scanned::BareLf => return Err(refusal(400, "a line ends without CR")),
                 Scanned::BareCr => return Err(refusal(400, "a line begins with CR")),
             };
-            if begun && proxy.journal.is_some() {
+            if begun && proxy.journal.get().is_some() {
                 note_line(&mut exchange.line, buffer.filled());
             }
             if length > proxy.header_size || (scanned == Scanned::Incomplete && length == proxy.header_size) {
@@ -81,7 +81,7 @@ impl Connection {
                     let wait = self.seat.until(deadline_ms, || match self.client.readable() {
                         true => Some(Ok(())),
                         false if self.awaiting.is_shed() => Some(Err(Fault::Shed)),
-                        false => (!begun && proxy.is_stopping()).then_some(Err(Fault::ClientSilent)),
+                        false => (!begun && self.is_ending()).then_some(Err(Fault::ClientSilent)),
                     });
                     self.awaiting.park(&mut flow.buffer);
                     let result = wait.await;

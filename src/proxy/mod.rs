@@ -7,8 +7,10 @@ mod added;
 mod affinity;
 mod answer;
 mod ask;
+mod adopt;
 mod broken;
 mod connection;
+mod doors;
 mod exchange;
 mod flow;
 mod head;
@@ -31,7 +33,7 @@ mod usage;
 mod warm;
 mod workers;
 
-pub use accept::accept;
+pub use adopt::{Changes, backend_spec, pool_spec};
 pub use idle::purge_idle;
 pub use place::Arrival;
 pub use record::{Journal, Record, UNNAMED};
@@ -39,12 +41,13 @@ pub use state::begin_trials;
 pub use usage::Usage;
 pub use warm::warm_up;
 
-use crate::balance::{BackendSpec, Balancer, Budget, Hash, PoolSpec, Sessions, dynamic};
-use crate::config::{Backend, Config, Timeouts};
+use crate::balance::{Balancer, Budget, PoolSpec, Sessions};
+use crate::config::{Config, Room, Timeouts};
 use crate::http::date::DateLine;
 use crate::http::request_id;
-use crate::limits::{BackendId, Budget as Bytes, ListenerId, PoolId, SPARE_SEATS};
+use crate::limits::{Budget as Bytes, ListenerId, PoolId, SPARE_SEATS};
 use crate::runtime::{Buffers, Current, Loop, Reactor};
+use doors::Doors;
 use idle::Idle;
 use place::Expecting;
 use rates::Limiter;
@@ -65,6 +68,8 @@ pub struct Proxy {
     /// What the tables were made for, and `limits.header-size`: they stay as they were at the start.
     pub budget: Bytes,
     header_size: usize,
+    /// The places of all tables.
+    pub room: Room,
     /// Connections that are kept for clients who are known.
     reserve: Cell<usize>,
     /// Sockets, seats and the clock.
@@ -102,14 +107,12 @@ pub struct Proxy {
     tarpitted: Cell<usize>,
     /// The seat of [`warm_up`].
     warmer: Cell<Option<u16>>,
-    journal: Option<&'static dyn Journal>,
-    /// Listeners that are open.
-    listening: Cell<usize>,
+    journal: Cell<Option<&'static dyn Journal>>,
+    doors: Doors,
     connections: Cell<usize>,
     listener_connections: Box<[Cell<usize>]>,
     pool_exchanges: Box<[Cell<usize>]>,
     requests: Cell<u64>,
-    stopping: Cell<bool>,
     /// Seats of tasks that want to know when a connection ended or may be shed: listeners that rest, the drain.
     watchers: RefCell<heapless::Vec<u16, SPARE_SEATS>>,
 }
@@ -117,71 +120,42 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy with nothing in it. `addresses` are the backends', in their order.
     #[must_use]
-    pub fn new(
-        config: Rc<Config>,
-        event_loop: &'static Loop,
-        addresses: &[Option<SocketAddr>],
-        journal: Option<&'static dyn Journal>,
-    ) -> Self {
-        let budget = &config.limits.budget.clone();
-        let cookie_value = |(backend, &address): (&Backend, &Option<SocketAddr>)| -> Box<str> {
-            let pool = &config.pools[backend.pool.index()];
-            let secret = pool.cookie.as_ref().and_then(|cookie| cookie.dynamic_key.as_ref());
-            match secret.filter(|_| backend.dynamic_cookie) {
-                // While it has no address nobody is led to it.
-                Some(secret) => address
-                    .map_or_else(Box::default, |address| dynamic::value(secret.as_bytes(), address).as_str().into()),
-                None => backend.cookie.as_str().into(),
-            }
-        };
-        let specs = config.backends.iter().zip(addresses);
-        let specs = specs.map(|(backend, address)| BackendSpec {
-            pool: backend.pool,
-            weight: backend.weight,
-            maxconn: backend.maxconn,
-            auto: backend.auto,
-            maxqueue: backend.maxqueue,
-            backup: backend.backup,
-            cookie: cookie_value((backend, address)),
-            seed: Hash::Beelance.of(&[backend.name.as_bytes()]),
-            up: true,
-        });
-        let pools = config.pools.iter().map(|pool| PoolSpec {
-            algorithm: pool.balance,
-            maxconn: pool.maxconn,
-            maxqueue: pool.maxqueue,
-            passive: pool.passive,
-            slowstart_ms: pool.slowstart_ms,
-        });
-        let pools: Vec<PoolSpec> = pools.collect();
+    pub fn new(config: Rc<Config>, event_loop: &'static Loop, addresses: &[Option<SocketAddr>]) -> Self {
+        let budget = config.limits.budget;
+        let room = Room::for_config(&config);
+        let empty = || (0..room.backends).map(|_| None);
+        let addresses: Vec<Option<SocketAddr>> = addresses.iter().copied().chain(empty()).take(room.backends).collect();
+        let backends = config.backends.iter().zip(&addresses);
+        let specs = backends.map(|(backend, &address)| backend_spec(&config, backend, address)).collect();
+        let pools: Vec<PoolSpec> = config.pools.iter().map(pool_spec).collect();
         let seats = budget.connections + SPARE_SEATS;
         // The standard library keys its hashers from the system's entropy.
         let seed = RandomState::new().hash_one(0);
         let secret = [0, 1].map(|half| RandomState::new().hash_one(half));
-        let expires_ms = config.pools.iter().map(|pool| pool.stick.as_ref().map_or(0, |stick| stick.expire_ms));
+        let of_pools = config.pools.iter().map(|pool| pool.stick.as_ref().map_or(0, |stick| stick.expire_ms));
+        let expires_ms = of_pools.chain(std::iter::repeat(0)).take(room.pools);
         let (small, large) = (budget.small_buffers, budget.large_buffers);
         let buffers = Buffers::new(small, large, budget.pipes, event_loop.reactor);
-        let mut balancer = Balancer::new(&pools, specs.collect(), seats).seeded(seed);
-        let nowhere =
-            |(_, (backend, address)): &(_, (&Backend, &Option<_>))| address.is_none() && backend.path.is_none();
-        let placed = config.backends.iter().zip(addresses);
-        for (id, _) in (0..).map_while(BackendId::new).zip(placed).filter(nowhere) {
-            let wake: &mut dyn FnMut(u16) = &mut |_| ();
-            balancer.set_placed(id, false, wake);
+        let mut balancer = Balancer::new(&pools, specs, seats).seeded(seed).with_room(room.pools, room.backends);
+        for (id, backend) in config.backends() {
+            if addresses[id.index()].is_none() && backend.path.is_none() {
+                let wake: &mut dyn FnMut(u16) = &mut |_| ();
+                balancer.set_placed(id, false, wake);
+            }
+            if backend.redirect.is_some() {
+                balancer.begin_redirects(id);
+            }
         }
-        let redirecting = config.backends.iter().enumerate().filter(|(_, backend)| backend.redirect.is_some());
-        redirecting.filter_map(|(index, _)| BackendId::new(index)).for_each(|id| balancer.begin_redirects(id));
-        let mut idle = Idle::new(event_loop.reactor, config.backends.len(), budget.connections);
-        for (index, backend) in config.backends.iter().enumerate() {
-            BackendId::new(index).into_iter().for_each(|id| idle.set_private(id, backend.send_proxy.is_some()));
-        }
+        let mut idle = Idle::new(event_loop.reactor, room.backends, budget.connections);
+        config.backends().for_each(|(id, backend)| idle.set_private(id, backend.send_proxy.is_some()));
         Self {
             timeouts: Cell::new(config.timeouts),
-            budget: *budget,
+            budget,
+            room,
             header_size: config.limits.header_size,
             reserve: Cell::new(config.clients.reserve),
             reactor: event_loop.reactor,
-            told: Told::all(&balancer, config.backends.len()),
+            told: Told::all(&balancer, room.backends),
             balancer: RefCell::new(balancer),
             event_loop,
             buffers: Box::leak(Box::new(buffers)),
@@ -189,24 +163,27 @@ impl Proxy {
             sheddable: RefCell::new(Sheddable::new(budget.connections + SPARE_SEATS)),
             posts: (0..seats).map(|_| Cell::default()).collect(),
             shelf: RefCell::new(Vec::with_capacity(budget.connections)),
-            addresses: addresses.iter().map(|&address| Cell::new(address)).collect(),
+            addresses: addresses.into_iter().map(Cell::new).collect(),
             expecting: Expecting::default(),
-            budgets: config.pools.iter().map(|pool| RefCell::new(Budget::new(pool.retry_budget))).collect(),
+            budgets: (0..room.pools)
+                .map(|at| RefCell::new(Budget::new(config.pools.get(at).map_or(0, |pool| pool.retry_budget))))
+                .collect(),
             trials: Cell::new(0),
             sessions: RefCell::new(Sessions::new(budget.beside.sessions, secret, expires_ms)),
             limiter: Limiter::new(&config, secret),
             date: RefCell::new(DateLine::default()),
             ids: request_id::Source::new([0, 1].map(|half| RandomState::new().hash_one(half))),
-            maintenance: config.routes.iter().map(|routed| Cell::new(routed.maintenance.on)).collect(),
+            maintenance: (0..room.routes)
+                .map(|at| Cell::new(config.routes.get(at).is_some_and(|routed| routed.maintenance.on)))
+                .collect(),
             tarpitted: Cell::new(0),
             warmer: Cell::new(None),
-            journal,
-            listening: Cell::new(0),
+            journal: Cell::new(None),
+            doors: Doors::new(room.listeners),
             connections: Cell::new(0),
-            listener_connections: config.listeners.iter().map(|_| Cell::new(0)).collect(),
-            pool_exchanges: config.pools.iter().map(|_| Cell::new(0)).collect(),
+            listener_connections: vec![Cell::new(0); room.listeners].into(),
+            pool_exchanges: vec![Cell::new(0); room.pools].into(),
             requests: Cell::new(0),
-            stopping: Cell::new(false),
             watchers: RefCell::new(heapless::Vec::new()),
             config: Current::new(config),
         }
@@ -217,6 +194,11 @@ impl Proxy {
     #[inline(always)]
     pub fn config(&self) -> Rc<Config> {
         self.config.get()
+    }
+
+    /// Who writes the access log from now on.
+    pub fn set_journal(&self, journal: Option<&'static dyn Journal>) {
+        self.journal.set(journal);
     }
 
     /// The timeouts of now.
@@ -233,7 +215,7 @@ impl Proxy {
     /// Whether every listener is closed, and every client's connection.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.listening.get() == 0 && self.connections() == 0
+        self.doors.are_closed() && self.connections() == 0
     }
 
     /// Client connections there are.
@@ -258,18 +240,6 @@ impl Proxy {
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.requests.get()
-    }
-
-    /// Stops accepting; connections close when their exchange is over, idle ones at once.
-    pub fn stop(&self) {
-        self.stopping.set(true);
-        self.reactor.wake_all();
-    }
-
-    /// Whether [`Proxy::stop`] was called.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.stopping.get()
     }
 
     /// Lets `seat` be woken whenever a connection ends, or a listener closes, until [`Proxy::look_away`].

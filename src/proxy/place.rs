@@ -111,6 +111,11 @@ impl Proxy {
                 balancer.set_placed(id, false, wake);
             }),
         }
+        self.wake_expecting();
+    }
+
+    /// Lets the tasks look that wait for an address.
+    pub(super) fn wake_expecting(&self) {
         self.expecting.tasks.take().into_iter().for_each(Waker::wake);
     }
 

@@ -88,6 +88,13 @@ impl Limiter {
         })
     }
 
+    /// What is bounded changed: the tables stay.
+    pub(super) fn adopt(&self, config: &Config) {
+        if let Some(crowd) = &self.crowd {
+            crowd.borrow_mut().allow(config.clients.connections.unwrap_or(u16::MAX));
+        }
+    }
+
     /// A request of this client, on this route if it has a rate of its own.
     ///
     /// # Errors

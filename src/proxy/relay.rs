@@ -33,7 +33,7 @@ impl Connection {
             log::debug!("{}: {fault:?} in {:?}", Named(self.peer), record.phase);
         }
         record.bytes = exchange.response.total;
-        if let Some(journal) = self.proxy.journal {
+        if let Some(journal) = self.proxy.journal.get() {
             journal.write_connection(self.proxy, record);
         }
     }

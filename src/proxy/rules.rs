@@ -55,7 +55,7 @@ pub(super) fn way<'c>(
 ) -> Way<'c> {
     let pool = config.listeners[listener.index()].pool;
     let mut way = Way { pool, class: 0, rule: Rule::None, edits: None, route: None };
-    if !config.routes.is_empty() {
+    if !config.order.routes.is_empty() {
         choose_route(proxy, config, head, listener, source, &mut way);
     }
     way
@@ -73,12 +73,11 @@ fn choose_route<'c>(
 ) {
     let facts = Facts { method: head.method, host: head.host, path: head.path, headers: head.fields, source };
     let here = |routed: &Routed| routed.listeners.is_empty() || routed.listeners.contains(&listener);
-    let mut routes = config.routes.iter().enumerate().filter(|(_, routed)| here(routed));
-    let Some((index, routed)) = routes.find(|(_, routed)| routed.route.matches(&facts)) else { return };
-    let id = RouteId::new(index).unwrap_or(RouteId(0));
+    let mut routes = config.routes().filter(|(_, routed)| here(routed));
+    let Some((id, routed)) = routes.find(|(_, routed)| routed.route.matches(&facts)) else { return };
     let allowed = |source| routed.maintenance.allow.iter().any(|block| block.contains(source));
     (way.class, way.route) = (routed.priority, Some(id));
-    if proxy.maintenance[index].get() && !source.is_some_and(allowed) {
+    if proxy.maintenance[id.index()].get() && !source.is_some_and(allowed) {
         way.rule = Rule::Maintenance(id);
     } else if routed.deed == Deed::Pool {
         (way.pool, way.edits) = (routed.pool, routed.edits.as_deref());
@@ -189,7 +188,7 @@ impl Connection {
         let early = self.seat.until(deadline_ms, || match () {
             () if self.awaiting.is_shed() => Some(Fault::Shed),
             () if self.client.broken() || (is_whole && self.client.hung_up()) => Some(Fault::ClientGone),
-            () => proxy.is_stopping().then_some(denied),
+            () => self.is_ending().then_some(denied),
         });
         let fault = early.await.unwrap_or(denied);
         self.awaiting.end();

@@ -22,7 +22,11 @@ impl Told {
         (0..count).filter_map(BackendId::new).map(|id| Cell::new(Self::of(balancer, id))).collect()
     }
 
-    fn of(balancer: &Balancer, id: BackendId) -> Self {
+    pub(super) fn is_up(self) -> bool {
+        self.up
+    }
+
+    pub(super) fn of(balancer: &Balancer, id: BackendId) -> Self {
         Self { healthy: balancer.is_healthy(id), up: balancer.is_up(id) }
     }
 }
@@ -71,6 +75,12 @@ impl Proxy {
         if let Some(warmer) = self.warmer.get() {
             self.reactor.wake(warmer);
         }
+    }
+
+    /// Whether the probes last said that a backend is up; of one that was not probed yet, that it is.
+    #[must_use]
+    pub fn is_probed_up(&self, id: BackendId) -> bool {
+        self.balancer.borrow().is_probed_up(id)
     }
 
     /// Gives a backend another weight.

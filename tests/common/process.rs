@@ -256,6 +256,34 @@ impl Beelance {
         self.config.path()
     }
 
+    /// Writes the file anew and sends SIGHUP: what it says that changed, or the lines that say why nothing did.
+    #[track_caller]
+    pub fn reload(&self, config: &str) -> Result<String, Vec<String>> {
+        let already = self.log().len();
+        std::fs::write(self.config(), config).unwrap();
+        self.signal(Signal::SIGHUP);
+        self.wait_log("the end of a reload", |lines| {
+            let lines = &lines[already..];
+            if let Some(what) = lines.iter().find_map(|line| Some(line.split_once("] reloaded ")?.1.to_owned())) {
+                return Some(Ok(what.split_once(": ").map_or(what.clone(), |(_, what)| what.to_owned())));
+            }
+            lines.iter().any(|line| line.ends_with("the old configuration stays")).then(|| {
+                let refusals = lines.iter().filter_map(|line| Some(line.split_once("] reload: ")?.1.to_owned()));
+                Err(refusals.collect())
+            })
+        })
+    }
+
+    /// Where a listener listens that a reload opened, as the log says.
+    #[track_caller]
+    pub fn opened(&self, name: &str) -> SocketAddr {
+        let end = format!(" ({name})");
+        self.wait_log(&format!("listening on ...{end}"), |lines| {
+            let found = |line: &String| line.strip_suffix(&end)?.split_once("] listening on ")?.1.parse().ok();
+            lines.iter().rev().find_map(found)
+        })
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

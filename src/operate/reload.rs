@@ -1,0 +1,107 @@
+//! Reload in place: the file is read again, and what runs follows it. No second process, and nothing is dropped.
+//!
+//! First everything that can be refused: the file, the budget, free places in the tables, new sockets. Then the swap, in one go,
+//! which cannot fail. Whatever is refused, all stays as it was.
+
+use super::service::Service;
+use crate::config::{Config, Pool, load_again};
+use crate::proxy::Changes;
+use std::rc::Rc;
+
+/// The words behind a refusal.
+const STAYS: &str = "the old configuration stays";
+
+impl Service {
+    /// Reads the file again; what changed, in one line.
+    ///
+    /// # Errors
+    /// All that is wrong, a line each, and that the old configuration stays.
+    pub fn reload(&self) -> Result<String, String> {
+        let Some(path) = &self.path else { return Err(format!("there is no file to read again: {STAYS}")) };
+        let loaded = self.proxy.with_standing(|standing| load_again(path, &self.machine, standing));
+        let config = loaded.map_err(|errors| format!("{errors}\n{}: {STAYS}", path.display()))?;
+        let sockets = self.sockets(&config, true).map_err(|why| format!("{why}\n{}: {STAYS}", path.display()))?;
+        let before = self.proxy.config();
+        let config = Rc::new(config);
+        let changes = self.follow(Rc::clone(&config), sockets);
+        for warning in &config.warnings {
+            log::warn!("{warning}");
+        }
+        Ok(format!("{}: {}", path.display(), tell(&before, &config, &changes)))
+    }
+
+    /// The same for an operator who reads the log.
+    pub fn reload_told(&self) {
+        match self.reload() {
+            Ok(what) => log::info!("reloaded {what}"),
+            Err(why) => why.lines().for_each(|line| log::error!("reload: {line}")),
+        }
+    }
+}
+
+/// What differs, by kind.
+fn tell(before: &Config, after: &Config, changes: &Changes) -> String {
+    let mut told = String::new();
+    let backend = |config: &Config, ids: &[crate::limits::BackendId]| -> Vec<String> {
+        ids.iter().map(|id| format!("backend.{}", config.backends[id.index()].name)).collect()
+    };
+    let (mut added, mut removed) = (backend(after, &changes.added), backend(before, &changes.removed));
+    let mut changed = backend(after, &changes.changed);
+    for (id, listener) in after.listeners() {
+        match before.order.listeners.contains(&id).then(|| &before.listeners[id.index()]) {
+            None => added.push(format!("listen.{}", listener.name)),
+            Some(there) if there != listener => changed.push(format!("listen.{}", listener.name)),
+            Some(_) => {}
+        }
+    }
+    for (id, pool) in after.pools() {
+        match before.order.pools.contains(&id).then(|| &before.pools[id.index()]) {
+            None => added.push(format!("pool.{}", pool.name)),
+            Some(there) if !is_same_pool(there, pool) => changed.push(format!("pool.{}", pool.name)),
+            Some(_) => {}
+        }
+    }
+    for (id, routed) in after.routes() {
+        match before.order.routes.contains(&id).then(|| &before.routes[id.index()]) {
+            None => added.push(format!("route.{}", routed.route.name)),
+            Some(there) if there != routed => changed.push(format!("route.{}", routed.route.name)),
+            Some(_) => {}
+        }
+    }
+    let gone = |kind: &str, name: &str| format!("{kind}.{name}");
+    let listeners = before.listeners().filter(|(id, _)| !after.order.listeners.contains(id));
+    removed.extend(listeners.map(|(_, it)| gone("listen", &it.name)));
+    let pools = before.pools().filter(|(id, _)| !after.order.pools.contains(id));
+    removed.extend(pools.map(|(_, it)| gone("pool", &it.name)));
+    let routes = before.routes().filter(|(id, _)| !after.order.routes.contains(id));
+    removed.extend(routes.map(|(_, it)| gone("route", &it.route.name)));
+    for (differs, what) in [
+        (before.timeouts != after.timeouts, "timeout"),
+        (before.clients != after.clients || before.limits.body != after.limits.body, "limits"),
+        (before.limits.headers != after.limits.headers, "limits.headers"),
+        (before.names != after.names, "resolver"),
+        (before.log_level != after.log_level || before.access_log != after.access_log, "log"),
+        (before.replies != after.replies, "reply"),
+        (before.drain_timeout_ms != after.drain_timeout_ms, "drain-timeout"),
+        (
+            before.order.routes != after.order.routes && before.order.routes.len() == after.order.routes.len(),
+            "the order of routes",
+        ),
+    ] {
+        if differs {
+            changed.push(what.to_owned());
+        }
+    }
+    for (what, names) in [("added", added), ("removed", removed), ("changed", changed)] {
+        if !names.is_empty() {
+            let separator = if told.is_empty() { "" } else { "; " };
+            told.push_str(&format!("{separator}{what} {}", names.join(", ")));
+        }
+    }
+    if told.is_empty() { "nothing differs".to_owned() } else { told }
+}
+
+/// Whether nothing differs but the backends, which are told of by themselves.
+fn is_same_pool(one: &Pool, other: &Pool) -> bool {
+    *one == Pool { backends: one.backends.clone(), redirects: one.redirects, ..other.clone() }
+}

@@ -1,0 +1,137 @@
+//! What operates the proxy, and changes with its configuration: its sockets, probes, names and logs.
+
+use super::access_log::AccessLog;
+use super::confine;
+use super::lines::Lines;
+use super::resolver::{self, Resolver};
+use super::run::hint;
+use super::watches::Watches;
+use crate::config::{self, Config, Listener};
+use crate::limits::{ListenerId, Machine};
+use crate::proxy::{Changes, Journal, Proxy};
+use crate::runtime;
+use std::cell::OnceCell;
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// All of it. Lives as long as the process.
+pub struct Service {
+    /// The proxy.
+    pub proxy: &'static Proxy,
+    /// The file; `None` where the configuration came otherwise.
+    pub(super) path: Option<PathBuf>,
+    /// What the machine had at the start: what is planned again is planned for that.
+    pub(super) machine: Machine,
+    watches: Watches,
+    resolver: Resolver,
+    lines: &'static Lines,
+    access_log: OnceCell<&'static AccessLog>,
+}
+
+/// A listener of the file, and the socket that it is to have.
+pub(super) type Socket = (ListenerId, Rc<runtime::Listener>);
+
+impl Service {
+    pub(super) fn new(proxy: &'static Proxy, path: Option<PathBuf>, machine: Machine, lines: &'static Lines) -> Self {
+        let (watches, resolver, access_log) = (Watches::default(), Resolver::default(), OnceCell::new());
+        Self { proxy, path, machine, watches, resolver, lines, access_log }
+    }
+
+    /// Begins with the configuration of the start.
+    pub(super) fn start(&self, sockets: Vec<Socket>) {
+        self.proxy.set_journal(self.journal(&self.proxy.config()));
+        self.resolver.start(self.proxy);
+        sockets.into_iter().for_each(|(id, socket)| self.proxy.open(id, socket));
+        self.watches.follow(self.proxy);
+    }
+
+    /// Goes on with another configuration, arranged on what runs, and these sockets for its listeners.
+    pub(super) fn follow(&self, config: Rc<Config>, sockets: Vec<Socket>) -> Changes {
+        let proxy = self.proxy;
+        let before = proxy.config();
+        log::set_max_level(config.log_level);
+        proxy.set_journal(self.journal(&config));
+        let changes = proxy.adopt(Rc::clone(&config), resolver::literal);
+        // Those that are kept first: one that is closed may be another listener's now.
+        for (id, socket) in sockets {
+            if !before.listeners().any(|(at, _)| proxy.socket(at).is_some_and(|open| Rc::ptr_eq(&open, &socket))) {
+                log::info!("listening on {} ({})", socket.endpoint(), config.listeners[id.index()].name);
+            }
+            proxy.open(id, socket);
+        }
+        let leaves = |id: &&ListenerId| !config.order.listeners.contains(id);
+        before.order.listeners.iter().filter(leaves).for_each(|&id| proxy.close(id));
+        self.resolver.follow(proxy);
+        self.watches.follow(proxy);
+        changes
+    }
+
+    /// The sockets of a configuration's listeners: those that are open at its addresses, and new ones for the others. What is
+    /// refused is said, and then nothing has changed. `again`: what was needed only to start may be gone.
+    ///
+    /// # Errors
+    /// What the system said, with the listener and what may help.
+    pub(super) fn sockets(&self, config: &Config, again: bool) -> Result<Vec<Socket>, String> {
+        let before = self.proxy.config();
+        let mut sockets = Vec::new();
+        for (id, listener) in config.listeners() {
+            sockets.push((id, self.socket(&before, id, listener, again)?));
+        }
+        for (_, listener) in config.listeners() {
+            let changed = before.listeners().any(|(_, it)| it.address == listener.address && it.perm != listener.perm);
+            if let config::Address::Unix(path) = &listener.address
+                && changed
+            {
+                set_permissions(path, Permissions::from_mode(listener.perm))
+                    .map_err(|error| format!("listen.{}.perm: {path}: {error}: restart needed", listener.name))?;
+            }
+        }
+        Ok(sockets)
+    }
+
+    fn socket(
+        &self,
+        before: &Config,
+        id: ListenerId,
+        listener: &Listener,
+        again: bool,
+    ) -> Result<Rc<runtime::Listener>, String> {
+        let proxy = self.proxy;
+        let there = before.listeners().find_map(|(at, there)| {
+            let socket = proxy.socket(at)?;
+            // Which port the system chose for a 0 is each listener's own.
+            let is_same = at == id && there.address == listener.address;
+            (is_same || socket.endpoint() == listener.address.endpoint()).then_some(socket)
+        });
+        if let Some(there) = there {
+            return Ok(there);
+        }
+        if again {
+            let refused = |why| format!("listen.{}: {}: {why}: restart needed", listener.name, listener.address);
+            confine::may_listen(&listener.address).map_err(refused)?;
+        }
+        let how =
+            runtime::Bind { only_v6: listener.only_v6, mode: listener.perm, bounds: proxy.budget.client_socket() };
+        let bound = runtime::Listener::bind(proxy.reactor, listener.address.endpoint(), &how);
+        bound.map(Rc::new).map_err(|error| {
+            let hint = hint(&listener.address, error.kind());
+            format!("listen.{}: {}: {error}{hint}", listener.name, listener.address)
+        })
+    }
+
+    fn journal(&self, config: &Config) -> Option<&'static dyn Journal> {
+        match config.access_log {
+            config::AccessLog::Off => None,
+            config::AccessLog::Stderr => {
+                let new = || -> &'static AccessLog {
+                    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+                    let host = host.unwrap_or_else(|| "localhost".into());
+                    Box::leak(Box::new(AccessLog::new(&host, std::process::id(), self.lines)))
+                };
+                Some(*self.access_log.get_or_init(new))
+            }
+        }
+    }
+}
