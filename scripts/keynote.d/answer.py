@@ -1,0 +1,193 @@
+"""What the runs come to: how many servers do the same work, from how many on it pays, what it costs in watts; as text for
+the screen, and as the section of docs/keynote.md."""
+
+import math
+import statistics
+
+from parts import OBSERVED, SLIDE, WAYS, number
+
+# Which way answers the question of how many servers do the same work.
+OURS = "both"
+
+
+class Answer:
+    """The figures, in the slide's units."""
+
+    def __init__(self, results, values):
+        self.values, self.results = values, results
+        self.unit, self.goal_s = number(values, "unit"), number(values, "goal") / 1000
+        self.rates = {way: {count: statistics.mean(run["at_goal"]["pages_per_s"] for run in runs) / self.unit
+                            for count, runs in sorted(by_count.items())} for way, by_count in results.items()}
+
+    def mean(self, way, count, of):
+        """Of one figure over the seeds."""
+        return statistics.mean(of(run) for run in self.results[way][count])
+
+    def at(self, way, count):
+        """Throughput with so many servers, also between those that were measured; none beyond."""
+        points = [(0, 0.0), *self.rates[way].items()]
+        for (left, low), (right, high) in zip(points, points[1:]):
+            if left <= count <= right:
+                return low + (high - low) * (count - left) / (right - left)
+        return None
+
+    def enough(self, way, rate):
+        """The least whole number of servers that reach a rate; none when it was never reached."""
+        most = max(self.rates[way], default=0)
+        return next((count for count in range(1, most + 1) if self.at(way, count) >= rate), None)
+
+    def same_work(self):
+        """For each number of scattered servers: their rate, how many of ours do as much, and watts of both."""
+        rows = []
+        for count, rate in self.rates.get("random", {}).items():
+            ours = self.enough(OURS, rate) if OURS in self.rates else None
+            if ours:
+                server, board = number(self.values, "watts.server"), number(self.values, "watts.board")
+                rows.append((count, rate, ours, count * server, ours * server + board))
+        return rows
+
+    def pays_from(self, machines):
+        """The least number of servers from which on one machine or more is saved, when balancing takes `machines` of them."""
+        rows = [(count, count - ours - machines) for count, _, ours, *_ in self.same_work()]
+        paying = [count for place, (count, _) in enumerate(rows) if all(saved >= 1 for _, saved in rows[place:])]
+        return paying[0] if paying else None
+
+    # The parts of the page
+
+    def fit(self):
+        """The scattered runs against the slide."""
+        rows = [[str(count), f"{OBSERVED(count):.2f}", *(self.against(way, count) for way in ("random", "roundrobin", "haproxy"))]
+                for count in SLIDE]
+        return grid(["servers", "the slide", "at random", "in turn", "HAProxy, at random"], rows)
+
+    def against(self, way, count):
+        """A rate, and how far it is from the slide."""
+        rate = self.rates.get(way, {}).get(count)
+        return "" if rate is None else f"{rate:.2f} ({(rate / OBSERVED(count) - 1) * 100:+.0f} %)"
+
+    def table(self, show):
+        """A row for each number of servers, a column for each way."""
+        ways = [way for way in WAYS if way in self.rates]
+        counts = sorted({count for way in ways for count in self.rates[way]})
+        cell = lambda way, count: show(way, count) if count in self.rates[way] else ""  # noqa: E731
+        return grid(["servers", *(WAYS[way].title for way in ways)],
+                    [[str(count), *(cell(way, count) for way in ways)] for count in counts])
+
+    def throughput(self):
+        return self.table(lambda way, count: f"{self.rates[way][count]:.2f}")
+
+    def hits(self):
+        return self.table(lambda way, count: f"{self.mean(way, count, lambda run: run['at_goal']['hits_percent']):.0f} %")
+
+    def calls(self):
+        def show(way, count):
+            per_s = self.mean(way, count, lambda run: run["at_goal"]["calls_per_s"])
+            return f"{per_s:.0f}/s"
+        return self.table(show)
+
+    def in_flight(self):
+        most = lambda run: max(server["most_in_flight"] for server in run["each"])  # noqa: E731
+        return self.table(lambda way, count: str(max(most(run) for run in self.results[way][count])))
+
+    def cpu(self):
+        """CPU time of the balancer for a page, as a part of HAProxy's in mode tcp."""
+        if "haproxy" not in self.results:
+            return []
+        per_page = lambda run: run["balancer_cpu_s"] / run["whole"]["pages"]  # noqa: E731
+
+        def show(way, count):
+            if count not in self.results["haproxy"] or WAYS[way].arm:
+                return ""
+            return f"{self.mean(way, count, per_page) / self.mean('haproxy', count, per_page):.2f}"
+        return self.table(show)
+
+    def users_line(self):
+        """What was counted exactly."""
+        runs = [run for by_count in self.results.values() for runs in by_count.values() for run in runs]
+        total = lambda key: sum(run["whole"][key] for run in runs)  # noqa: E731
+        kept = [run for run in runs if WAYS[run["way"]].bound and run["way"] != "wait"]
+        moved = sum(run["whole"]["pairs"] - run["whole"]["users"] for run in kept)
+        limited = [server["most_in_flight"] for run in runs if WAYS[run["way"]].limited for server in run["each"]]
+        return (f"{len(runs)} runs, {total('pages'):,} pages, {total('users'):,} users, {total('errors')} pages that did not "
+                f"come. In every run the servers' misses, the calls of the database and the pairs of a user and a server he came to for "
+                f"the first time are the same number. With affinity {moved} of {sum(run['whole']['users'] for run in kept):,} users moved"
+                + (f"; with maxconn = {self.values['maxconn']} no server ever had more than {max(limited)} requests." if limited
+                   else "."))
+
+    def sentences(self):
+        """The answer, as far as it was measured."""
+        rows = self.same_work()
+        if not rows:
+            return ["Not measured yet."]
+        said = []
+        by_count = {row[0]: row for row in rows}
+        if 20 in by_count and self.at(OURS, 10) is not None:
+            ten, twenty = self.at(OURS, 10), by_count[20][1]
+            verdict = "at least as much" if ten >= twenty else f"{(1 - ten / twenty) * 100:.0f} % less"
+            said.append(f"Half the servers: ten behind beelance serve {ten:.2f}, twenty scattered ones {twenty:.2f}: {verdict}.")
+            if self.at(OURS, 20) is not None:
+                said.append(f"The same twenty serve {self.at(OURS, 20) / twenty:.2f} times as much behind beelance.")
+        for machines, what in ((1, "one of them becomes the balancer"), (0, "a board becomes the balancer")):
+            found = self.pays_from(machines)
+            said.append(f"When {what}, a server is saved from {found} on." if found else
+                        f"When {what}, no number of servers that was measured saves one.")
+        return said
+
+    def same_work_grid(self):
+        rows = [[str(count), f"{rate:.2f}", str(ours), f"{ours / count * 100:.0f} %", f"{before:.0f}", f"{after:.1f}",
+                 f"{before - after:.1f}"] for count, rate, ours, before, after in self.same_work()]
+        return grid(["scattered servers", "serve", "servers behind beelance that do", "", "W before", "W after", "W saved"], rows)
+
+    def text(self):
+        """For the screen."""
+        return "\n".join(["Throughput at the goal, in the slide's units:", *plain(self.throughput()), "", "Against the slide:",
+                          *plain(self.fit()), "", *plain(self.same_work_grid()), "", *self.sentences(), "", self.users_line()])
+
+    def section(self):
+        """For the page, between its marks."""
+        missing = [WAYS[way].title for way in WAYS if set(WAYS[way].counts) - set(self.rates.get(way, {}))]
+        parts = ["![Throughput against the number of servers](keynote.svg)", "", *(f"- {line}" for line in self.sentences()), "",
+                 self.users_line(), "",
+                 *([f"Not measured whole in this run: {', '.join(missing)}.", ""] if missing else []),
+                 "### The scattered runs against the slide", "", *self.fit(), "",
+                 f"### Throughput with {self.values['goal.percentile']} % of the pages within {self.goal_s:g} s", "",
+                 f"In the slide's units: 1.0 is {self.unit:g} pages a second of this shop.", "", *self.throughput(), "",
+                 "### How many servers do the same work", "",
+                 f"A server is taken for {self.values['watts.server']} W, the board for {self.values['watts.board']} W.", "",
+                 *self.same_work_grid(), "",
+                 "### Session cache: hits", "", *self.hits(), "", "### Calls of the database", "", *self.calls(), "",
+                 "### Most requests in flight at one server", "", *self.in_flight(), ""]
+        if cpu := self.cpu():
+            parts += ["### CPU time of the balancer per page", "",
+                      "As a part of what HAProxy takes in the same run of connections (`mode tcp`, one connection a page).", "", *cpu, ""]
+        return "\n".join(parts).rstrip("\n")
+
+
+def grid(head, rows):
+    """A table of Markdown."""
+    line = lambda cells: "| " + " | ".join(cells) + " |"  # noqa: E731
+    return [line(head), "|" + "---|" * len(head), *map(line, rows)]
+
+
+def plain(table):
+    """The same for the screen, in columns."""
+    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table if not line.startswith("|---")]
+    # An empty last cell is stripped with the bars.
+    columns = max(len(row) for row in rows)
+    rows = [row + [""] * (columns - len(row)) for row in rows]
+    widths = [min(max(len(row[place]) for row in rows), 22) for place in range(columns)]
+    return ["  ".join(cell[:22].rjust(width) for cell, width in zip(row, widths)) for row in rows]
+
+
+def replace_section(file, name, body):
+    """Writes `body` between the marks `name` of the file; the rest of it stays."""
+    before, start, rest = file.read_text().partition(f"<!-- {name} -->")
+    _, end, after = rest.partition(f"<!-- /{name} -->")
+    if not start or not end:
+        raise ValueError(f"{file}: no marks <!-- {name} --> and <!-- /{name} -->")
+    file.write_text(f"{before}{start}\n{body}\n{end}{after}")
+
+
+def ceiling(value):
+    """Up to the next ten, for an axis."""
+    return int(math.ceil(value / 10) * 10)
