@@ -1,6 +1,6 @@
 //! Just enough HTTP/1.1: a server that keeps connections, a client that asks once or keeps its connection too.
 //!
-//! Heads of at most [`MAX_HEAD`] bytes, bodies with a Content-Length, requests without one.
+//! Messages of at most [`MAX_MESSAGE`] bytes; responses have a Content-Length, requests no body.
 
 use async_io::{Async, block_on};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -10,8 +10,8 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-/// Bytes of a head, and of a body.
-const MAX_HEAD: usize = 16 * 1024;
+/// Bytes of a message, its head and its body.
+const MAX_MESSAGE: usize = 128 * 1024;
 /// Header fields of a head.
 const MAX_FIELDS: usize = 32;
 
@@ -142,7 +142,7 @@ async fn converse(mut stream: Async<TcpStream>, site: &impl Site) -> io::Result<
 
 /// Whether there was more to read.
 async fn read_more(stream: &mut Async<TcpStream>, unread: &mut Vec<u8>) -> io::Result<bool> {
-    if unread.len() > MAX_HEAD {
+    if unread.len() > MAX_MESSAGE {
         return Err(io::ErrorKind::InvalidData.into());
     }
     let mut piece = [0; 2048];

@@ -137,9 +137,9 @@ async fn visit(world: &World, random: &Random) {
     }
 }
 
-/// The number of the server that made a page, and whether it knew the session.
+/// The number of the server that made a page, and whether it knew the session: the page's first line.
 fn read(body: &str, servers: usize) -> Option<(u32, bool)> {
-    let (name, how) = body.split_once(' ')?;
+    let (name, how) = body.lines().next()?.split_once(' ')?;
     let number = name.strip_prefix('s')?.parse().ok().filter(|&number| (number as usize) < servers.min(64))?;
     Some((number, how == "hit"))
 }
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn pages_say_who_made_them() {
         assert_eq!(read("s7 hit", 8), Some((7, true)));
-        assert_eq!(read("s7 miss", 8), Some((7, false)));
+        assert_eq!(read("s7 miss\n<h1>", 8), Some((7, false)));
         assert_eq!([read("s8 hit", 8), read("x", 8), read("s1", 8)], [None; 3]);
     }
 

@@ -113,8 +113,11 @@ mod tests {
         assert!((whole.pages.iter().map(|page| page.share).sum::<f64>() - 100.0).abs() < 1e-9);
         let keys = FILE.lines().filter(|line| line.contains('=') && !line.starts_with('#'));
         for key in keys.map(|line| line.split('=').next().unwrap().trim()) {
-            let without: String =
-                FILE.lines().filter(|line| line.split('=').next().unwrap().trim() != key).map(|l| format!("{l}\n")).collect();
+            let without: String = FILE
+                .lines()
+                .filter(|line| line.split('=').next().unwrap().trim() != key)
+                .map(|l| format!("{l}\n"))
+                .collect();
             let of_others = ["maxconn", "stick.wait", "unit", "watts.board", "watts.server"].contains(&key);
             assert_eq!(Parameters::parse(&without).is_ok(), of_others, "{key}");
         }

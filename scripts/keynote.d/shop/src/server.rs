@@ -78,7 +78,7 @@ impl Server {
         if !is_known && self.database.ask(&format!("/session/{id}")).await.is_err() {
             return Response { status: 503, body: "The database does not answer.".into(), ..Response::default() };
         }
-        let kind = request.path.bytes().nth(1).map_or(0, |digit| usize::from(digit.saturating_sub(b'0')));
+        let kind = request.path.as_bytes().get(1).map_or(0, |digit| usize::from(digit.saturating_sub(b'0')));
         let page = self.parameters.pages.get(kind).map_or(Duration::ZERO, |page| page.work);
         let rebuild = if is_known { Duration::ZERO } else { self.parameters.server_rebuild };
         {
