@@ -4,16 +4,20 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import socket
 import subprocess
 import tempfile
 import threading
-import time
 import urllib.request
 
 from parts import PARAMETERS, ROOT, Failed, number
 
 START_S = 20
+# No run is so long.
+LONGEST_S = 900
+# What is there to be ended and removed when the whole is cut off.
+started, folders = set(), set()
 # Connections at once that the balancers are ready for.
 CONNECTIONS = 8000
 
@@ -29,7 +33,7 @@ class Run:
     def measure(self):
         """Does it; the result."""
         with contextlib.ExitStack() as stack:
-            folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keynote-")))
+            folder = scratch(stack)
             shop = [self.tools["shop"]]
             common = ["--parameters", PARAMETERS]
             start = lambda name, command: Process(stack, folder / name, command)  # noqa: E731
@@ -69,9 +73,13 @@ class Run:
     def follow(self, load):
         """Reads what the users tell, step by step."""
         steps = []
+        guard = threading.Timer(LONGEST_S, load.process.kill)
+        guard.daemon = True
+        guard.start()
         for line in load.lines():
             told = json.loads(line)
             if told.get("whole"):
+                guard.cancel()
                 return steps, told
             steps.append(told)
             self.status = f"{told['users']} users, {told['goal_ms'] / 1000:.1f} s"
@@ -107,12 +115,14 @@ class Process:
         with open(log, "wb") as errors:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
                                             pass_fds=pass_fds, env=environment)
+        started.add(self.process)
         stack.callback(self.end)
 
     def end(self):
         """Ends it now."""
         self.process.kill()
         self.process.wait()
+        started.discard(self.process)
         self.process.stdin.close()
         self.process.stdout.close()
 
@@ -196,6 +206,17 @@ def throughput(result, values):
             "median_ms": between(lambda step: step["median_ms"])}
 
 
-def wait_a_little():
-    """Between two looks at what goes on."""
-    time.sleep(1)
+def scratch(stack):
+    """A temporary folder that goes with `stack`."""
+    folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keynote-")))
+    folders.add(folder)
+    stack.callback(folders.discard, folder)
+    return folder
+
+
+def end_all():
+    """Ends and removes what is there, whoever still waits for it."""
+    for process in list(started):
+        process.kill()
+    for folder in list(folders):
+        shutil.rmtree(folder, ignore_errors=True)

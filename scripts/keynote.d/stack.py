@@ -7,15 +7,15 @@ import json
 import os
 import pathlib
 import pwd
+import signal
 import socket
 import statistics
 import subprocess
-import tempfile
 import time
 
 from answer import grid, plain
 from parts import OUTPUT, PARTS, WAYS, Failed
-from run import Process, Run
+from run import Process, Run, scratch, started
 
 PACKAGES = {"gunicorn": "gunicorn", "postgresql": "/usr/lib/postgresql", "python3-psycopg2":
             "/usr/lib/python3/dist-packages/psycopg2"}
@@ -102,7 +102,7 @@ class OneRound(Run):
     def measure(self):
         """Does it; the result."""
         with contextlib.ExitStack() as stack:
-            folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keynote-")))
+            folder = scratch(stack)
             servers = [Gunicorn(stack, folder / f"s{place}", f"s{place}", self.database.address) for place in range(SERVERS)]
             for server in servers:
                 server.stats()
@@ -148,13 +148,14 @@ class Postgres:
         # It refuses to be root.
         user = pwd.getpwnam("postgres") if os.getuid() == 0 else None
         self.drop = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
-        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keynote-", dir="/tmp")))
+        folder = scratch(stack)
         if user:
             os.chown(folder, user.pw_uid, user.pw_gid)
         self.call([programs / "initdb", "-D", folder / "data", "-U", "shop", "--auth=trust", "--no-sync"], folder)
         server = subprocess.Popen([programs / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses=",
                                    "-c", "max_connections=300"], cwd=folder, stdin=subprocess.DEVNULL,
                                   stdout=open(folder / "log", "wb"), stderr=subprocess.STDOUT, **self.drop)
+        started.add(server)
         stack.callback(self.end, server)
         self.address = f"host={folder} user=shop dbname=postgres"
         end = time.monotonic() + 20
@@ -174,5 +175,6 @@ class Postgres:
     @staticmethod
     def end(server):
         """Ends it at once: nothing in it is wanted."""
-        server.send_signal(subprocess.signal.SIGQUIT)
+        server.send_signal(signal.SIGQUIT)
         server.wait()
+        started.discard(server)
