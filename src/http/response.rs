@@ -102,8 +102,7 @@ pub fn parse(bytes: &[u8], asked: Asked<'_>, cuts: &mut Cuts) -> Result<Option<R
         return Err(Malformed("bad status"));
     }
     let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-    // Made where it goes: it is long to copy.
-    let mut parsed = Ok(Some(ResponseHead {
+    let mut head = ResponseHead {
         length,
         status,
         framing: Framing::None,
@@ -112,13 +111,9 @@ pub fn parse(bytes: &[u8], asked: Asked<'_>, cuts: &mut Cuts) -> Result<Option<R
         dated: false,
         affinity_values: heapless::Vec::new(),
         sets_affinity: false,
-    }));
-    if let Ok(Some(head)) = &mut parsed
-        && let Err(malformed) = head.read_fields(bytes, &fields, version, asked, cuts)
-    {
-        return Err(malformed);
-    }
-    parsed
+    };
+    head.read_fields(bytes, &fields, version, asked, cuts)?;
+    Ok(Some(head))
 }
 
 /// Takes a head apart that is written in an unusual way, or is not whole, or finds out what is wrong with it.

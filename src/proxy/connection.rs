@@ -145,21 +145,30 @@ impl Connection {
         let idle_ms = if self.past == Past::Fresh { timeouts.http_request_ms } else { timeouts.http_keep_alive_ms };
         self.seat.arm(self.proxy.reactor.now_ms() + idle_ms);
         // What makes it look again: bytes, the end, or a mark that came meanwhile.
-        if self.look() != Look::Nothing {
+        self.look_at_own();
+        if self.client.readable() || self.is_over() {
             self.proxy.reactor.wake(self.seat.index());
         }
     }
 
     /// Whether it has bytes of a request, or is over.
     pub(super) fn look(&self) -> Look {
-        self.own.borrow_mut().take_if(|(_, stream)| !stream.is_quiet());
+        self.look_at_own();
         if self.client.readable() {
             return Look::Bytes;
         }
-        match self.is_ending() || self.awaiting.is_shed() || self.seat.has_elapsed() {
+        match self.is_over() || self.seat.has_elapsed() {
             true => Look::Over,
             false => Look::Nothing,
         }
+    }
+
+    fn look_at_own(&self) {
+        self.own.borrow_mut().take_if(|(_, stream)| !stream.is_quiet());
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_ending() || self.awaiting.is_shed()
     }
 
     /// Serves the client until it has nothing more to ask at the moment: then true. False when it left, was silent,
@@ -263,7 +272,10 @@ impl Connection {
                         return Look::Bytes;
                     }
                 }
-                Ok(Received::End) | Err(_) => return Look::Over,
+                Ok(Received::End) | Err(_) => {
+                    *first = None;
+                    return Look::Over;
+                }
                 Ok(Received::Dry) => {}
             }
             *first = None;

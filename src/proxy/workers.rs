@@ -44,15 +44,18 @@ pub(super) struct Worker {
 
 /// Where a worker takes its connection from, and leaves it.
 #[derive(Default)]
-struct Desk(Cell<Lying>);
+struct Desk {
+    /// To be served.
+    given: Cell<Option<Box<Connection>>>,
+    left: Cell<Left>,
+}
 
+/// What a worker left of its connection.
 #[derive(Default)]
-enum Lying {
+enum Left {
     /// The worker has it.
     #[default]
     Nothing,
-    /// It is to be served.
-    Given(Box<Connection>),
     /// It was served, and waits for its next request; `None` when it is over.
     Done(Option<Box<Connection>>),
     /// It is over, and so is the worker.
@@ -74,14 +77,7 @@ impl Worker {
 
 impl Desk {
     async fn next(&self) -> Box<Connection> {
-        poll_fn(|_| match self.0.take() {
-            Lying::Given(connection) => Poll::Ready(connection),
-            other => {
-                self.0.set(other);
-                Poll::Pending
-            }
-        })
-        .await
+        poll_fn(|_| self.given.take().map_or(Poll::Pending, Poll::Ready)).await
     }
 }
 
@@ -90,7 +86,7 @@ async fn work(desk: Rc<Desk>) -> Infallible {
     let mut exchange = Exchange::new(connection.record());
     loop {
         let stays = connection.serve(&mut exchange).await;
-        desk.0.set(Lying::Done(stays.then_some(connection)));
+        desk.left.set(Left::Done(stays.then_some(connection)));
         connection = desk.next().await;
     }
 }
@@ -100,7 +96,7 @@ async fn relay(desk: Rc<Desk>, mut connection: Box<Connection>) -> Infallible {
     connection.relay(&mut exchange).await;
     drop(exchange);
     drop(connection);
-    desk.0.set(Lying::Over);
+    desk.left.set(Left::Over);
     std::future::pending().await
 }
 
@@ -136,7 +132,7 @@ impl Proxy {
                 Look::Bytes => {
                     let worker = self.shelf.borrow_mut().pop();
                     let worker = worker.unwrap_or_else(Worker::new);
-                    worker.desk.0.set(Lying::Given(connection));
+                    worker.desk.given.set(Some(connection));
                     self.run_worker(post, worker);
                 }
             },
@@ -147,18 +143,15 @@ impl Proxy {
     fn run_worker(&self, post: &Cell<Post>, mut worker: Worker) {
         // It never ends, and waits for nothing but its seat.
         let _ = worker.life.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        match worker.desk.0.take() {
-            Lying::Done(connection) => {
+        match worker.desk.left.take() {
+            Left::Nothing => post.set(Post::Busy(worker)),
+            Left::Done(connection) => {
                 self.shelf.borrow_mut().push(worker);
                 if let Some(connection) = connection {
                     self.seat(post, connection);
                 }
             }
-            Lying::Over => drop(worker),
-            lying @ (Lying::Nothing | Lying::Given(_)) => {
-                worker.desk.0.set(lying);
-                post.set(Post::Busy(worker));
-            }
+            Left::Over => drop(worker),
         }
     }
 }

@@ -35,24 +35,27 @@ pub enum Need {
 
 struct Shelf {
     count: usize,
-    /// Those that are free, the last used on top.
-    free: RefCell<Vec<&'static mut [u8]>>,
-    /// Seats of tasks that wait for one.
-    line: RefCell<VecDeque<u16>>,
+    stock: RefCell<Stock>,
     reactor: &'static Reactor,
+}
+
+struct Stock {
+    /// Those that are free, the last used on top.
+    free: Vec<&'static mut [u8]>,
+    /// Seats of tasks that wait for one.
+    line: VecDeque<u16>,
 }
 
 impl Shelf {
     fn new(size: usize, count: usize, reactor: &'static Reactor) -> Self {
         // The system gives pages of zeroes when they are first touched. It lives as long as the process.
         let block: &'static mut [u8] = Box::leak(vec![0; size * count].into_boxed_slice());
-        let free = RefCell::new(block.chunks_exact_mut(size).rev().collect());
-        let line = RefCell::new(VecDeque::new());
-        Self { count, free, line, reactor }
+        let free = block.chunks_exact_mut(size).rev().collect();
+        Self { count, stock: RefCell::new(Stock { free, line: VecDeque::new() }), reactor }
     }
 
     fn left(&self) -> usize {
-        self.free.borrow().len()
+        self.stock.borrow().free.len()
     }
 
     fn in_use(&self) -> usize {
@@ -60,16 +63,17 @@ impl Shelf {
     }
 
     fn take(&self) -> Option<&'static mut [u8]> {
-        self.free.borrow_mut().pop()
+        self.stock.borrow_mut().free.pop()
     }
 
     fn put(&self, bytes: &'static mut [u8]) {
-        self.free.borrow_mut().push(bytes);
-        self.wake_first();
+        let mut stock = self.stock.borrow_mut();
+        stock.free.push(bytes);
+        self.wake_first(&stock);
     }
 
-    fn wake_first(&self) {
-        if let Some(&first) = self.line.borrow().front() {
+    fn wake_first(&self, stock: &Stock) {
+        if let Some(&first) = stock.line.front() {
             self.reactor.wake(first);
         }
     }
@@ -85,14 +89,15 @@ impl LinePlace {
     /// Whether nobody stands before it.
     #[must_use]
     pub fn is_first(&self) -> bool {
-        self.shelf.line.borrow().front() == Some(&self.seat)
+        self.shelf.stock.borrow().line.front() == Some(&self.seat)
     }
 }
 
 impl Drop for LinePlace {
     fn drop(&mut self) {
-        self.shelf.line.borrow_mut().retain(|&seat| seat != self.seat);
-        self.shelf.wake_first();
+        let mut stock = self.shelf.stock.borrow_mut();
+        stock.line.retain(|&seat| seat != self.seat);
+        self.shelf.wake_first(&stock);
     }
 }
 
@@ -109,14 +114,14 @@ impl Buffers {
 
     /// Puts the task in `seat` at the end of the line for large buffers.
     pub fn line_up(&'static self, seat: u16) -> LinePlace {
-        self.large.line.borrow_mut().push_back(seat);
+        self.large.stock.borrow_mut().line.push_back(seat);
         LinePlace { shelf: &self.large, seat }
     }
 
     /// Whether somebody stands in line for a large buffer.
     #[must_use]
     pub fn has_line(&self) -> bool {
-        !self.large.line.borrow().is_empty()
+        !self.large.stock.borrow().line.is_empty()
     }
 
     /// A buffer of [`SMALL_BUFFER`] bytes; `None` when all are in use.

@@ -8,6 +8,7 @@
 //!      +--> Reactor::turn: epoll_wait, clock, deadlines --> wakes seats
 //! ```
 
+mod alarm;
 mod bounds;
 pub mod buffer;
 mod calls;

@@ -4,11 +4,11 @@
 //! until a receive or a send finds them outdated. A *source* is a registered socket, a *seat* is a task that may wait.
 //! A source has at most one owner, a seat; events wake the owner, and only when it said that it waits for them.
 
+use super::alarm::Alarm;
 use super::calls;
 use super::clock::Clock;
 use super::deadlines::Deadlines;
 use super::lag::{Lag, Lags};
-use super::seat::NEVER;
 use crate::limits::EVENTS_PER_TURN;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
@@ -38,7 +38,7 @@ pub(super) const URGENT: u8 = 32;
 const NOBODY: u16 = u16::MAX;
 /// The next of a seat that is not among the woken.
 const UNLISTED: u16 = NOBODY - 1;
-/// The token of the eventfd that other threads wake the loop with.
+/// The token of what ends a sleep and no more: the eventfd that other threads wake the loop with, and the alarm.
 const WAKER_TOKEN: u64 = u64::MAX;
 
 struct Source {
@@ -66,6 +66,7 @@ struct Times {
 /// The epoll set, the clock, and the tables of sources and seats.
 pub struct Reactor {
     epoll: Epoll,
+    alarm: Alarm,
     clock: Clock,
     sources: Box<[Source]>,
     free_sources: RefCell<Vec<u16>>,
@@ -91,9 +92,11 @@ impl Reactor {
             state: AtomicU8::new(AWAKE),
             eventfd: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
         });
-        // Edge-triggered: every write is an edge, so the counter never needs a read.
+        // Edge-triggered: every write, and every ring, is an edge, so their counters never need a read.
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
         epoll.add(&waker.eventfd, EpollEvent::new(flags, WAKER_TOKEN))?;
+        let alarm = Alarm::new()?;
+        epoll.add(&alarm.timer, EpollEvent::new(flags, WAKER_TOKEN))?;
         let indices = |count: usize| (0..u16::try_from(count).unwrap_or(NOBODY)).rev().collect::<Vec<u16>>();
         let source = || Source {
             generation: Cell::new(0),
@@ -104,6 +107,7 @@ impl Reactor {
         let sitter = || Sitter { waker: RefCell::new(None), has_waker: Cell::new(false), next: Cell::new(UNLISTED) };
         Ok(Self {
             epoll,
+            alarm,
             clock: Clock::new(),
             sources: (0..sources).map(|_| source()).collect(),
             free_sources: RefCell::new(indices(sources)),
@@ -211,44 +215,28 @@ impl Reactor {
         Ok(woken)
     }
 
-    /// Until something is due; -1: nothing is.
+    /// How many milliseconds a sleep may take by itself; -1: any.
     fn sleep_at_most_ms(&self) -> i32 {
-        const LONGEST_MS: i32 = 3_600_000;
         let times = self.times.borrow();
-        let due_ms = times.deadlines.due_ms().min(times.lag.due_ms());
-        if due_ms == NEVER {
-            return -1;
-        }
-        i32::try_from(due_ms.saturating_sub(self.now_ms())).unwrap_or(LONGEST_MS).min(LONGEST_MS)
+        self.alarm.ring(times.deadlines.due_ms().min(times.lag.due_ms()), self.now_ms())
     }
 
     fn dispatch(&self, token: u64, events: EpollFlags) {
-        if token == WAKER_TOKEN {
-            return;
-        }
         let (index, generation) = (token & 0xffff, token >> 16);
+        // That of the waker and the alarm is no source's.
         let Some(source) = usize::try_from(index).ok().and_then(|index| self.sources.get(index)) else { return };
         if u64::from(source.generation.get()) != generation {
             return;
         }
         let mut flags = 0;
-        if events.intersects(EpollFlags::EPOLLIN | EpollFlags::EPOLLPRI) {
+        if events.contains(EpollFlags::EPOLLIN) {
             flags |= READ;
-        }
-        if events.contains(EpollFlags::EPOLLPRI) {
-            flags |= URGENT;
         }
         if events.contains(EpollFlags::EPOLLOUT) {
             flags |= WRITE;
         }
-        if events.contains(EpollFlags::EPOLLRDHUP) {
-            flags |= READ | PEER_CLOSED;
-        }
-        if events.intersects(EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR) {
-            flags |= READ | WRITE | BROKEN;
-        }
-        if events.contains(EpollFlags::EPOLLERR) {
-            flags |= FAILED;
+        if !(EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT).contains(events) {
+            flags |= seldom(events);
         }
         let before = source.ready.replace(source.ready.get() | flags);
         let ended = flags & !before & (PEER_CLOSED | BROKEN | FAILED) != 0;
@@ -370,6 +358,25 @@ impl Reactor {
     pub(super) fn passed(&self, seat: u16) -> bool {
         self.times.borrow().deadlines.passed(seat, self.now_ms())
     }
+}
+
+/// The flags of events that most turns do not bring.
+#[inline(never)]
+fn seldom(events: EpollFlags) -> u8 {
+    let mut flags = 0;
+    if events.contains(EpollFlags::EPOLLPRI) {
+        flags |= READ | URGENT;
+    }
+    if events.contains(EpollFlags::EPOLLRDHUP) {
+        flags |= READ | PEER_CLOSED;
+    }
+    if events.intersects(EpollFlags::EPOLLHUP | EpollFlags::EPOLLERR) {
+        flags |= READ | WRITE | BROKEN;
+    }
+    if events.contains(EpollFlags::EPOLLERR) {
+        flags |= FAILED;
+    }
+    flags
 }
 
 const AWAKE: u8 = 0;
