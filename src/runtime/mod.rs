@@ -28,6 +28,7 @@ mod seat;
 mod socket;
 mod splice;
 mod unix;
+mod waker;
 mod words;
 
 pub use buffer::{Buffer, Buffers, LinePlace, Need};

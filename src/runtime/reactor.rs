@@ -9,16 +9,17 @@ use super::calls;
 use super::clock::Clock;
 use super::deadlines::Deadlines;
 use super::lag::{Lag, Lags};
+#[cfg(test)]
+use super::seat::NEVER;
+use super::waker::LoopWaker;
 use crate::limits::EVENTS_PER_TURN;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
-use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Wake, Waker};
+use std::task::Waker;
 
 /// A source's flag: a receive may find something.
 pub(super) const READ: u8 = 1;
@@ -88,10 +89,7 @@ impl Reactor {
     /// When the system refuses the epoll set or the eventfd.
     pub fn new(sources: usize, seats: usize) -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let waker = Arc::new(LoopWaker {
-            state: AtomicU8::new(AWAKE),
-            eventfd: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
-        });
+        let waker = Arc::new(LoopWaker::new()?);
         // Edge-triggered: every write, and every ring, is an edge, so their counters never need a read.
         let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
         epoll.add(&waker.eventfd, EpollEvent::new(flags, WAKER_TOKEN))?;
@@ -201,8 +199,10 @@ impl Reactor {
         let woken = if sleep { self.waker.wake_up() } else { self.waker.take_woken() };
         self.clock.refresh();
         let now_ms = self.now_ms();
+        // The alarm is no traffic: if it were, the samples of the lag would go on for ever.
+        let mut traffic = false;
         for event in events.iter().take(count) {
-            self.dispatch(event.data(), event.events());
+            traffic |= self.dispatch(event.data(), event.events());
         }
         let mut again = self.again.borrow_mut();
         if !again.is_empty() {
@@ -210,7 +210,7 @@ impl Reactor {
         }
         drop(again);
         let times = &mut *self.times.borrow_mut();
-        times.lag.turned(now_ms, sleep, count > 0);
+        times.lag.turned(now_ms, sleep, traffic);
         times.deadlines.advance(now_ms, |seat| self.wake(seat));
         Ok(woken)
     }
@@ -221,12 +221,13 @@ impl Reactor {
         self.alarm.ring(times.deadlines.due_ms().min(times.lag.due_ms()), self.now_ms())
     }
 
-    fn dispatch(&self, token: u64, events: EpollFlags) {
+    /// Notes the events of a source, and wakes who waits for them; whether there is such a source.
+    fn dispatch(&self, token: u64, events: EpollFlags) -> bool {
         let (index, generation) = (token & 0xffff, token >> 16);
         // That of the waker and the alarm is no source's.
-        let Some(source) = usize::try_from(index).ok().and_then(|index| self.sources.get(index)) else { return };
+        let Some(source) = usize::try_from(index).ok().and_then(|index| self.sources.get(index)) else { return false };
         if u64::from(source.generation.get()) != generation {
-            return;
+            return false;
         }
         let mut flags = 0;
         if events.contains(EpollFlags::EPOLLIN) {
@@ -244,6 +245,7 @@ impl Reactor {
             source.waiting.set(0);
             self.wake(source.owner.get());
         }
+        true
     }
 
     /// Registers `socket` once and for all. The flags in `ready` are assumed until the kernel or a call says otherwise.
@@ -379,49 +381,25 @@ fn seldom(events: EpollFlags) -> u8 {
     flags
 }
 
-const AWAKE: u8 = 0;
-const WOKEN: u8 = 1;
-const ASLEEP: u8 = 2;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use super::*;
 
-/// Wakes the loop from any thread: a store while it is awake, a write to the eventfd only while it sleeps.
-///
-/// ```text
-///   AWAKE --wake--> WOKEN --take_woken--> AWAKE
-///   AWAKE --fall_asleep--> ASLEEP --wake (eventfd)--> WOKEN
-///                          ASLEEP, WOKEN --wake_up--> AWAKE
-/// ```
-pub(super) struct LoopWaker {
-    state: AtomicU8,
-    eventfd: EventFd,
-}
-
-impl LoopWaker {
-    /// Whether somebody woke the loop since this was last asked.
-    pub(super) fn take_woken(&self) -> bool {
-        // Mostly nobody did, and a look is cheaper than an exchange.
-        self.state.load(Ordering::Acquire) == WOKEN && self.state.swap(AWAKE, Ordering::AcqRel) == WOKEN
+    /// Turns of a reactor that has nothing to do, until it would sleep for ever.
+    fn turns_to_rest(reactor: &Reactor) -> usize {
+        let mut events = Reactor::events();
+        let due = || reactor.times.borrow().lag.due_ms();
+        (0..100).take_while(|_| due() != NEVER && reactor.turn(&mut events, true).is_ok()).count()
     }
 
-    /// Announces that the loop goes to sleep; `false` when it must not, because it was woken meanwhile.
-    fn fall_asleep(&self) -> bool {
-        self.state.compare_exchange(AWAKE, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-
-    /// Announces that it sleeps no longer; whether somebody woke it meanwhile.
-    fn wake_up(&self) -> bool {
-        self.state.swap(AWAKE, Ordering::AcqRel) == WOKEN
-    }
-}
-
-impl Wake for LoopWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.swap(WOKEN, Ordering::AcqRel) == ASLEEP {
-            // It can only fail when the counter is full, and then the edge is there already.
-            let _ = self.eventfd.write(1);
-        }
+    #[test]
+    fn behind_the_last_event_it_comes_to_rest() {
+        let reactor = Reactor::new(1, 1).unwrap();
+        let (near, far) = std::os::unix::net::UnixStream::pair().unwrap();
+        reactor.register(&near, WRITE).unwrap();
+        drop(far);
+        reactor.turn(&mut Reactor::events(), false).unwrap();
+        assert!((1..=3).contains(&turns_to_rest(&reactor)), "its own timer is no traffic");
     }
 }
