@@ -14,12 +14,14 @@ import subprocess
 import time
 
 from answer import grid, plain
-from parts import OUTPUT, PARTS, WAYS, Failed
+from parts import OUTPUT, PARAMETERS, PARTS, WAYS, Failed
 from run import Process, Run, scratch, started
 
 PACKAGES = {"gunicorn": "gunicorn", "postgresql": "/usr/lib/postgresql", "python3-psycopg2":
             "/usr/lib/python3/dist-packages/psycopg2"}
-SERVERS, THREADS, USERS, SECONDS, ROUNDS = 4, 16, 600, 8, 3
+SERVERS, THREADS, USERS, SECONDS, ROUNDS = 4, 16, 150, 8, 3
+# Short thinking, and time to settle for several visits: what counts are caches that are as full as they get.
+USERS_DO = {"session.think": "100ms", "step.settle": "12000ms"}
 MAXCONN = "2"
 # What two runs of the same differ by: less than this says nothing.
 NOISE = 0.05
@@ -108,7 +110,7 @@ class OneRound(Run):
                 server.stats()
             balancer = self.balancer(stack, folder, [server.found for server in servers])
             load = Process(stack, folder / "load", [
-                self.tools["shop"], "load", "--parameters", PARTS / "parameters", "--seed", str(self.seed), "--target",
+                self.tools["shop"], "load", "--parameters", users_do(folder), "--seed", str(self.seed), "--target",
                 balancer.address(), "--servers", str(SERVERS), *self.plan])
             steps, whole = self.follow(load)
             each = [server.stats() for server in servers]
@@ -116,6 +118,15 @@ class OneRound(Run):
                   "database": {"calls": sum(server["misses"] for server in each)}}
         self.check(result)
         return result
+
+
+def users_do(folder):
+    """The parameter file as it is for these users; its path."""
+    lines = PARAMETERS.read_text().splitlines()
+    kept = [line for line in lines if line.split("=")[0].strip() not in USERS_DO]
+    file = folder / "parameters"
+    file.write_text("\n".join([*kept, *(f"{key} = {value}" for key, value in USERS_DO.items()), ""]))
+    return file
 
 
 class Gunicorn(Process):
