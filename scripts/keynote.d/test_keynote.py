@@ -1,0 +1,95 @@
+"""The arithmetic between the runs and the page, on figures made up here."""
+
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+from answer import Answer, plain  # noqa: E402
+from parts import OBSERVED, WAYS, Failed, parameters  # noqa: E402
+from run import Run, throughput  # noqa: E402
+
+VALUES = {**parameters(), "unit": "10", "goal": "2000ms", "maxconn": "4", "watts.server": "100", "watts.board": "0.5"}
+
+
+def step(users, pages, goal_ms, fine=True):
+    return {"users": users, "seconds": 10.0, "fine": fine, "pages": pages, "hits": pages * 3 // 4, "misses": pages // 4, "errors": 0,
+            "median_ms": goal_ms // 2, "goal_ms": goal_ms}
+
+
+def result(way, servers, rate):
+    return {"way": way, "servers": servers, "at_goal": {"pages_per_s": 10 * rate, "hits_percent": 90, "calls_per_s": 1},
+            "whole": {"pages": 100, "users": 10, "pairs": 10, "errors": 0}, "balancer_cpu_s": 1,
+            "each": [{"most_in_flight": 3}] * servers}
+
+
+def answer(**rates):
+    return Answer({way: {count: [result(way, count, rate)] for count, rate in by_count.items()} for way, by_count in rates.items()},
+                  VALUES)
+
+
+class Crossing(unittest.TestCase):
+    def test_the_load_at_the_goal_is_between_the_last_good_step_and_the_next(self):
+        steps = [step(10, 100, 500, fine=False), step(20, 200, 1000), step(30, 300, 1500), step(40, 340, 2500)]
+        found = throughput({"way": "both", "servers": 1, "steps": steps}, VALUES)
+        self.assertEqual((found["pages_per_s"], found["users"], found["calls_per_s"]), (32.0, 35.0, 8.0))
+
+    def test_a_step_that_was_bad_by_chance_is_not_the_end(self):
+        steps = [step(20, 200, 1000), step(22, 210, 2100), step(24, 240, 1900), step(26, 250, 2100), step(28, 250, 2200)]
+        self.assertEqual(throughput({"way": "both", "servers": 1, "steps": steps}, VALUES)["users"], 25.0)
+
+    def test_without_a_crossing_there_is_no_figure(self):
+        for steps in ([step(20, 200, 1000)], [step(20, 200, 3000)], [step(20, 200, 100, fine=False)]):
+            with self.assertRaises(Failed):
+                throughput({"way": "both", "servers": 1, "steps": steps}, VALUES)
+
+
+class Servers(unittest.TestCase):
+    def test_how_many_do_the_same(self):
+        found = answer(random={1: 0.8, 4: 2.8, 20: 10.0}, both={1: 1.0, 10: 10.0, 20: 20.0})
+        self.assertEqual([(row[0], row[2]) for row in found.same_work()], [(1, 1), (4, 3), (20, 10)])
+        self.assertEqual(found.same_work()[2][3:], (2000.0, 1000.5))
+        self.assertEqual(found.at("both", 15), 15.0)
+        self.assertIsNone(found.at("both", 21))
+        self.assertIsNone(found.enough("both", 20.5))
+
+    def test_it_pays_from_where_it_does_from_then_on(self):
+        linear = {count: float(count) for count in (1, 40)}
+        curve = {count: OBSERVED(count) for count in (1, 2, 3, 4, 5, 10, 20, 30, 40)}
+        found = answer(random=curve, both=linear)
+        # 5 servers do 3.44: four of ours, nothing saved when one more balances; 10 do 6.25: seven, and one balances.
+        self.assertEqual((found.pays_from(1), found.pays_from(0)), (10, 4))
+        self.assertIsNone(answer(random={1: 1.0}, both={1: 1.0}).pays_from(1))
+
+    def test_words_and_tables_hold_what_was_measured_and_no_more(self):
+        self.assertEqual(answer().sentences(), ["Not measured yet."])
+        found = answer(random={10: 6.0, 20: 10.0}, both={10: 9.0, 20: 18.0})
+        self.assertIn("10 % less", found.sentences()[0])
+        self.assertIn("1.80 times", found.sentences()[1])
+        self.assertEqual(len({len(line) for line in plain(found.throughput())}), 1)
+        self.assertIn("Not measured whole in this run: scattered,", found.section())
+
+
+class Exactness(unittest.TestCase):
+    def counted(self, way, **changes):
+        counts = {"users": 10, "pairs": 10, "misses": 10, "calls": 10, "pages": 30, "hits": 20, "requests": 30, "errors": 0, "most": 4}
+        counts |= changes
+        return {"whole": {key: counts[key] for key in ("users", "pairs", "pages", "errors")}, "database": {"calls": counts["calls"]},
+                "each": [{"misses": counts["misses"], "hits": counts["hits"], "requests": counts["requests"],
+                          "most_in_flight": counts["most"]}]}, Run(WAYS[way], 1, 1, [], {}, VALUES)
+
+    def test_what_fits_passes(self):
+        for way, changes in (("both", {}), ("random", {"most": 40}), ("random", {"pairs": 12, "misses": 12, "calls": 12, "hits": 18}),
+                             ("wait", {"pairs": 12, "misses": 12, "calls": 12, "hits": 18})):
+            found, run = self.counted(way, **changes)
+            run.check(found)
+
+    def test_what_does_not_fit_does_not(self):
+        for way, changes in (("both", {"misses": 11, "hits": 19}), ("both", {"calls": 11}), ("both", {"most": 5}), ("both", {"errors": 1}),
+                             ("affinity", {"users": 9}), ("both", {"requests": 31}), ("random", {"pairs": 9})):
+            found, run = self.counted(way, **changes)
+            with self.assertRaises(Failed, msg=str(changes)):
+                run.check(found)
+
+
+if __name__ == "__main__":
+    unittest.main()
