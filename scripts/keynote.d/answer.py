@@ -47,10 +47,15 @@ class Answer:
         return rows
 
     def pays_from(self, machines):
-        """The least number of servers from which on one machine or more is saved, when balancing takes `machines` of them."""
-        rows = [(count, count - ours - machines) for count, _, ours, *_ in self.same_work()]
-        paying = [count for place, (count, _) in enumerate(rows) if all(saved >= 1 for _, saved in rows[place:])]
-        return paying[0] if paying else None
+        """The least number of servers from which on one machine or more is saved, when balancing takes `machines` of them;
+        numbers between two that were measured count, too."""
+        saved = {}
+        for count in range(1, max(self.rates.get("random", {0: 0})) + 1):
+            ours = self.enough(OURS, self.at("random", count)) if OURS in self.rates else None
+            if ours:
+                saved[count] = count - ours - machines
+        lasting = [count for count in saved if all(more >= 1 for other, more in saved.items() if other >= count)]
+        return min(lasting, default=None)
 
     # The parts of the page
 
@@ -129,7 +134,7 @@ class Answer:
                 said.append(f"The same twenty serve {self.at(OURS, 20) / twenty:.2f} times as much behind beelance.")
         for machines, what in ((1, "one of them becomes the balancer"), (0, "a board becomes the balancer")):
             found = self.pays_from(machines)
-            said.append(f"When {what}, a server is saved from {found} on." if found else
+            said.append(f"When {what}, a server is saved from {found} servers on (the keynote: from four)." if found else
                         f"When {what}, no number of servers that was measured saves one.")
         return said
 

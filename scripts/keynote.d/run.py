@@ -192,12 +192,12 @@ class Haproxy(Process):
 
 def throughput(result, values):
     """Where the response times cross the goal: pages a second and users there, hits in a hundred, and the load's ends."""
-    goal, fine = number(values, "goal"), [step for step in result["steps"] if step["fine"]]
+    goal, steps = number(values, "goal"), result["steps"]
     rate = lambda step: step["pages"] / step["seconds"]  # noqa: E731
-    good = [place for place, step in enumerate(fine) if step["goal_ms"] <= goal]
-    if not good or good[-1] + 1 >= len(fine):
+    good = [place for place, step in enumerate(steps) if step["goal_ms"] <= goal]
+    if not good or good[-1] + 1 >= len(steps):
         raise Failed(f"{result['way']} with {result['servers']} servers: the load did not cross the goal")
-    last, beyond = fine[good[-1]], fine[good[-1] + 1]
+    last, beyond = steps[good[-1]], steps[good[-1] + 1]
     part = (goal - last["goal_ms"]) / (beyond["goal_ms"] - last["goal_ms"])
     between = lambda of: of(last) + part * (of(beyond) - of(last))  # noqa: E731
     return {"pages_per_s": between(rate), "users": between(lambda step: step["users"]),
