@@ -129,7 +129,8 @@ class Answer:
         if 20 in by_count and self.at(OURS, 10) is not None:
             ten, twenty = self.at(OURS, 10), by_count[20][1]
             verdict = "at least as much" if ten >= twenty else f"{(1 - ten / twenty) * 100:.0f} % less"
-            said.append(f"Half the servers: ten behind beelance serve {ten:.2f}, twenty scattered ones {twenty:.2f}: {verdict}.")
+            said.append(f"Half the servers: ten behind beelance serve {ten:.2f}, twenty scattered ones {twenty:.2f}: {verdict}. "
+                        f"The slide has {OBSERVED(20):.0f} for twenty. As much as twenty do {by_count[20][2]}.")
             if self.at(OURS, 20) is not None:
                 said.append(f"The same twenty serve {self.at(OURS, 20) / twenty:.2f} times as much behind beelance.")
         for machines, what in ((1, "one of them becomes the balancer"), (0, "a board becomes the balancer")):
