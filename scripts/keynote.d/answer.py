@@ -81,6 +81,16 @@ class Answer:
     def throughput(self):
         return self.table(lambda way, count: f"{self.rates[way][count]:.2f}")
 
+    def most(self):
+        """The most at any load within the goal, not only at the heaviest."""
+        def best(run):
+            good = [step for step in run["steps"] if step["goal_ms"] <= 1000 * self.goal_s]
+            return max(step["pages"] / step["seconds"] for step in good) / self.unit
+        return self.table(lambda way, count: f"{self.mean(way, count, best):.2f}")
+
+    def users(self):
+        return self.table(lambda way, count: f"{self.mean(way, count, lambda run: run['at_goal']['users']):.0f}")
+
     def hits(self):
         return self.table(lambda way, count: f"{self.mean(way, count, lambda run: run['at_goal']['hits_percent']):.0f} %")
 
@@ -158,6 +168,10 @@ class Answer:
                  "### The scattered runs against the slide", "", *self.fit(), "",
                  f"### Throughput with {self.values['goal.percentile']} % of the pages within {self.goal_s:g} s", "",
                  f"In the slide's units: 1.0 is {self.unit:g} pages a second of this shop.", "", *self.throughput(), "",
+                 "Users on the site there:", "", *self.users(), "",
+                 "That is the heaviest load that still meets the goal: a crowd grows whether the shop likes it or not. A shop without "
+                 "limits serves more when fewer come, so this is the most that was served in any step within the goal:", "",
+                 *self.most(), "",
                  "### How many servers do the same work", "",
                  f"A server is taken for {self.values['watts.server']} W, the board for {self.values['watts.board']} W.", "",
                  *self.same_work_grid(), "",

@@ -17,7 +17,8 @@ def step(users, pages, goal_ms, fine=True):
 
 
 def result(way, servers, rate):
-    return {"way": way, "servers": servers, "at_goal": {"pages_per_s": 10 * rate, "hits_percent": 90, "calls_per_s": 1},
+    return {"way": way, "servers": servers, "steps": [step(10, 100, 1000)], "at_goal": {"pages_per_s": 10 * rate, "hits_percent": 90, "calls_per_s": 1,
+                                                          "users": 10},
             "whole": {"pages": 100, "users": 10, "pairs": 10, "errors": 0}, "balancer_cpu_s": 1,
             "each": [{"most_in_flight": 3}] * servers}
 
