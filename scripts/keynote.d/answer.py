@@ -135,12 +135,12 @@ class Answer:
         if not rows:
             return ["Not measured yet."]
         said = []
-        by_count = {row[0]: row for row in rows}
-        if 20 in by_count and self.at(OURS, 10) is not None:
-            ten, twenty = self.at(OURS, 10), by_count[20][1]
+        twenty, ten = self.rates["random"].get(20), self.at(OURS, 10)
+        if twenty and ten:
             verdict = "at least as much" if ten >= twenty else f"{(1 - ten / twenty) * 100:.0f} % less"
+            enough = next((f" As much as twenty do {ours}." for count, _, ours, *_ in rows if count == 20), "")
             said.append(f"Half the servers: ten behind beelance serve {ten:.2f}, twenty scattered ones {twenty:.2f}: {verdict}. "
-                        f"The slide has {OBSERVED(20):.0f} for twenty. As much as twenty do {by_count[20][2]}.")
+                        f"The slide has {OBSERVED(20):.0f} for twenty.{enough}")
             if self.at(OURS, 20) is not None:
                 said.append(f"The same twenty serve {self.at(OURS, 20) / twenty:.2f} times as much behind beelance.")
         for machines, what in ((1, "one of them becomes the balancer"), (0, "a board becomes the balancer")):
