@@ -209,5 +209,5 @@ def replace_section(file, name, body):
 
 
 def ceiling(value):
-    """Up to the next ten, for an axis."""
-    return int(math.ceil(value / 10) * 10)
+    """Up to the next five, for an axis."""
+    return int(math.ceil(value / 5) * 5)

@@ -12,7 +12,7 @@ RED, BLUE = "#c62828", "#1f5fbf"
 # Color, dashes, and whether points are only marked.
 LOOKS = {"random": (BLUE, "", False), "roundrobin": (BLUE, "", True), "haproxy": ("#0f766e", "", True),
          "affinity": ("#b26a00", "6 4", False), "maxconn": ("#7b4fb5", "6 4", False), "both": ("#1a7f37", "", False),
-         "wait": ("#1a7f37", "2 4", False), "arm": (INK, "", True)}
+         "wait": ("#5a9e3a", "2 4", False), "arm": (INK, "", True)}
 
 
 def text(x, y, words, size=12, anchor="start", color=INK, weight="normal", more=""):
@@ -55,7 +55,8 @@ def draw(answer):
             out.append(f'<polyline fill="none" stroke="{color}" stroke-width="2.5" stroke-dasharray="{dashes}" points="{line}"/>')
         out += [mark(way, a, b, color) for a, b in points]
         last = max(rates)
-        if last == most_x or not only_marks:
+        # The words stand at the right edge, so a line that ends before it has none.
+        if last == most_x and (way in ("random", "arm") or not only_marks):
             labels.append((rates[last], WAYS[way].title, color))
     out += place(labels, x(most_x) + 12, y)
     note = ["Wide and light blue: what the slide shows was observed, 0.75 n - 0.0125 n²."]
