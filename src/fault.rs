@@ -36,6 +36,8 @@ pub enum Fault {
     Exhausted,
     /// Nothing went wrong: beelance is the one to answer, with this status.
     Answered(u16),
+    /// Somebody asked whether beelance serves; this is the answer.
+    Monitored(u16),
     /// The head was not complete, or nothing had passed, when its place was needed for somebody else.
     Shed,
     /// The client asks more often than it may; it may again in so many seconds.
@@ -92,7 +94,7 @@ impl Fault {
             Self::QueueTimeout | Self::ConnectTimeout | Self::BackendSilent => 's',
             Self::QueueFull | Self::NoBackend | Self::ConnectFailed | Self::BackendGone | Self::Retried(_) => 'S',
             Self::Exhausted | Self::Shed => 'R',
-            Self::Answered(_) | Self::Redirected => 'L',
+            Self::Answered(_) | Self::Monitored(_) | Self::Redirected => 'L',
         }
     }
 
@@ -117,7 +119,7 @@ impl Fault {
             Self::BackendGone | Self::BackendMalformed(_) => 502,
             Self::BackendSilent => 504,
             Self::TooFast(_) | Self::Barred(_) => 429,
-            Self::Answered(status) | Self::Denied(status) | Self::Retried(status) => status,
+            Self::Answered(status) | Self::Monitored(status) | Self::Denied(status) | Self::Retried(status) => status,
             Self::Redirected => 302,
         }
     }
@@ -144,6 +146,7 @@ impl Fault {
             | Self::Barred(_)
             | Self::Denied(_)
             | Self::Redirected
+            | Self::Monitored(_)
             | Self::Answered(_) => true,
         }
     }
@@ -168,6 +171,7 @@ impl Fault {
             | Self::TooFast(_)
             | Self::Denied(_)
             | Self::Redirected
+            | Self::Monitored(_)
             | Self::Answered(_) => true,
         }
     }

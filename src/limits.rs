@@ -102,8 +102,25 @@ pub const REFUSED_MESSAGE_MS: u64 = 1_000;
 
 /// Bytes of access-log lines that wait for one write.
 pub const LOG_BUFFER: usize = 20 * 1024;
+/// Bytes of the last messages, kept for who asks for them.
+pub const LOG_RING: usize = 16 * 1024;
+/// Bytes of a datagram to a syslog: what every receiver should take (RFC 5426 section 3.2).
+pub const LOG_DATAGRAM: usize = 2 * 1024;
 /// Bytes of one access-log line; a longer request line is cut, as HAProxy's `len 1024` does.
 pub const LOG_LINE: usize = 1024;
+
+/// Clients of the admin listener at once; one more takes the place of one that sent no request.
+pub const ADMIN_CLIENTS: usize = 8;
+/// Bytes of a request's head there.
+pub const ADMIN_HEAD: usize = 4 * 1024;
+/// Bytes of a response there that wait for one write.
+pub const ADMIN_BUFFER: usize = 4 * 1024;
+/// Each of these clients: both buffers, and the task.
+pub const ADMIN_CLIENT_BYTES: u64 = (ADMIN_HEAD + ADMIN_BUFFER + 4 * 1024) as u64;
+/// Milliseconds a client has there for a request's head, from when one is expected.
+pub const ADMIN_HEAD_MS: u64 = 15_000;
+/// Milliseconds it has to take a whole response.
+pub const ADMIN_REPLY_MS: u64 = 30_000;
 
 /// Nameservers that are asked, as many as the C library asks.
 pub const MAX_NAMESERVERS: usize = 3;
@@ -210,10 +227,11 @@ const WIDE: bool = usize::BITS == 64;
 pub const SPARE_DESCRIPTORS: u64 = 20;
 
 /// Tasks beside the connections' that sit: listeners, those that a reload closes and opens, the purge of idle connections, the
-/// drain.
-pub const SPARE_SEATS: usize = 48;
-/// Entries of the reactor's table beside the connections': one for each listener, and each that a reload is about to open.
-pub const SPARE_SOURCES: usize = 2 * MAX_LISTENERS;
+/// drain, the admin listener and its clients.
+pub const SPARE_SEATS: usize = 48 + 1 + ADMIN_CLIENTS;
+/// Entries of the reactor's table beside the connections': one for each listener, and each that a reload is about to open;
+/// the admin listener and its clients.
+pub const SPARE_SOURCES: usize = 2 * MAX_LISTENERS + 1 + ADMIN_CLIENTS;
 
 /// A client connection and the backend connection it may use.
 pub const SOCKETS_PER_CONNECTION: usize = 2;

@@ -48,16 +48,20 @@ const UNIX: &str = "unix:";
 
 /// The path of a UNIX socket, where `text` is meant as one.
 pub(super) fn unix(text: &str) -> Option<Result<String, &'static str>> {
-    let path = text.strip_prefix(UNIX)?;
+    text.strip_prefix(UNIX).map(unix_path)
+}
+
+/// The path, or `@` and the name, of a UNIX socket.
+pub(super) fn unix_path(path: &str) -> Result<String, &'static str> {
     let name = path.strip_prefix('@').unwrap_or(path);
-    Some(match () {
+    match () {
         () if name.is_empty() || !path.starts_with(['/', '@']) => Err("the path of a UNIX socket is absolute"),
         () if path.len() > MAX_UNIX_PATH => Err("the path of a UNIX socket has at most 107 bytes"),
         () if !path.bytes().all(|byte| byte.is_ascii_graphic()) => {
             Err("the path of a UNIX socket is of printable ASCII without blanks")
         }
         () => Ok(path.to_owned()),
-    })
+    }
 }
 
 /// `host:port`, with the host's brackets removed.

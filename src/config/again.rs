@@ -9,7 +9,7 @@ use super::keys::Id;
 use super::raw::RawConfig;
 use super::settings::Settings;
 use super::value::Value;
-use super::{Config, Listener, read_file, resolve};
+use super::{AccessLog, Config, Listener, read_file, resolve};
 use crate::limits::{Beside, Budget, DEFAULT_CONNECTIONS, Machine};
 use std::path::Path;
 
@@ -17,8 +17,21 @@ use std::path::Path;
 const RESTART: &str = "restart needed";
 
 /// What the tables, and what was set up once, were made from.
-const FIXED: [Id; 8] =
-    [Id::Memory, Id::Sndbuf, Id::Rcvbuf, Id::HeaderSize, Id::Splice, Id::User, Id::Group, Id::Chroot];
+const FIXED: [Id; 13] = [
+    Id::Memory,
+    Id::Sndbuf,
+    Id::Rcvbuf,
+    Id::HeaderSize,
+    Id::Splice,
+    Id::User,
+    Id::Group,
+    Id::Chroot,
+    Id::AdminListen,
+    Id::AdminPerm,
+    Id::LogMessages,
+    Id::LogFormat,
+    Id::LogFacility,
+];
 
 /// Reads the file at `path` again, and arranges it on what runs; see [`again`].
 ///
@@ -108,6 +121,11 @@ impl Again<'_, '_> {
                 "",
                 "the table of clients is made at the start, where their connections are counted",
             );
+        }
+        if let AccessLog::Syslog(to) = &new.logs.access
+            && !now.logs.syslogs().contains(&to)
+        {
+            self.refuse(Id::LogAccess, "", "the sockets of syslogs are opened at the start");
         }
         for (_, listener) in new.listeners() {
             let same = |there: &&Listener| there.address == listener.address;

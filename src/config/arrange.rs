@@ -194,7 +194,15 @@ pub fn arrange(new: &Config, standing: &Standing<'_>) -> Result<Config, Lacking>
         let at = new.order.backends.iter().position(|other| *other == id);
         at.and_then(|at| BackendId::new(backend_places[at])).unwrap_or(id)
     };
-    let new_listeners = new.listeners().map(|(_, it)| super::Listener { pool: pool(it.pool), ..it.clone() });
+    let monitor = |it: &super::Monitor| super::Monitor {
+        uri: it.uri.clone(),
+        fail: it.fail.iter().map(|&(id, least)| (pool(id), least)).collect(),
+    };
+    let new_listeners = new.listeners().map(|(_, it)| super::Listener {
+        pool: pool(it.pool),
+        monitor: it.monitor.as_ref().map(monitor),
+        ..it.clone()
+    });
     let new_pools = new.pools().map(|(_, it)| super::Pool {
         backends: it.backends.iter().map(|&id| backend(id)).collect(),
         overflow: it.overflow.map(pool),
@@ -237,6 +245,8 @@ pub fn arrange(new: &Config, standing: &Standing<'_>) -> Result<Config, Lacking>
         names: new.names.clone(),
         identity: new.identity.clone(),
         warnings: new.warnings.clone(),
+        admin: new.admin.clone(),
+        logs: new.logs.clone(),
         ..*new
     })
 }

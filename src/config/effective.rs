@@ -10,8 +10,8 @@ use super::keys::{Id, KEYS, Kind};
 use super::names::nameserver_text;
 use super::value::{count_text, duration_text, rate_text, size_text};
 use super::{
-    AccessLog, Account, Address, Backend, Check, CheckKind, Config, Cookie, Custom, Deed, Expect, Listener, Mode, Pool,
-    Reuse, Routed, Slots, stick,
+    Account, Address, Backend, Check, CheckKind, Config, Cookie, Custom, Deed, Expect, Listener, Mode, Pool, Reuse,
+    Routed, Slots, stick,
 };
 use crate::balance::{CookieMode, Observe};
 use crate::dns::Family;
@@ -33,7 +33,11 @@ pub fn effective(config: &Config) -> String {
         });
     }
     for (_, object) in config.listeners() {
-        section(&mut out, Kind::Listen, &object.name, &|id| of_listener(id, object, pool(object.pool)));
+        section(&mut out, Kind::Listen, &object.name, &|id| match (id, &object.monitor) {
+            (Id::MonitorUri, monitor) => Some(monitor.as_ref().map_or_else(none, |it| it.uri.clone())),
+            (Id::MonitorFail, monitor) => Some(monitor.as_ref()?.conditions(pool)).filter(|text| !text.is_empty()),
+            _ => of_listener(id, object, pool(object.pool)),
+        });
     }
     let mut last: Option<&Slots> = None;
     for (_, object) in config.backends() {
@@ -112,11 +116,12 @@ pub(super) fn process(id: Id, config: &Config) -> Option<String> {
             Family::V4 => "ipv4".to_owned(),
             Family::V6 => "ipv6".to_owned(),
         },
+        Id::AdminListen => config.admin.as_ref().map_or_else(none, |admin| admin.address.to_string()),
+        Id::AdminPerm | Id::AdminHost | Id::AdminTokenOperator | Id::AdminTokenAdmin => {
+            return config.admin.as_ref()?.effective(id);
+        }
         Id::LogLevel => config.log_level.as_str().to_ascii_lowercase(),
-        Id::LogAccess => match config.access_log {
-            AccessLog::Off => "off".to_owned(),
-            AccessLog::Stderr => "stderr".to_owned(),
-        },
+        Id::LogAccess | Id::LogMessages | Id::LogFormat | Id::LogFacility => return config.logs.effective(id),
         Id::User => account(config.identity.user.as_ref()),
         Id::Group => account(config.identity.group.as_ref()),
         Id::Chroot => config.identity.chroot.clone().unwrap_or_else(none),
@@ -322,7 +327,7 @@ fn of_reply(id: Id, reply: &Custom) -> Option<String> {
     }
 }
 
-fn list<T: Display>(items: &[T]) -> Option<String> {
+pub(super) fn list<T: Display>(items: &[T]) -> Option<String> {
     let items: Vec<String> = items.iter().map(T::to_string).collect();
     (!items.is_empty()).then(|| items.join(","))
 }
@@ -331,7 +336,7 @@ fn account(account: Option<&Account>) -> String {
     account.map_or_else(none, |account| account.name.clone())
 }
 
-fn none() -> String {
+pub(super) fn none() -> String {
     "none".to_owned()
 }
 

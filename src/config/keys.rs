@@ -3,6 +3,7 @@
 //! Errors, suggestions, `docs/config.md` and the effective configuration all come from it. A key enters it when what
 //! it does works. Refuses to know how an object is made of its keys: that is `resolve`'s.
 
+use super::logs::FACILITIES;
 use super::value::Unit;
 use crate::limits::{MAX_BACKENDS, MAX_CONNECTIONS, MAX_HEADER_SIZE, MAX_HEADERS};
 pub(super) use written::find;
@@ -62,7 +63,7 @@ pub enum Builtin {
 #[allow(missing_docs, reason = "KEYS says what each means")]
 #[rustfmt::skip]
 pub enum Id {
-    Listen, ListenMode, ListenPool, AcceptProxy, ListenTrust, ListenPerm, RequestId,
+    Listen, ListenMode, ListenPool, AcceptProxy, ListenTrust, ListenPerm, RequestId, MonitorUri, MonitorFail,
     Backend, BackendPool, Weight, Maxconn, Maxqueue, Backup, BackendCookie, SendProxy, Slots, BackendRedirect,
     Balance, BalanceUriDepth, BalanceUriWhole, Hash, HashFactor, PoolMaxconn, PoolMaxqueue, Overflow, Slowstart,
     Cookie, CookieMode, CookieHttponly, CookieSecure, CookieAttr,
@@ -78,7 +79,8 @@ pub enum Id {
     Connections, Memory, Sndbuf, Rcvbuf, NotsentLowat, HeaderSize, Headers, Body,
     LimitRate, PerClient, LimitErrors, Exempt, Reserve,
     ResolverNameservers, ResolverHold, ResolverPrefer,
-    LogLevel, LogAccess, User, Group, Chroot, DrainTimeout, Splice,
+    AdminListen, AdminPerm, AdminHost, AdminTokenOperator, AdminTokenAdmin,
+    LogLevel, LogAccess, LogMessages, LogFormat, LogFacility, User, Group, Chroot, DrainTimeout, Splice,
 }
 
 const NO_YES: Unit = Unit::Choice(&["no", "yes"]);
@@ -102,7 +104,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 112] = {
+pub static KEYS: [Key; 122] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Reply, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -121,6 +123,10 @@ pub static KEYS: [Key; 112] = {
         "The permissions of a UNIX socket's file: who may write to it may connect."),
     key(Id::RequestId, Listen, "request-id", Unit::FieldName, Unset("none"),
         "Name every request: the backend finds an id in the field of this name, and the access log has it in braces (HAProxy's `unique-id-header`). A trusted client's is kept, if it has at most 64 letters, digits and -._~+/=:@."),
+    key(Id::MonitorUri, Listen, "monitor-uri", Unit::Target, Unset("none"),
+        "Answer requests for exactly this path and query here, with 200 and without a line in the log: whoever is in front learns that beelance serves. With 503 while it stops, or `.monitor-fail` holds (HAProxy's `monitor-uri`)."),
+    key(Id::MonitorFail, Listen, "monitor-fail", Unit::Fewer, Unset("none"),
+        "Answer `.monitor-uri` with 503 while one of these pools has fewer usable servers than so many (HAProxy's `monitor fail if { nbsrv(POOL) lt N }`)."),
 
     key(Id::Backend, Backend, "", Unit::Server, Declared,
         "A server; the address of a host name is looked up, and looked up again while beelance runs: where it changes, requests go to the new one; `unix:@NAME` is in Linux' abstract namespace."),
@@ -331,10 +337,27 @@ pub static KEYS: [Key; 112] = {
     key(Id::ResolverPrefer, Process, "resolver.prefer", Choice(&["ipv6", "ipv4"]), Text("ipv6"),
         "Which addresses of a name that has both are used; the other ones where there is no way to these."),
 
+    key(Id::AdminListen, Process, "admin.listen", Unit::Listen, Unset("none"),
+        "Serve the dashboard, metrics, statistics and states of health here; see monitoring.md. On a network of your own: there is no encryption."),
+    key(Id::AdminPerm, Process, "admin.listen.perm", Unit::Mode, Text("600"),
+        "The permissions of its file, where that is a UNIX socket: who may write to it may connect."),
+    key(Id::AdminHost, Process, "admin.host", Unit::Hosts, Unset("none"),
+        "Names this machine is asked by, beside addresses, `localhost` and its own name: what is asked by another name is refused, since a page of a stranger could have given that name to this address."),
+    key(Id::AdminTokenOperator, Process, "admin.token.operator", Unit::Secret, Unset("none: nobody can change anything here"),
+        "Who sends this (`Authorization: Bearer TOKEN`) may change states and weights of servers."),
+    key(Id::AdminTokenAdmin, Process, "admin.token.admin", Unit::Secret, Unset("none"),
+        "Who sends this may change all that can be changed here."),
+
     key(Id::LogLevel, Process, "log.level", Choice(&["off", "error", "warn", "info", "debug", "trace"]), Text("info"),
         "The least severe messages on standard error."),
-    key(Id::LogAccess, Process, "log.access", Choice(&["off", "stderr"]), Text("off"),
-        "Where a line for every request, or connection in `mode = tcp`, goes."),
+    key(Id::LogAccess, Process, "log.access", Unit::Log(&["off", "stderr"]), Text("off"),
+        "Where a line for every request, or connection in `mode = tcp`, goes: standard error, or a syslog, as datagrams that are never waited for."),
+    key(Id::LogMessages, Process, "log.messages", Unit::Log(&["stderr"]), Text("stderr"),
+        "Where the messages of `log.level` go, such as a server's going down: to standard error, and to a syslog as well."),
+    key(Id::LogFormat, Process, "log.format", Choice(&["rfc3164", "rfc5424"]), Text("rfc3164"),
+        "The form of what goes to a syslog (HAProxy's `log ADDRESS format`)."),
+    key(Id::LogFacility, Process, "log.facility", Choice(&FACILITIES), Text("local0"),
+        "The facility of what goes to a syslog. Lines of requests have the level info, messages their own."),
     key(Id::User, Process, "user", Unit::Account, Unset("none: the one that started it"),
         "Become this user once all listeners listen, and give up all capabilities for good. Needs root."),
     key(Id::Group, Process, "group", Unit::Account, Unset("the group of `user`"),

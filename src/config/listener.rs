@@ -36,9 +36,19 @@ impl Resolver<'_, '_> {
             };
             let perm = self.perm(name, &address);
             let request_id = self.settings.text(Id::RequestId, name);
-            let name = (*name).to_owned();
-            let only_v6 = false;
-            listeners.push(Listener { name, address, perm, only_v6, mode, pool, accept_proxy, trust, request_id });
+            let monitor = self.monitor(name);
+            listeners.push(Listener {
+                name: (*name).to_owned(),
+                address,
+                perm,
+                only_v6: false,
+                mode,
+                pool,
+                accept_proxy,
+                trust,
+                request_id,
+                monitor,
+            });
         }
         let v4: Vec<u16> =
             listeners.iter().filter_map(|l| l.address.inet()).filter(is_all_v4).map(|a| a.port()).collect();
@@ -81,7 +91,7 @@ impl Resolver<'_, '_> {
 }
 
 /// Whether the system refuses to listen on both, whatever else there is.
-fn overlap(a: &Address, b: &Address) -> bool {
+pub(super) fn overlap(a: &Address, b: &Address) -> bool {
     let (a, b) = match (a, b) {
         (Address::Inet(a), Address::Inet(b)) => (*a, *b),
         (a, b) => return a == b,

@@ -5,6 +5,7 @@
 
 mod account;
 mod address;
+mod admin;
 mod again;
 mod arrange;
 mod balance;
@@ -12,7 +13,9 @@ mod effective;
 mod error;
 pub mod keys;
 mod listener;
+mod logs;
 mod mode;
+mod monitor;
 mod names;
 mod order;
 mod pool;
@@ -33,11 +36,14 @@ mod tests;
 
 pub use account::{Account, Identity};
 pub use address::Address;
+pub use admin::AdminListener;
 pub use again::{again, load_again};
 pub use arrange::{Lacking, Object, Room, Standing, arrange};
 pub use effective::effective;
 pub use error::Errors;
+pub use logs::{AccessLog, LogForm, Logs};
 pub use mode::Mode;
+pub use monitor::Monitor;
 pub use names::{Names, Slots};
 pub use order::Order;
 pub use rules::{Custom, Deed, Maintenance};
@@ -121,6 +127,8 @@ pub struct Config {
     pub order: Order,
     /// What a reload removed, and no other object replaced yet, the oldest first.
     pub gone: Order,
+    /// Whether there are routes, or targets that a listener answers itself.
+    pub chooses: bool,
     /// `reply.*`, in the order of the file.
     pub replies: Vec<Custom>,
     /// `timeout.*`.
@@ -131,10 +139,12 @@ pub struct Config {
     pub clients: ClientLimits,
     /// `resolver.*`.
     pub names: Names,
+    /// `admin.*`, as far as it is about the listener; without one there is nothing of it.
+    pub admin: Option<AdminListener>,
     /// `log.level`.
     pub log_level: log::LevelFilter,
-    /// `log.access`.
-    pub access_log: AccessLog,
+    /// `log.access` and where else lines go.
+    pub logs: Logs,
     /// `user`, `group` and `chroot`.
     pub identity: Identity,
     /// `drain-timeout`, in milliseconds.
@@ -164,6 +174,8 @@ pub struct Listener {
     pub trust: Vec<Trust>,
     /// The field that carries a request's id.
     pub request_id: Option<String>,
+    /// What it answers itself.
+    pub monitor: Option<Monitor>,
 }
 
 /// `backend.N`.
@@ -405,13 +417,4 @@ impl ClientLimits {
     pub fn need_rates(&self, routes: &[Routed]) -> bool {
         self.errors.is_some() || self.rate.is_some() || self.reserve > 0 || routes.iter().any(|it| it.rate.is_some())
     }
-}
-
-/// `log.access`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccessLog {
-    /// No lines.
-    Off,
-    /// Lines on standard error.
-    Stderr,
 }

@@ -113,7 +113,8 @@ impl Resolver<'_, '_> {
             }
         }
         for Listener { name, .. } in listeners.iter().filter(|listener| listener.mode == Mode::Tcp) {
-            for setting in [Id::ListenTrust, Id::RequestId].iter().filter_map(|&id| settings.exactly(id, name, "")) {
+            let idle = [Id::ListenTrust, Id::RequestId, Id::MonitorUri, Id::MonitorFail];
+            for setting in idle.iter().filter_map(|&id| settings.exactly(id, name, "")) {
                 self.warnings.push((setting.line, setting.written.to_owned(), IDLE.to_owned()));
             }
         }

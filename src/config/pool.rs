@@ -4,7 +4,7 @@
 
 use super::keys::Id;
 use super::resolve::Resolver;
-use super::value::Value;
+use super::value::{Value, scaled};
 use super::{Agent, Backend, Check, CheckKind, Cookie, Expect, Listener, Mode, Pool, Reuse, Stick};
 use crate::balance::{CookieMode, CookieRules, Lifetime, Observe, PassiveSpec, RetryOn};
 use crate::limits::BackendId;
@@ -185,4 +185,27 @@ impl Resolver<'_, '_> {
             fall: settings.small(Id::CheckFall, pool).unwrap_or_default(),
         })
     }
+}
+
+/// What is tried again.
+pub(super) fn retry_on(words: &[String]) -> Option<RetryOn> {
+    let mut retry_on = RetryOn::default();
+    words.iter().all(|word| retry_on.add(word)).then_some(retry_on)
+}
+
+/// What a probe takes for health.
+pub(super) fn expect(text: &str) -> Option<Expect> {
+    if let Some(text) = text.strip_prefix("string:") {
+        return (!text.is_empty()).then(|| Expect::Text(text.to_owned()));
+    }
+    let status = |text: &str| {
+        let status = scaled(text.trim_ascii(), &[("", 1)]).and_then(|status| u16::try_from(status).ok())?;
+        (100..=599).contains(&status).then_some(status)
+    };
+    let range = |item: &str| {
+        let (first, last) = item.split_once('-').unwrap_or((item, item));
+        let (first, last) = (status(first)?, status(last)?);
+        (first <= last).then_some((first, last))
+    };
+    text.split(',').map(range).collect::<Option<Vec<_>>>().map(Expect::Status)
 }

@@ -9,8 +9,8 @@ use super::names::{self, Wanted};
 use super::settings::{Settings, in_order};
 use super::value::Value;
 use super::{
-    AccessLog, Address, Backend, ClientLimits, Config, Custom, Deed, Identity, Limits, Names, Order, Pool, Room,
-    Routed, Timeouts,
+    Address, Backend, ClientLimits, Config, Custom, Deed, Identity, Limits, Logs, Names, Order, Pool, Room, Routed,
+    Timeouts,
 };
 use crate::balance::{Algorithm, Hash, Rate};
 use crate::http::proxy_protocol::ProxyVersion;
@@ -42,7 +42,11 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     resolver.warn(&listeners, &routes, &pools);
     resolver.warn_agents(&backends, &pools);
     resolver.warn_of_places(&listeners, &pools, &backends);
+    let admin = resolver.admin(&listeners);
     let mut beside = resolver.beside(&pools, &backends);
+    beside.admin = admin.is_some();
+    let logs = Logs::of(settings);
+    beside.logs = logs.syslogs().len();
     beside.listeners = listeners.len();
     beside.texts = texts(&routes, &replies);
     let room = Room::of(listeners.len(), pools.len(), backends.len(), routes.len());
@@ -51,7 +55,9 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     beside.rates = if clients.need_rates(&routes) { RATES } else { 0 };
     beside.crowd = clients.connections.is_some();
     let is_unix = |address: &Address| address.inet().is_none();
-    let unix = listeners.iter().any(|l| is_unix(&l.address)) || backends.iter().any(|backend| backend.path.is_some());
+    let unix = admin.as_ref().is_some_and(|admin| is_unix(&admin.address))
+        || listeners.iter().any(|l| is_unix(&l.address))
+        || backends.iter().any(|backend| backend.path.is_some());
     // What the system lets all sockets of TCP have bounds no UNIX socket.
     let machine = Machine { tcp_memory: machine.tcp_memory.filter(|_| !unix), ..*machine };
     let limits = resolver.limits(&machine, beside);
@@ -67,6 +73,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     Config {
         order: Order::of(listeners.len(), pools.len(), backends.len(), routes.len()),
         gone: Order::default(),
+        chooses: !routes.is_empty() || listeners.iter().any(|listener| listener.monitor.is_some()),
         listeners,
         pools,
         backends,
@@ -84,10 +91,11 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
         limits,
         clients,
         names: Names::of(settings),
+        admin,
         log_level: log::LevelFilter::iter()
             .nth(settings.small(Id::LogLevel, "").unwrap_or_default() as usize)
             .unwrap_or(log::LevelFilter::Info),
-        access_log: if number(Id::LogAccess) == 1 { AccessLog::Stderr } else { AccessLog::Off },
+        logs,
         identity,
         drain_timeout_ms: number(Id::DrainTimeout),
         warnings: warnings.iter().map(|(line, key, reason)| message(file, *line, key, reason)).collect(),
@@ -249,6 +257,8 @@ impl<'a> Resolver<'_, 'a> {
             nodes: backends.iter().filter(on_ring).map(weight).sum(),
             rates: 0,
             crowd: false,
+            admin: false,
+            logs: 0,
             sockets: Sockets {
                 send: self.settings.small(Id::Sndbuf, ""),
                 receive: self.settings.small(Id::Rcvbuf, ""),

@@ -14,7 +14,7 @@ fn reread(config: &Config) -> Config {
 /// A file in which every key has a value that is not its default, but for the mode, which is of another file: without
 /// HTTP most of these have none.
 const EVERYTHING: &str = concat!(
-    "listen.web = unix:/run/web.sock\nlisten.web.mode = http\nlisten.web.perm = 660\nlisten.web.pool = p\nlisten.web.accept-proxy = yes\nlisten.web.trust = 10.0.0.0/8, ::1, peer:10.0.0.0/8, unix\nlisten.web.request-id = X-Request-ID\nbackend.a = [2001:db8::1]:80\nbackend.a.pool = p\nbackend.a.weight = 0\n\
+    "listen.web = unix:/run/web.sock\nlisten.web.mode = http\nlisten.web.perm = 660\nlisten.web.pool = p\nlisten.web.accept-proxy = yes\nlisten.web.trust = 10.0.0.0/8, ::1, peer:10.0.0.0/8, unix\nlisten.web.request-id = X-Request-ID\nlisten.web.monitor-uri = /alive?x\nlisten.web.monitor-fail = p<2, o<1\nbackend.a = [2001:db8::1]:80\nbackend.a.pool = p\nbackend.a.weight = 0\n\
     backend.a.maxconn = auto:3..40\nbackend.a.maxqueue = 4\nbackend.a.backup = yes\nbackend.a.cookie = x\nbackend.a.send-proxy = v2\nbackend.a.slots = none\nbackend.a.redirect = http://b/\nbackend.o = h:1\nbackend.o.pool = o\npool.p.overflow = o\npool.p.balance = uri\npool.p.balance.uri.depth = 2\npool.p.balance.uri.whole = yes\npool.p.hash = haproxy\npool.p.hash-balance-factor = 125\npool.p.maxconn = 7\npool.p.maxqueue = 8\npool.p.slowstart = 20s\npool.p.cookie = S\n\
     pool.p.cookie.mode = insert\npool.p.cookie.httponly = yes\npool.p.cookie.secure = yes\npool.p.cookie.attr = SameSite=Lax;Max-Age=3\n\
     pool.p.cookie.preserve = yes\npool.p.cookie.postonly = yes\npool.p.cookie.maxidle = 5m\npool.p.cookie.maxlife = 8h\npool.p.cookie.dynamic-key = k\n\
@@ -30,7 +30,8 @@ const EVERYTHING: &str = concat!(
     "/rustfmt.toml\ntimeout.client = 1s\ntimeout.http-request = 1s\ntimeout.http-keep-alive = 1s\ntimeout.connect = 1s\ntimeout.queue = 1s\n\
     timeout.server = 1s\ntimeout.tunnel = 1s\nlimits.connections = 100\nlimits.memory = 20m\nlimits.sndbuf = 8k\nlimits.rcvbuf = 4k\nlimits.notsent-lowat = 32k\nlimits.header-size = 16k\nlimits.headers = 128\nlimits.body = 1g\nlimits.rate = 7/s\nlimits.per-client = 9\nlimits.errors = 300/m\nlimits.exempt = 10.9.0.0/16, ::2\nlimits.reserve = 5\n\
     resolver.nameservers = 192.168.1.1, [::1]:5353\nresolver.hold = 1m\nresolver.prefer = ipv4\n\
-    log.level = trace\nlog.access = stderr\nuser = 0\ngroup = 65534\nchroot = /var/empty\ndrain-timeout = 1500ms\nsplice = no\n"
+    admin.listen = unix:/run/admin.sock\nadmin.listen.perm = 660\nadmin.host = b.lan, *.c\nadmin.token.operator = 0123456789abcdef\nadmin.token.admin = fedcba9876543210\n\
+    log.level = trace\nlog.access = syslog:[::1]:514\nlog.messages = syslog:/dev/log\nlog.format = rfc5424\nlog.facility = daemon\nuser = 0\ngroup = 65534\nchroot = /var/empty\ndrain-timeout = 1500ms\nsplice = no\n"
 );
 
 #[test]
@@ -123,6 +124,11 @@ fn line() -> impl Strategy<Value = String> {
         "ipv4",
         "unix:/run/x",
         "unix:@x",
+        "syslog:/dev/log",
+        "syslog:10.0.0.1:514",
+        "rfc5424",
+        "stderr",
+        "local7",
         "l",
         "unix",
         "peer:::1/128,unix",
@@ -139,6 +145,7 @@ fn line() -> impl Strategy<Value = String> {
         "root",
         "65533",
         "/var/empty",
+        "a<1,default<2",
     ];
     let declared = keys::KEYS.iter().map(|key| key.id).collect::<Vec<_>>();
     (proptest::sample::select(declared), 0..names.len(), 0..values.len()).prop_map(move |(id, name, value)| {

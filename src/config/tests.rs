@@ -196,13 +196,13 @@ fn every_message() {
         ),
         (
             "planned values",
-            "listen.u = unix:run/x\nbackend.u = unix:@\nbackend.a.maxconn = auto:9..1\npool.default.balance = static-rr\nlog.access = syslog:/dev/log",
+            "listen.u = unix:run/x\nbackend.u = unix:@\nbackend.a.maxconn = auto:9..1\npool.default.balance = static-rr\nlog.access = syslog",
             &[
                 "f:3: listen.u: `unix:run/x`: the path of a UNIX socket is absolute; expected address:port, such as 0.0.0.0:80 or [::]:80, or unix:/path",
                 "f:4: backend.u: `unix:@`: the path of a UNIX socket is absolute; expected host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080, or unix:/path",
                 "f:5: backend.a.maxconn: `auto:9..1`: expected a whole number from 0 to 1000000, or auto:MIN..MAX with numbers from 1 to 10000",
                 "f:6: pool.default.balance: `static-rr`: not supported; expected roundrobin, leastconn, random, first, source, uri, hdr:NAME, cookie:NAME or url_param:NAME",
-                "f:7: log.access: `syslog:/dev/log`: not supported; expected off or stderr",
+                "f:7: log.access: `syslog`: expected off, stderr, syslog:/dev/log or syslog:ADDRESS:PORT",
             ],
         ),
         (

@@ -4,7 +4,7 @@
 
 use super::address::{self, Address};
 use super::rules::STATUSES;
-use super::{Expect, account, balance, names, stick};
+use super::{Expect, account, balance, logs, monitor, names, pool, stick};
 use crate::balance::{Algorithm, Rate, RetryOn};
 use crate::http::fields::Known;
 use crate::http::key::Key;
@@ -31,6 +31,8 @@ pub enum Unit {
     Maxconn,
     /// One of these words; its place is the value.
     Choice(&'static [&'static str]),
+    /// Where lines go: one of these words, or a syslog.
+    Log(&'static [&'static str]),
     /// Where to listen.
     Listen,
     /// A backend's host and port, or the path of its UNIX socket.
@@ -39,6 +41,8 @@ pub enum Unit {
     Mode,
     /// The name of a pool.
     Pool,
+    /// Pools, and how many usable servers are too few.
+    Fewer,
     /// How requests are placed.
     Balance,
     /// A bound of load: percent of the average, or 0.
@@ -126,6 +130,7 @@ pub(super) enum Value {
     Hosts(Vec<HostPattern>),
     Paths(Vec<PathPattern>),
     Texts(Vec<String>),
+    Fewer(Vec<(String, u16)>),
     Sources(Vec<Cidr>),
     Trust(Vec<Trust>),
     StickKey(Key),
@@ -150,6 +155,9 @@ impl Unit {
             Self::Integer(least, most) => return format!("a whole number from {least} to {most}"),
             Self::Choice([all @ .., last]) if !all.is_empty() => return format!("{} or {last}", all.join(", ")),
             Self::Choice(words) => return words.concat(),
+            Self::Log(words) => {
+                return format!("{}, syslog:/dev/log or syslog:ADDRESS:PORT", words.join(", "));
+            }
             Self::Maxconn => "a whole number from 0 to 1000000, or auto:MIN..MAX with numbers from 1 to 10000",
             Self::Listen => "address:port, such as 0.0.0.0:80 or [::]:80, or unix:/path",
             Self::Server => {
@@ -159,6 +167,7 @@ impl Unit {
             Self::Balance => balance::ALGORITHMS,
             Self::Factor => "0 or a whole number of percent from 101 to 10000",
             Self::Pool => "the name of a pool: [a-z0-9][a-z0-9_-]{0,31}",
+            Self::Fewer => "a list of POOL<N with numbers from 1 to 256, such as web<2",
             Self::Token => "a token: at most 64 letters, digits and !#$%&'*+-.^_`|~",
             Self::CookieValue => "at most 64 bytes of printable ASCII without blanks and without any of \",;\\|~",
             Self::CookieAttributes => {
@@ -250,6 +259,10 @@ impl Unit {
                 Some((place, _)) => Ok(Value::Number(place)),
                 None => Err("not supported"),
             },
+            Self::Log(words) => match (0..).zip(words).find(|(_, word)| **word == text) {
+                Some((place, _)) => Ok(Value::Number(place)),
+                None => logs::syslog(text).map(Value::Address),
+            },
             Self::Listen => match address::unix(text) {
                 Some(path) => path.map(Address::Unix).map(Value::Address),
                 None => text.parse().map(Address::Inet).map(Value::Address).map_err(|_| ""),
@@ -265,13 +278,16 @@ impl Unit {
             Self::Balance => balance::parse(text).map(|(algorithm, key)| Value::Balance(algorithm, key)),
             Self::Factor => in_range(scaled(text, &[("", 1)]), if text == "0" { 0 } else { 101 }, 10_000),
             Self::Pool => text_if(is_name(text)),
+            Self::Fewer => {
+                items(text)?.iter().map(|item| monitor::fewer(item)).collect::<Option<_>>().map(Value::Fewer).ok_or("")
+            }
             Self::Token => text_if(is_token(text)),
             Self::CookieValue => text_if(text.bytes().all(is_cookie_octet)),
             Self::CookieAttributes => cookie_attributes(text).map(Value::Text),
             Self::Target => text_if(text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic())),
             Self::HostValue | Self::Secret => text_if(text.bytes().all(|byte| byte.is_ascii_graphic())),
-            Self::Expect => expect(text).map(Value::Expect).ok_or(""),
-            Self::RetryOn => retry_on(&items(text)?).map(Value::RetryOn).ok_or(""),
+            Self::Expect => pool::expect(text).map(Value::Expect).ok_or(""),
+            Self::RetryOn => pool::retry_on(&items(text)?).map(Value::RetryOn).ok_or(""),
             Self::Hosts => parse_all(text).map(Value::Hosts),
             Self::Paths => parse_all(text).map(Value::Paths),
             Self::Sources => parse_all(text).map(Value::Sources),
@@ -422,27 +438,6 @@ fn answer(text: &str) -> Option<Value> {
         && !matches!(status, 205 | 206 | 401 | 405 | 407 | 416 | 426)
         && (status != 204 || text.is_empty());
     good.then(|| Value::Return(status, text.to_owned()))
-}
-
-fn retry_on(words: &[String]) -> Option<RetryOn> {
-    let mut retry_on = RetryOn::default();
-    words.iter().all(|word| retry_on.add(word)).then_some(retry_on)
-}
-
-fn expect(text: &str) -> Option<Expect> {
-    if let Some(text) = text.strip_prefix("string:") {
-        return (!text.is_empty()).then(|| Expect::Text(text.to_owned()));
-    }
-    let status = |text: &str| {
-        let status = scaled(text.trim_ascii(), &[("", 1)]).and_then(|status| u16::try_from(status).ok())?;
-        (100..=599).contains(&status).then_some(status)
-    };
-    let range = |item: &str| {
-        let (first, last) = item.split_once('-').unwrap_or((item, item));
-        let (first, last) = (status(first)?, status(last)?);
-        (first <= last).then_some((first, last))
-    };
-    text.split(',').map(range).collect::<Option<Vec<_>>>().map(Expect::Status)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What there is beside the connections, and what the kernel may hold for one socket: what a budget is made for.
 
-use super::{LOOKUP_SOCKETS, LOOKUPS};
+use super::{ADMIN_CLIENTS, LOOKUP_SOCKETS, LOOKUPS};
 
 /// What a budget holds beside the connections, and what was asked of their sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub struct Beside {
     pub rates: usize,
     /// Whether the connections of each client are counted.
     pub crowd: bool,
+    /// Syslogs that lines go to.
+    pub logs: usize,
+    /// Whether there is an admin listener.
+    pub admin: bool,
     /// What is said of the kernel's buffers.
     pub sockets: Sockets,
 }
@@ -41,9 +45,9 @@ pub struct Sockets {
 }
 
 impl Beside {
-    /// Sockets beside the connections': of probes, agents and lookups.
+    /// Sockets beside the connections': of probes, agents, lookups, and of those who look at the admin listener.
     pub(super) fn sockets(&self) -> usize {
-        self.probes + self.names.min(LOOKUPS) * LOOKUP_SOCKETS
+        self.probes + self.names.min(LOOKUPS) * LOOKUP_SOCKETS + if self.admin { ADMIN_CLIENTS } else { 0 }
     }
 }
 

@@ -5,10 +5,11 @@
 
 use super::beside::{Beside, Sockets};
 use super::{
-    CONNECTION_BYTES, CONNECTIONS_PER_LARGE_BUFFER, CONNECTIONS_PER_PIPE, FIXED_BYTES, LARGE_BUFFER, LOOKUP_BYTES,
-    LOOKUPS, MAX_CONNECTIONS, MAX_PIPES, MAX_UNSENT, MIN_LARGE_BUFFERS, MIN_PIPES, MIN_UNSENT, NAME_BYTES, NODE_BYTES,
-    OBJECT_BYTES, PIPE_BYTES, PROBE_BYTES, PROGRAM_BYTES, RATE_BYTES, SESSION_BYTES, SMALL_BUFFER, SOCKET_BYTES,
-    SOCKETS_PER_CONNECTION, SPARE_DESCRIPTORS, SPARE_SEATS, WAITER_BYTES, WORKER_BYTES,
+    ADMIN_CLIENT_BYTES, ADMIN_CLIENTS, CONNECTION_BYTES, CONNECTIONS_PER_LARGE_BUFFER, CONNECTIONS_PER_PIPE,
+    FIXED_BYTES, LARGE_BUFFER, LOG_BUFFER, LOG_RING, LOOKUP_BYTES, LOOKUPS, MAX_CONNECTIONS, MAX_PIPES, MAX_UNSENT,
+    MIN_LARGE_BUFFERS, MIN_PIPES, MIN_UNSENT, NAME_BYTES, NODE_BYTES, OBJECT_BYTES, PIPE_BYTES, PROBE_BYTES,
+    PROGRAM_BYTES, RATE_BYTES, SESSION_BYTES, SMALL_BUFFER, SOCKET_BYTES, SOCKETS_PER_CONNECTION, SPARE_DESCRIPTORS,
+    SPARE_SEATS, WAITER_BYTES, WORKER_BYTES,
 };
 use std::fmt;
 
@@ -184,7 +185,12 @@ impl Budget {
     /// File descriptors that may be open at once.
     #[must_use]
     pub fn descriptors(&self) -> u64 {
-        (self.sockets() + 2 * self.pipes + self.beside.sockets() + self.beside.listeners) as u64 + SPARE_DESCRIPTORS
+        (self.sockets()
+            + 2 * self.pipes
+            + self.beside.sockets()
+            + self.beside.listeners
+            + usize::from(self.beside.admin)) as u64
+            + SPARE_DESCRIPTORS
     }
 
     /// How a client's socket is set.
@@ -206,19 +212,26 @@ impl Budget {
     }
 
     /// The process's own memory.
-    fn process(&self) -> [Line; 16] {
+    fn process(&self) -> [Line; 19] {
         let Self { connections, small_buffers, large_buffers, beside, .. } = *self;
         let waiters = ((connections + SPARE_SEATS) * 2).next_power_of_two();
         let crowd = if beside.crowd { (connections * 2).next_power_of_two() } else { 0 };
         [
             Line::new("program: code and constants", 1, PROGRAM_BYTES),
             Line::new("fixed: stacks, executor, control plane", 1, FIXED_BYTES),
+            Line::new("the last messages", 1, LOG_RING as u64),
+            Line::new("lines on their way to a syslog", beside.logs, LOG_BUFFER as u64),
             Line::new("listeners, backends, pools, routes", beside.objects, OBJECT_BYTES),
             Line::new("texts of rules and replies", beside.texts, 1),
             Line::new("nodes on rings", beside.nodes, NODE_BYTES),
             Line::new("probes", beside.probes, PROBE_BYTES),
             Line::new("names", beside.names, NAME_BYTES),
             Line::new("lookups of names", beside.names.min(LOOKUPS), LOOKUP_BYTES),
+            Line::new(
+                "clients of the admin listener",
+                if beside.admin { ADMIN_CLIENTS } else { 0 },
+                ADMIN_CLIENT_BYTES,
+            ),
             Line::new("session map", beside.sessions, SESSION_BYTES),
             Line::new("rates of clients", beside.rates, RATE_BYTES),
             Line::new("table of clients that are connected", crowd, WAITER_BYTES),

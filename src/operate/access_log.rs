@@ -1,8 +1,9 @@
 //! The access log, in HAProxy's HTTP format (`option httplog`), or its TCP format (`option tcplog`) for connections of a
-//! listener without HTTP, each line prefixed as syslog would.
+//! listener without HTTP, each line behind the header of where it goes.
 //!
-//! Owns the form of a line; [`Lines`] takes it to standard error.
+//! Owns the form of a line; [`Lines`] takes it to standard error or a syslog.
 
+use super::header::{self, Header, Severity};
 use super::lines::Lines;
 use super::text::Text;
 use crate::config::Config;
@@ -16,20 +17,18 @@ use std::net::{IpAddr, SocketAddr};
 /// The access log of one process.
 pub struct AccessLog {
     lines: &'static Lines,
-    /// ` HOST beelance[PID]: `
-    tag: String,
-    /// `Mon dd hh:mm:ss`, as RFC 3164 has it.
+    header: Header,
+    /// The time in it.
     stamp: RefCell<Second>,
     /// ` [dd/Mon/yyyy:hh:mm:ss.`
     began: RefCell<Second>,
 }
 
 impl AccessLog {
-    /// A log of the process `pid` on `host`.
+    /// A log that goes where `lines` lead.
     #[must_use]
-    pub fn new(host: &str, pid: u32, lines: &'static Lines) -> Self {
-        let tag = format!(" {host} beelance[{pid}]: ");
-        Self { lines, tag, stamp: RefCell::default(), began: RefCell::default() }
+    pub fn new(header: Header, lines: &'static Lines) -> Self {
+        Self { lines, header, stamp: RefCell::default(), began: RefCell::default() }
     }
 
     /// `%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %{+Q}r`, behind the
@@ -74,8 +73,8 @@ impl AccessLog {
 
     /// The prefix, and what both lines begin with.
     fn write_start(&self, out: &mut Text<'_>, config: &Config, moment: &Moment, record: &Record) {
-        out.bytes(self.stamp.borrow_mut().at(moment.now_wall_ms, write_stamp).0.as_bytes());
-        out.bytes(self.tag.as_bytes());
+        let now = header::Moment { wall_ms: moment.now_wall_ms, up_ms: moment.up_ms };
+        self.header.write(out, Severity::Info, now, &mut self.stamp.borrow_mut());
         write_address(out, record.client);
         let mut began = self.began.borrow_mut();
         let (began, milli) = began.at(moment.began_wall_ms, write_began);
@@ -113,6 +112,7 @@ impl Journal for AccessLog {
 struct Moment {
     now_ms: u64,
     now_wall_ms: u64,
+    up_ms: u64,
     began_wall_ms: u64,
     connections: usize,
     listener_connections: usize,
@@ -126,6 +126,7 @@ impl Moment {
         Self {
             now_ms,
             now_wall_ms: clock.wall_ms(now_ms),
+            up_ms: clock.up_ms(now_ms),
             began_wall_ms: clock.wall_ms(record.began_ms),
             connections: proxy.connections(),
             listener_connections: proxy.listener_connections(record.listener),
@@ -133,11 +134,6 @@ impl Moment {
             serving: record.backend.map_or(0, |id| proxy.balancer.borrow().status(id).serving),
         }
     }
-}
-
-fn write_stamp(out: &mut dyn Write, date: &Date) -> fmt::Result {
-    let Date { month, day, hour, minute, second, .. } = *date;
-    write!(out, "{} {day:2} {hour:02}:{minute:02}:{second:02}", MONTHS[month])
 }
 
 fn write_began(out: &mut dyn Write, date: &Date) -> fmt::Result {
@@ -235,6 +231,7 @@ fn write_counts(out: &mut Text<'_>, moment: &Moment, record: &Record) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::header::Form;
     use super::*;
     use crate::config::{self, Mode};
     use crate::fault::Fault;
@@ -286,14 +283,15 @@ mod tests {
         } else {
             (format!("{waited}/{connected}/{all} {} {cause}{phase}", record.bytes), String::new())
         };
+        let stamp = if moment.now_wall_ms >= crate::limits::CLOCK_SET_MS {
+            format!("{} {:2} {:02}:{:02}:{:02}", MONTHS[now.month], now.day, now.hour, now.minute, now.second)
+        } else {
+            let up = moment.up_ms / 1000;
+            format!("up {}d {:02}:{:02}:{:02}", up / 86_400, up / 3600 % 24, up / 60 % 60, up % 60)
+        };
         format!(
-            "{} {:2} {:02}:{:02}:{:02} {tag}{} [{:02}/{}/{}:{:02}:{:02}:{:02}.{:03}] {listener} {}/{} \
+            "{stamp} {tag}{} [{:02}/{}/{}:{:02}:{:02}:{:02}.{:03}] {listener} {}/{} \
              {middle} {}/{}/{}/{}/{}{} {}/{}{request}\n",
-            MONTHS[now.month],
-            now.day,
-            now.hour,
-            now.minute,
-            now.second,
             client,
             began.day,
             MONTHS[began.month],
@@ -368,6 +366,7 @@ mod tests {
         (number(48), wall_ms(), wall_ms(), counts).prop_map(|(now_ms, now_wall_ms, began_wall_ms, counts)| Moment {
             now_ms,
             now_wall_ms,
+            up_ms: now_ms,
             began_wall_ms,
             connections: counts.0,
             listener_connections: counts.1,
@@ -389,7 +388,7 @@ mod tests {
             let config = config::parse("f", CONFIG, &Machine::default()).unwrap();
             let (reader, writer) = nix::unistd::pipe().unwrap();
             let lines: &'static Lines = Box::leak(Box::new(Lines::new(writer)));
-            let log = AccessLog::new("board", 7, lines);
+            let log = AccessLog::new(Header::new(Form::Plain, 16, "board", 7), lines);
             let reactor = crate::runtime::Reactor::new(1, 1).unwrap();
             for (moment, mut record, line, id) in all {
                 record.id = u8::try_from(id.len()).unwrap();

@@ -1,13 +1,15 @@
-//! Lines for standard error that never block the loop.
+//! Lines for standard error, or for a syslog, that never block the loop.
 //!
 //! Whatever beelance says while it serves goes through here, the access log and the messages about servers alike: two
 //! writers on one pipe would cut each other's lines. Lines wait in one fixed buffer, written once a turn and only as far
 //! as the [`Sink`] takes them without blocking. What does not fit is dropped and counted, and the count is told as
 //! soon as there is room.
 
+use super::header::{Header, Moment, Severity};
 use super::sink::Sink;
 use super::text::Text;
-use crate::limits::{LOG_BUFFER, LOG_LINE};
+use crate::http::date::Second;
+use crate::limits::{LOG_BUFFER, LOG_DATAGRAM, LOG_LINE};
 use crate::runtime::{NEVER, Reactor, Seat};
 use async_io::Async;
 use nix::errno::Errno;
@@ -18,14 +20,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Writes in one turn at most.
 const WRITES_PER_TURN: usize = 4;
+/// The same to a syslog, where each line is one.
+const DATAGRAMS_PER_TURN: usize = 64;
 /// The longest line: its fixed parts and a request line in which every byte is escaped. A longer one is cut.
 const ROOM: usize = 512 + 3 * LOG_LINE;
+const _: () = assert!(LOG_DATAGRAM <= ROOM, "a line for a syslog is one");
 /// Room that lines of every request leave to others.
 const RESERVED: usize = ROOM;
 
 /// Lines on their way to a descriptor. Behind a lock only because a logger must be shareable: one thread writes.
 pub struct Lines {
     sink: Sink,
+    /// What stands before a message of its own, where that is a syslog.
+    header: Option<Header>,
     waiting: Mutex<Waiting>,
     /// Whether there are any: asked each turn, which the lock would be too dear for.
     any: AtomicBool,
@@ -35,17 +42,34 @@ pub struct Lines {
 
 struct Waiting {
     bytes: Vec<u8>,
+    /// Lines that are lost and were not told of.
     dropped: u64,
+    /// Lines that ever were lost.
+    lost: u64,
+    /// Bytes of a line at most.
+    room: usize,
+    /// Whether the last line arrived, as far as that can be seen: else it is no use to tell of those that did not.
+    reaches: bool,
 }
 
 impl Lines {
     /// An empty buffer before `sink`.
     #[must_use]
     pub fn new(sink: OwnedFd) -> Self {
-        let waiting = Waiting { bytes: Vec::with_capacity(LOG_BUFFER), dropped: 0 };
+        Self::before(Sink::new(sink), None, ROOM)
+    }
+
+    /// The same before a syslog; `header` stands before every line.
+    pub(super) fn syslog(sink: Sink, header: Header) -> Self {
+        Self::before(sink, Some(header), LOG_DATAGRAM)
+    }
+
+    fn before(sink: Sink, header: Option<Header>, room: usize) -> Self {
+        let bytes = Vec::with_capacity(LOG_BUFFER);
         Self {
-            sink: Sink::new(sink),
-            waiting: Mutex::new(waiting),
+            sink,
+            header,
+            waiting: Mutex::new(Waiting { bytes, dropped: 0, lost: 0, room, reaches: true }),
             any: AtomicBool::new(false),
             keeper: Mutex::new(None),
         }
@@ -61,17 +85,28 @@ impl Lines {
         self.enter(0, |out| formatted(out, line));
     }
 
+    /// The same for one that is written piece by piece.
+    pub(super) fn push_message(&self, write: impl FnOnce(&mut Text<'_>)) {
+        self.enter(0, write);
+    }
+
+    /// Lines that were lost: nobody took them in time, or nobody was there.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.waiting().lost
+    }
+
     fn enter(&self, reserved: usize, write: impl FnOnce(&mut Text<'_>)) {
         let mut waiting = self.waiting();
         if !waiting.has_room(reserved) {
             self.write(&mut waiting);
-            waiting.tell();
+            self.tell(&mut waiting);
         }
         if waiting.has_room(reserved) {
             waiting.add(write);
             self.any.store(true, Ordering::Relaxed);
         } else {
-            waiting.dropped += 1;
+            waiting.lose();
         }
     }
 
@@ -82,7 +117,7 @@ impl Lines {
         }
         let mut waiting = self.waiting();
         self.write(&mut waiting);
-        waiting.tell();
+        self.tell(&mut waiting);
         let any = !waiting.bytes.is_empty();
         self.any.store(any, Ordering::Relaxed);
         if any && let Some(keeper) = self.keeper().take() {
@@ -105,13 +140,24 @@ impl Lines {
 
     fn write(&self, waiting: &mut Waiting) {
         let mut written = 0;
-        for _ in 0..WRITES_PER_TURN {
+        let is_syslog = self.sink.is_syslog();
+        for _ in 0..if is_syslog { DATAGRAMS_PER_TURN } else { WRITES_PER_TURN } {
             let rest = &waiting.bytes[written..];
             if rest.is_empty() {
                 break;
             }
             match self.sink.write(rest) {
-                Ok(count) => written += count,
+                Ok(count) => {
+                    written += count;
+                    waiting.reaches = true;
+                }
+                Err(Errno::EAGAIN) => break,
+                // Nobody is there: the next line finds out whether somebody is again.
+                Err(_) if is_syslog => {
+                    written += rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |end| end + 1);
+                    waiting.lose();
+                    waiting.reaches = false;
+                }
                 // Nobody reads any more, or the terminal is gone: the lines are lost whatever we do.
                 Err(Errno::EPIPE | Errno::EIO) => written = waiting.bytes.len(),
                 Err(_) => break,
@@ -122,23 +168,37 @@ impl Lines {
 }
 
 impl Waiting {
+    fn lose(&mut self) {
+        self.dropped += 1;
+        self.lost += 1;
+    }
+
     fn has_room(&self, reserved: usize) -> bool {
         self.bytes.len() + ROOM + reserved <= LOG_BUFFER
     }
 
     fn add(&mut self, write: impl FnOnce(&mut Text<'_>)) {
-        write(&mut Text::new(&mut self.bytes, ROOM - 1));
+        write(&mut Text::new(&mut self.bytes, self.room - 1));
         self.bytes.push(b'\n');
     }
+}
 
+impl Lines {
     /// Tells, where lines are missing, how many.
-    fn tell(&mut self) {
-        if self.dropped > 0 && self.has_room(RESERVED) {
-            let dropped = std::mem::take(&mut self.dropped);
-            self.add(|out| {
-                out.bytes(b"WARN  [beelance::log] ");
-                out.long(dropped);
-                out.bytes(b" lines were dropped: standard error takes them too slowly");
+    fn tell(&self, waiting: &mut Waiting) {
+        if waiting.dropped > 0 && waiting.reaches && waiting.has_room(RESERVED) {
+            let dropped = std::mem::take(&mut waiting.dropped);
+            waiting.add(|out| match &self.header {
+                None => {
+                    out.bytes(b"WARN  [beelance::log] ");
+                    out.long(dropped);
+                    out.bytes(b" lines were dropped: standard error takes them too slowly");
+                }
+                Some(header) => {
+                    header.write(out, Severity::Warning, Moment::now(), &mut Second::default());
+                    out.long(dropped);
+                    out.bytes(b" lines were dropped: nobody took them");
+                }
             });
         }
     }

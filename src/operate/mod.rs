@@ -3,16 +3,20 @@
 //! Stands on top of everything. The control plane runs here, as ordinary tasks on `async-io`; the data path never does.
 
 pub mod access_log;
+mod admin;
 mod agent;
 pub mod confine;
+pub mod header;
 mod kernel;
 pub mod lines;
+mod logs;
 pub mod machine;
 mod messages;
 mod nameserver;
 mod probe;
 mod reload;
 mod resolver;
+mod ring;
 mod run;
 mod service;
 mod signals;
@@ -20,5 +24,6 @@ mod sink;
 pub mod text;
 mod watches;
 
+pub use messages::last;
 pub use run::{Failure, Running, check, run, start};
 pub use service::Service;

@@ -80,7 +80,7 @@ fn tell(before: &Config, after: &Config, changes: &Changes) -> String {
         (before.clients != after.clients || before.limits.body != after.limits.body, "limits"),
         (before.limits.headers != after.limits.headers, "limits.headers"),
         (before.names != after.names, "resolver"),
-        (before.log_level != after.log_level || before.access_log != after.access_log, "log"),
+        (before.log_level != after.log_level || before.logs != after.logs, "log"),
         (before.replies != after.replies, "reply"),
         (before.drain_timeout_ms != after.drain_timeout_ms, "drain-timeout"),
         (

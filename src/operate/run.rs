@@ -1,15 +1,15 @@
 //! `beelance run` and `beelance check`: from a file to a loop that serves.
 
 use super::lines::{self, Lines};
-use super::messages::{self, Serving};
+use super::logs::Logs;
+use super::messages::Serving;
 use super::service::Service;
-use super::{confine, kernel, machine, resolver, signals};
+use super::{admin, confine, kernel, machine, resolver, signals};
 use crate::config::{self, Address, Config};
 use crate::limits::{Machine, SPARE_SEATS, SPARE_SOURCES};
 use crate::proxy::{self, Proxy};
-use crate::runtime::{Loop, Reactor};
+use crate::runtime::{Bind, Listener, Loop, Reactor};
 use std::io::{self, Write};
-use std::os::fd::AsFd;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -81,7 +81,7 @@ pub fn run(path: &Path) -> Result<u8, Failure> {
 /// A balancer that listens, and is about to serve.
 pub struct Running {
     proxy: &'static Proxy,
-    lines: &'static Lines,
+    lines: &'static [Lines],
     serving: Serving,
 }
 
@@ -93,7 +93,7 @@ impl Running {
     pub fn serve(self) -> Result<u8, Failure> {
         self.serving.begin();
         let event_loop = self.proxy.event_loop();
-        let after_turn = || self.lines.flush(event_loop.reactor);
+        let after_turn = || self.lines.iter().for_each(|lines| lines.flush(event_loop.reactor));
         let code = event_loop.run(|seat| self.proxy.run_seat(seat), after_turn).map_err(Failure::system("epoll"))?;
         Ok(u8::try_from(code).unwrap_or(0))
     }
@@ -111,9 +111,9 @@ pub fn start(
     also: impl FnOnce(&'static Proxy),
 ) -> Result<Running, Failure> {
     let config = Rc::new(config);
-    let stderr = io::stderr().as_fd().try_clone_to_owned().map_err(Failure::system("standard error"))?;
-    let lines: &'static Lines = Box::leak(Box::new(Lines::new(stderr)));
-    let serving = messages::set_up(config.log_level, lines);
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let host = host.unwrap_or_else(|| "localhost".into());
+    let (logs, serving) = Logs::open(&config, &host).map_err(Failure::system("log"))?;
     if let Err(error) = machine::raise_descriptors() {
         log::warn!("the limit of file descriptors stays as it is: {error}");
     }
@@ -126,14 +126,30 @@ pub fn start(
     let reactor: &'static Reactor = Box::leak(Box::new(reactor.map_err(Failure::system("epoll"))?));
     let event_loop: &'static Loop = Box::leak(Box::new(Loop::new(reactor)));
     let proxy: &'static Proxy = Box::leak(Box::new(Proxy::new(Rc::clone(&config), event_loop, &addresses)));
-    let service: &'static Service = Box::leak(Box::new(Service::new(proxy, file.map(Path::to_owned), machine, lines)));
+    let lines = logs.lines;
+    let service: &'static Service = Box::leak(Box::new(Service::new(proxy, file.map(Path::to_owned), machine, logs)));
 
     let sockets = service.sockets(&config, false).map_err(|why| Failure::System(format!("beelance: {why}")))?;
+    let bound_admin = match &config.admin {
+        Some(settings) => {
+            let how = Bind { only_v6: false, mode: settings.perm, bounds: budget.client_socket() };
+            let bound = Listener::bind(reactor, settings.address.endpoint(), &how).map_err(|error| {
+                let hint = hint(&settings.address, error.kind());
+                Failure::System(format!("beelance: admin.listen: {}: {error}{hint}", settings.address))
+            })?;
+            Some(bound)
+        }
+        None => None,
+    };
     // From here on there may be more threads: they inherit what is left.
     confine::give_up(&config.identity, file)?;
     let mut stdout = io::stdout().lock();
     for ((_, listener), (_, socket)) in config.listeners().zip(&sockets) {
         let _ = writeln!(stdout, "listening on {} ({})", socket.endpoint(), listener.name);
+    }
+    if let Some(bound) = bound_admin {
+        let _ = writeln!(stdout, "listening on {} (admin.listen)", bound.endpoint());
+        admin::start(proxy, bound, host);
     }
     let _ = stdout.flush();
     service.start(sockets);
@@ -141,7 +157,9 @@ pub fn start(
     event_loop.executor.spawn(proxy::begin_trials(proxy)).detach();
     event_loop.executor.spawn(proxy::warm_up(proxy)).detach();
     event_loop.executor.spawn(signals::watch(signals, service)).detach();
-    event_loop.executor.spawn(lines::keep(lines, reactor)).detach();
+    for lines in lines {
+        event_loop.executor.spawn(lines::keep(lines, reactor)).detach();
+    }
     also(proxy);
     Ok(Running { proxy, lines, serving })
 }

@@ -1,16 +1,14 @@
 //! What operates the proxy, and changes with its configuration: its sockets, probes, names and logs.
 
-use super::access_log::AccessLog;
 use super::confine;
-use super::lines::Lines;
+use super::logs::Logs;
 use super::resolver::{self, Resolver};
 use super::run::hint;
 use super::watches::Watches;
 use crate::config::{self, Config, Listener};
 use crate::limits::{ListenerId, Machine};
-use crate::proxy::{Changes, Journal, Proxy};
+use crate::proxy::{Changes, Proxy};
 use crate::runtime;
-use std::cell::OnceCell;
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -26,22 +24,21 @@ pub struct Service {
     pub(super) machine: Machine,
     watches: Watches,
     resolver: Resolver,
-    lines: &'static Lines,
-    access_log: OnceCell<&'static AccessLog>,
+    logs: Logs,
 }
 
 /// A listener of the file, and the socket that it is to have.
 pub(super) type Socket = (ListenerId, Rc<runtime::Listener>);
 
 impl Service {
-    pub(super) fn new(proxy: &'static Proxy, path: Option<PathBuf>, machine: Machine, lines: &'static Lines) -> Self {
-        let (watches, resolver, access_log) = (Watches::default(), Resolver::default(), OnceCell::new());
-        Self { proxy, path, machine, watches, resolver, lines, access_log }
+    pub(super) fn new(proxy: &'static Proxy, path: Option<PathBuf>, machine: Machine, logs: Logs) -> Self {
+        let (watches, resolver) = (Watches::default(), Resolver::default());
+        Self { proxy, path, machine, watches, resolver, logs }
     }
 
     /// Begins with the configuration of the start.
     pub(super) fn start(&self, sockets: Vec<Socket>) {
-        self.proxy.set_journal(self.journal(&self.proxy.config()));
+        self.proxy.set_journal(self.logs.journal(&self.proxy.config().logs));
         self.resolver.start(self.proxy);
         sockets.into_iter().for_each(|(id, socket)| self.proxy.open(id, socket));
         self.watches.follow(self.proxy);
@@ -52,7 +49,7 @@ impl Service {
         let proxy = self.proxy;
         let before = proxy.config();
         log::set_max_level(config.log_level);
-        proxy.set_journal(self.journal(&config));
+        proxy.set_journal(self.logs.journal(&config.logs));
         let changes = proxy.adopt(Rc::clone(&config), resolver::literal);
         // Those that are kept first: one that is closed may be another listener's now.
         for (id, socket) in sockets {
@@ -119,19 +116,5 @@ impl Service {
             let hint = hint(&listener.address, error.kind());
             format!("listen.{}: {}: {error}{hint}", listener.name, listener.address)
         })
-    }
-
-    fn journal(&self, config: &Config) -> Option<&'static dyn Journal> {
-        match config.access_log {
-            config::AccessLog::Off => None,
-            config::AccessLog::Stderr => {
-                let new = || -> &'static AccessLog {
-                    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-                    let host = host.unwrap_or_else(|| "localhost".into());
-                    Box::leak(Box::new(AccessLog::new(&host, std::process::id(), self.lines)))
-                };
-                Some(*self.access_log.get_or_init(new))
-            }
-        }
     }
 }

@@ -1,14 +1,18 @@
-//! Standard error, written to without ever blocking, although its flags are not ours to change: whoever started us shares
-//! them.
+//! Where lines go: standard error, or a syslog's socket, written to without ever blocking.
 //!
+//! Standard error's flags are not ours to change: whoever started us shares them.
 //! A pipe or a terminal is opened once more through `/proc/self/fd`: that gives a file of our own, whose flags are ours. On
 //! a socket each call can ask not to block; on Linux 6.1 no call can on a pipe (`RWF_NOWAIT` came to pipes later). A regular
 //! file never blocks, and is not opened again: its position is shared. Where none of that is possible (no `/proc`, a pipe of
 //! another user's), `poll` is asked before each write, which is what all of them cost otherwise.
+//!
+//! A syslog gets a datagram for each line. Its socket is connected, so that the system looks the way up once, and again when
+//! the other end is new: a daemon that was started again.
 
+use crate::config::Address;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, send};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, SockaddrStorage, UnixAddr, connect, send, socket};
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
@@ -23,7 +27,7 @@ pub(super) struct Sink {
 }
 
 /// What keeps a write from blocking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Way {
     /// The file itself.
     Plain,
@@ -31,6 +35,8 @@ enum Way {
     Send,
     /// A look before.
     Poll,
+    /// A flag of the call, and a call for each line, to there.
+    Datagrams(Address),
 }
 
 impl Sink {
@@ -48,14 +54,65 @@ impl Sink {
         }
     }
 
+    /// A syslog. Where nobody is there yet lines are tried nevertheless; then it says why.
+    ///
+    /// # Errors
+    /// The system's: no socket.
+    pub(super) fn syslog(to: &Address) -> nix::Result<(Self, Option<Errno>)> {
+        let family = match to {
+            Address::Unix(_) => AddressFamily::Unix,
+            Address::Inet(address) if address.is_ipv4() => AddressFamily::Inet,
+            Address::Inet(_) => AddressFamily::Inet6,
+        };
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let socket = socket(family, SockType::Datagram, flags, None)?;
+        let sink = Self { file: socket.into(), way: Way::Datagrams(to.clone()) };
+        let failed = sink.reach(to).err();
+        Ok((sink, failed))
+    }
+
+    fn reach(&self, to: &Address) -> nix::Result<()> {
+        let socket = self.file.as_raw_fd();
+        match to {
+            Address::Inet(address) => connect(socket, &SockaddrStorage::from(*address)),
+            Address::Unix(path) => match path.strip_prefix('@') {
+                Some(name) => connect(socket, &UnixAddr::new_abstract(name.as_bytes())?),
+                None => connect(socket, &UnixAddr::new(path.as_str())?),
+            },
+        }
+    }
+
+    /// Whether each line is taken or lost by itself.
+    pub(super) fn is_syslog(&self) -> bool {
+        matches!(self.way, Way::Datagrams(_))
+    }
+
+    /// Sends the first line of `bytes`; how many bytes that was, with its end.
+    fn send_line(&self, bytes: &[u8], to: &Address) -> Result<usize, Errno> {
+        let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
+        let send = || send(self.file.as_raw_fd(), &bytes[..end], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
+        match send() {
+            Ok(_) => {}
+            Err(Errno::EAGAIN | Errno::ENOBUFS) => return Err(Errno::EAGAIN),
+            Err(Errno::EMSGSIZE) => return Err(Errno::EMSGSIZE),
+            // The other end is another one, or was not there when the last line came.
+            Err(_) => {
+                self.reach(to)?;
+                send()?;
+            }
+        }
+        Ok((end + 1).min(bytes.len()))
+    }
+
     /// Writes some of `bytes`; how many.
     ///
     /// # Errors
-    /// `EAGAIN` when it would block.
+    /// `EAGAIN` when it would block. For a syslog any other: its first line is lost.
     pub(super) fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
         let bytes = &bytes[..bytes.len().min(PIPE_BUF)];
-        match self.way {
+        match &self.way {
             Way::Plain => {}
+            Way::Datagrams(to) => return self.send_line(bytes, to),
             Way::Send => {
                 return send(self.file.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL);
             }

@@ -314,6 +314,7 @@ impl Connection {
         exchange.record.bytes += exchange.response.total;
         if let Some(journal) = proxy.journal.get()
             && exchange.record.status != 0
+            && !matches!(exchange.record.fault, Some(Fault::Monitored(_)))
         {
             journal.write(proxy, &exchange.record, &exchange.line);
         }
@@ -368,7 +369,7 @@ impl Connection {
         proxy.requests.set(proxy.requests.get() + 1);
         let config = proxy.config();
         let ask = ask::understand(self, &config, exchange, length, asked)?;
-        if self.limited {
+        if self.limited && !matches!(ask.rule, Rule::Monitor(_)) {
             self.count_request(ask.route)?;
         }
         if !matches!(ask.rule, Rule::None | Rule::Here(_)) {

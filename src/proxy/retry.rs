@@ -91,6 +91,7 @@ impl Connection {
             | Fault::ConnectTimeout
             | Fault::Exhausted
             | Fault::Answered(_)
+            | Fault::Monitored(_)
             | Fault::Denied(_)
             | Fault::Redirected
             | Fault::Shed

@@ -10,7 +10,7 @@ use super::shed::Kind;
 use super::slot::Slot;
 use super::{Counted, Proxy};
 use crate::balance::Room;
-use crate::config::{Config, Custom, Deed, Pool, Routed};
+use crate::config::{Config, Custom, Deed, Monitor, Pool, Routed};
 use crate::fault::{Fault, Phase};
 use crate::http::edits::Edits;
 use crate::http::redirect::{Redirect, host_of, target_of};
@@ -19,6 +19,9 @@ use crate::http::request::{Method, RequestHead};
 use crate::http::route::Facts;
 use crate::limits::{BackendId, CONNECTIONS_PER_TARPIT, ListenerId, PoolId, RouteId};
 use std::net::IpAddr;
+
+/// What HAProxy answers where all is well.
+const READY: &[u8] = b"<html><body><h1>200 OK</h1>\nService ready.\n</body></html>\n";
 
 /// What keeps a request from its pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,8 @@ pub(super) enum Rule {
     Route(RouteId),
     /// Its route is closed for maintenance.
     Maintenance(RouteId),
+    /// It asks its listener whether beelance serves: this is the answer.
+    Monitor(u16),
 }
 
 /// Where a request goes, and how.
@@ -55,7 +60,7 @@ pub(super) fn way<'c>(
 ) -> Way<'c> {
     let pool = config.listeners[listener.index()].pool;
     let mut way = Way { pool, class: 0, rule: Rule::None, edits: None, route: None };
-    if !config.order.routes.is_empty() {
+    if config.chooses {
         choose_route(proxy, config, head, listener, source, &mut way);
     }
     way
@@ -71,6 +76,12 @@ fn choose_route<'c>(
     source: Option<IpAddr>,
     way: &mut Way<'c>,
 ) {
+    if let Some(monitor) = &config.listeners[listener.index()].monitor
+        && monitor.is_asked(head.path, head.query)
+    {
+        way.rule = Rule::Monitor(monitor_status(proxy, monitor));
+        return;
+    }
     let facts = Facts { method: head.method, host: head.host, path: head.path, headers: head.fields, source };
     let here = |routed: &Routed| routed.listeners.is_empty() || routed.listeners.contains(&listener);
     let mut routes = config.routes().filter(|(_, routed)| here(routed));
@@ -84,6 +95,18 @@ fn choose_route<'c>(
     } else {
         way.rule = Rule::Route(id);
     }
+}
+
+/// 503 while beelance stops, or a pool has too few servers; else 200.
+fn monitor_status(proxy: &Proxy, monitor: &Monitor) -> u16 {
+    let balancer = proxy.balancer.borrow();
+    let usable = |pool| {
+        // HAProxy's `nbsrv`: the backups too where no other is left, else only the others.
+        let (active, backup) = balancer.usable(pool);
+        if active > 0 { active } else { backup }
+    };
+    let fails = monitor.fail.iter().any(|&(pool, least)| usable(pool) < usize::from(least));
+    if proxy.is_stopping() || fails { 503 } else { 200 }
 }
 
 impl Proxy {
@@ -147,6 +170,7 @@ impl Connection {
         let proxy = self.proxy;
         let id = match rule {
             Rule::Here(status) => return Fault::Answered(status),
+            Rule::Monitor(status) => return Fault::Monitored(status),
             Rule::Maintenance(_) | Rule::None => return Fault::Answered(503),
             Rule::Route(id) => id,
         };
@@ -177,7 +201,7 @@ impl Connection {
                 Deed::Tarpit { hold_ms, .. } => Some(hold_ms),
                 Deed::Pool | Deed::Deny(_) | Deed::Return { .. } | Deed::Redirect(_) => None,
             },
-            Rule::None | Rule::Here(_) | Rule::Maintenance(_) => None,
+            Rule::None | Rule::Here(_) | Rule::Maintenance(_) | Rule::Monitor(_) => None,
         });
         let Some(hold_ms) = hold_ms else { return denied };
         let deadline_ms = proxy.reactor.now_ms() + hold_ms;
@@ -231,6 +255,7 @@ impl Connection {
                 let redirect = backend.and_then(|backend| backend.redirect.as_ref());
                 redirect.map_or_else(of_status, |redirect| Sketch { cache: "no-store", ..to(redirect) })
             }
+            (Fault::Monitored(200), _) => Sketch::new(200, Content::Body(READY, "text/html")),
             (Fault::Answered(_), Some(Rule::Maintenance(id))) => {
                 let retry_after_s = routed(id).maintenance.retry_after_ms.div_ceil(1_000);
                 Sketch { retry_after_s: Some(retry_after_s), ..of_status() }

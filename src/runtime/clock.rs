@@ -45,6 +45,12 @@ impl Clock {
         self.now_ms.get()
     }
 
+    /// Milliseconds since the machine started at the monotonic time `at_ms`.
+    #[must_use]
+    pub fn up_ms(&self, at_ms: u64) -> u64 {
+        self.start_ms + at_ms
+    }
+
     /// Milliseconds since 1970 at the monotonic time `at_ms`, as the wall clock has it today.
     pub fn wall_ms(&self, at_ms: u64) -> u64 {
         let now_ms = self.now_ms();
@@ -54,6 +60,12 @@ impl Clock {
         }
         (self.wall_ms.get() + at_ms).saturating_sub(self.wall_read_ms.get())
     }
+}
+
+/// Milliseconds since 1970, and since the machine started: for who has no loop.
+#[must_use]
+pub fn now() -> (u64, u64) {
+    (wall(), monotonic_ms())
 }
 
 /// The monotonic clock. Once a turn: the standard library's `Instant` takes four times the instructions.

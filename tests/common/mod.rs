@@ -26,6 +26,7 @@ pub mod recorder;
 pub mod raw;
 pub mod redis;
 pub mod request;
+pub mod rsyslog;
 pub mod script;
 pub mod tcp_line;
 pub mod tunnel;

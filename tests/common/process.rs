@@ -403,10 +403,10 @@ pub fn listener_and(backends: &[&Backend]) -> String {
     config
 }
 
-/// `listen.NAME = ...`, not an attribute of a listener.
+/// `listen.NAME = ...`, not an attribute of a listener; or the admin listener's.
 fn is_listener(line: &str) -> bool {
-    line.split_once('=')
-        .is_some_and(|(key, _)| key.trim().strip_prefix("listen.").is_some_and(|name| !name.contains('.')))
+    let declares = |key: &str| key.strip_prefix("listen.").is_some_and(|name| !name.contains('.'));
+    line.split_once('=').is_some_and(|(key, _)| declares(key.trim()) || key.trim() == "admin.listen")
 }
 
 /// `listening on ADDR:PORT (NAME)`, or of a UNIX socket.

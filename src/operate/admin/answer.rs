@@ -1,0 +1,159 @@
+//! What is served under which path, and the heads of all answers.
+
+use super::orders::{self, Order};
+use super::out::{Gone, Out};
+use super::serve::Desk;
+use super::{Level, health};
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+/// A request that was understood.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'b> {
+    pub method: &'b [u8],
+    pub path: &'b [u8],
+    pub level: Level,
+    /// The client knows chunks.
+    pub chunks: bool,
+    /// The connection stays.
+    pub keep: bool,
+    pub way: Way<'b>,
+}
+
+/// Where a request leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way<'b> {
+    /// `/healthz`, `/readyz`: for everybody, by whatever name.
+    Health,
+    /// Something is to be changed.
+    Order(Order<'b>),
+    /// Nowhere.
+    Refused(Reply),
+}
+
+/// A short answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reply {
+    pub status: u16,
+    pub text: &'static str,
+}
+
+impl Reply {
+    pub(super) const fn of(status: u16, text: &'static str) -> Self {
+        Self { status, text }
+    }
+}
+
+const PLAIN: &str = "text/plain; charset=utf-8";
+/// What every answer says to browsers: take it as what it is called, keep it nowhere, show it in no page of others, and
+/// tell nobody where it was.
+const CAUTION: &[u8] = b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\
+    Cross-Origin-Resource-Policy: same-origin\r\nReferrer-Policy: no-referrer\r\n";
+/// An answer that is no page loads nothing, and is framed by nobody.
+const SEALED: &[u8] = b"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n";
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        421 => "Misdirected Request",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "Error",
+    }
+}
+
+/// Where a method and a path lead.
+pub(super) fn way<'b>(asked: &Asked<'b>) -> Way<'b> {
+    let way = match asked.path {
+        b"/healthz" | b"/readyz" => Way::Health,
+        path => match path.strip_prefix(orders::PREFIX) {
+            Some(rest) => match (asked.method, Order::read(rest)) {
+                (b"POST", Ok(order)) => return Way::Order(order),
+                (b"POST", Err(reply)) => return Way::Refused(reply),
+                _ => return Way::Refused(Reply::of(405, "this takes POST")),
+            },
+            None => return Way::Refused(Reply::of(404, "nothing is served here")),
+        },
+    };
+    match asked.method {
+        b"GET" | b"HEAD" => way,
+        _ => Way::Refused(Reply::of(405, "this takes GET and HEAD")),
+    }
+}
+
+/// Answers.
+pub(super) async fn answer(
+    desk: &Desk,
+    out: &mut Out<'_>,
+    asked: &Asked<'_>,
+    peer: Option<SocketAddr>,
+) -> Result<(), Gone> {
+    out.head_only = asked.method == b"HEAD";
+    match asked.way {
+        Way::Refused(reply) => refuse(out, reply, asked.keep).await,
+        Way::Health if asked.path == b"/healthz" => refuse(out, Reply::of(200, "ok"), asked.keep).await,
+        Way::Health => health::ready(desk, out, asked).await,
+        Way::Order(order) => refuse(out, order.carry_out(desk, asked.level, peer), asked.keep).await,
+    }
+}
+
+/// Sends a short answer, of one line.
+pub(super) async fn refuse(out: &mut Out<'_>, reply: Reply, keep: bool) -> Result<(), Gone> {
+    head(out, reply.status, PLAIN, keep, SEALED);
+    out.put(|text| {
+        text.bytes(b"Content-Length: ");
+        text.long(reply.text.len() as u64 + 1);
+        text.bytes(b"\r\n\r\n");
+        text.bytes(reply.text.as_bytes());
+        text.byte(b'\n');
+    });
+    if out.head_only {
+        out.forget(reply.text.len() + 1);
+    }
+    out.send(b"").await
+}
+
+/// Begins an answer of unknown length.
+pub(super) async fn stream(out: &mut Out<'_>, asked: &Asked<'_>, status: u16, media_type: &str) -> Result<(), Gone> {
+    head(out, status, media_type, asked.keep, SEALED);
+    out.put(|text| text.bytes(if asked.chunks { b"Transfer-Encoding: chunked\r\n\r\n" } else { b"\r\n" }));
+    out.begin(asked.chunks).await
+}
+
+fn head(out: &mut Out<'_>, status: u16, media_type: &str, keep: bool, policy: &[u8]) {
+    out.put(|text| {
+        text.bytes(b"HTTP/1.1 ");
+        text.number(status.into());
+        for part in [" ", reason(status), "\r\nContent-Type: ", media_type, "\r\n"] {
+            text.bytes(part.as_bytes());
+        }
+        text.bytes(CAUTION);
+        text.bytes(policy);
+        if status == 401 {
+            text.bytes(b"WWW-Authenticate: Bearer realm=\"beelance\"\r\n");
+        }
+        if !keep {
+            text.bytes(b"Connection: close\r\n");
+        }
+    });
+}
+
+/// A client, for a message.
+pub(super) fn who(peer: Option<SocketAddr>) -> heapless::String<64> {
+    let mut name = heapless::String::new();
+    let written = match peer {
+        Some(address) => write!(name, "{address}"),
+        None => name.write_str("the UNIX socket"),
+    };
+    debug_assert!(written.is_ok());
+    name
+}

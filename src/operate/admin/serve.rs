@@ -1,0 +1,150 @@
+//! Accepting at the admin listener, and the places its clients take.
+//!
+//! When all are taken the client that has waited longest without sending a request makes room: whoever only holds a
+//! connection keeps nobody out.
+
+use super::client;
+use super::out::Buffer;
+use crate::limits::{ACCEPT_REST_MS, ADMIN_BUFFER, ADMIN_CLIENTS, ADMIN_HEAD};
+use crate::proxy::Proxy;
+use crate::runtime::{Listener, NEVER, Seat, Stream};
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+
+/// What all of its clients share.
+pub(super) struct Desk {
+    pub proxy: &'static Proxy,
+    /// The machine's own name.
+    pub host: String,
+    /// When a wrong token was last told of.
+    pub told_ms: Cell<Option<u64>>,
+    places: Box<[Place]>,
+    /// Counts waits.
+    waits: Cell<u64>,
+    /// The seat of [`accept`].
+    acceptor: Cell<u16>,
+}
+
+/// Room for one client.
+struct Place {
+    /// Its buffers while nobody is there.
+    room: RefCell<Option<Room>>,
+    /// The client's seat.
+    seat: Cell<u16>,
+    /// The number of its wait for a request; nothing while it is busy.
+    waits: Cell<Option<u64>>,
+    /// It is to leave, if it still waits.
+    leaves: Cell<bool>,
+}
+
+/// Buffers of a client, made once.
+pub(super) struct Room {
+    pub input: Box<[u8]>,
+    pub output: Buffer,
+}
+
+/// Where a client is: given back when it leaves.
+pub(super) struct Visit {
+    desk: &'static Desk,
+    index: usize,
+    pub room: Option<Room>,
+}
+
+impl Visit {
+    fn place(&self) -> &'static Place {
+        &self.desk.places[self.index]
+    }
+
+    /// From now on it waits for a request, or no longer.
+    pub(super) fn wait(&self, waits: bool) {
+        let next = || self.desk.waits.replace(self.desk.waits.get() + 1);
+        self.place().waits.set(waits.then(next));
+    }
+
+    /// Whether somebody else needs the place.
+    pub(super) fn is_over(&self) -> bool {
+        self.place().leaves.get()
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let place = self.place();
+        place.waits.set(None);
+        place.leaves.set(false);
+        place.room.replace(self.room.take());
+        self.desk.proxy.reactor.wake(self.desk.acceptor.get());
+    }
+}
+
+/// Serves the admin listener from now on.
+pub(in crate::operate) fn start(proxy: &'static Proxy, listener: Listener, host: String) {
+    let place = |_| Place {
+        room: RefCell::new(Some(Room {
+            input: vec![0; ADMIN_HEAD].into_boxed_slice(),
+            output: Buffer::new(ADMIN_BUFFER),
+        })),
+        seat: Cell::new(0),
+        waits: Cell::new(None),
+        leaves: Cell::new(false),
+    };
+    let places = (0..ADMIN_CLIENTS).map(place).collect();
+    let desk = Desk { proxy, host, told_ms: Cell::new(None), places, waits: Cell::new(0), acceptor: Cell::new(0) };
+    let desk: &'static Desk = Box::leak(Box::new(desk));
+    proxy.event_loop().executor.spawn(accept(desk, listener)).detach();
+}
+
+/// Accepts for as long as the process lives: also while the listeners of the data path are closed, an operator can see how
+/// far the end is.
+async fn accept(desk: &'static Desk, listener: Listener) {
+    let reactor = desk.proxy.reactor;
+    let Some(seat) = Seat::take(reactor) else { return };
+    desk.acceptor.set(seat.index());
+    listener.set_owner(seat.index());
+    loop {
+        let _ = seat.until(NEVER, || listener.acceptable().then_some(())).await;
+        let Some(index) = desk.free() else {
+            // Whoever leaves wakes this task.
+            listener.listen(false);
+            let _ = seat.until(NEVER, || desk.free()).await;
+            listener.listen(true);
+            continue;
+        };
+        match listener.accept() {
+            Ok(Some((stream, peer))) => desk.admit(index, stream, peer),
+            Ok(None) => {}
+            // The client is gone, or the system has nothing left: then this must not spin.
+            Err(_) => {
+                listener.listen(false);
+                let _ = seat.pause(reactor.now_ms() + ACCEPT_REST_MS).await;
+                listener.listen(true);
+            }
+        }
+        listener.look_again();
+    }
+}
+
+impl Desk {
+    /// A free place; where there is none, whoever waits longest is told to leave.
+    fn free(&self) -> Option<usize> {
+        let free = self.places.iter().position(|place| place.room.borrow().is_some());
+        if free.is_none() && !self.places.iter().any(|place| place.leaves.get()) {
+            let waiting = self.places.iter().filter_map(|place| Some((place.waits.get()?, place)));
+            if let Some((_, place)) = waiting.min_by_key(|(wait, _)| *wait) {
+                place.leaves.set(true);
+                self.proxy.reactor.wake(place.seat.get());
+            }
+        }
+        free
+    }
+
+    fn admit(&'static self, index: usize, stream: Stream, peer: Option<SocketAddr>) {
+        let Some(seat) = Seat::take(self.proxy.reactor) else { return };
+        let place = &self.places[index];
+        place.seat.set(seat.index());
+        stream.set_owner(seat.index());
+        let visit = Visit { desk: self, index, room: place.room.take() };
+        visit.wait(true);
+        self.proxy.event_loop().executor.spawn(client::serve(self, visit, seat, stream, peer)).detach();
+    }
+}
