@@ -200,8 +200,9 @@ pub const CONNECTION_BYTES: u64 = if WIDE { 512 } else { 352 };
 pub const WAITER_BYTES: u64 = 24;
 /// A worker with its exchange: what a connection has while it is busy.
 pub const WORKER_BYTES: u64 = if WIDE { 4032 } else { 4112 };
-/// A listener, backend, pool or route: its state, its entries in tables, its part of the configuration.
-pub const OBJECT_BYTES: u64 = 512;
+/// A listener, backend, pool or route: its state, its entries in tables, its part of the configuration; of that which a reload
+/// may go back to; and of one that is being read.
+pub const OBJECT_BYTES: u64 = if WIDE { 960 } else { 704 };
 /// A probe, or a question to an agent, under way.
 pub const PROBE_BYTES: u64 = 4 * 1024;
 /// A name of backends, and what is known of it.

@@ -52,6 +52,25 @@ fn the_first_connections_wait_for_the_first_answers() {
 }
 
 #[test]
+fn a_reload_waits_for_the_first_answers() {
+    let ([two], port) = backends(["two"]);
+    let dns = Dnsmasq::knowing("127.0.0.2 app.test\n127.0.0.2 other.test\n");
+    let text = |host: &str| config(&[dns.address()], port, "").replace("app.test", host);
+    let beelance = Beelance::start(&text("app.test"));
+    assert_eq!(beelance.connect().get("/").text(), "two");
+    let moved =
+        format!("{}backend.new = other.test:{port}\nbackend.new.pool = new\nlisten.web.pool = new\n", text("app.test"));
+    for _ in 0..scale(20) {
+        for text in [&moved, &text("app.test"), &text("other.test")] {
+            beelance.reload(text).unwrap();
+            assert_eq!(beelance.connect().get("/").status, 200);
+        }
+    }
+    assert_eq!(beelance.changes("app", "down") + beelance.changes("new", "down"), 0);
+    assert!(two.count() > 3);
+}
+
+#[test]
 fn an_address_changes_under_load_without_an_error() {
     let ([two, three], port) = backends(["two", "three"]);
     let dns = Dnsmasq::knowing("127.0.0.2 app.test\n");

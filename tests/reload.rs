@@ -271,8 +271,7 @@ fn the_session_map_stays_also_over_a_server_that_was_gone() {
 #[test]
 fn health_is_kept_and_probes_go_on() {
     let [ill, well] = [Backend::named("ill"), Backend::named("well")];
-    let check =
-        "pool.*.check.uri = /healthz\npool.*.check.inter = 50ms\npool.*.check.fall = 1\npool.*.check.rise = 2\n";
+    let check = "pool.*.check.uri = /healthz\npool.*.check.inter = 50ms\npool.*.check.timeout = 20s\npool.*.check.fall = 1\npool.*.check.rise = 2\n";
     let beelance = Beelance::before(&[&ill, &well], check);
     ill.set_health(500);
     beelance.wait_change("s1", "down", 1);

@@ -9,10 +9,52 @@ use crate::limits::BackendId;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Backends that the traffic keeps out or on trial.
-fn ejected(balancer: &Balancer) -> u32 {
-    let untrusted = |id: &u8| !balancer.backend(BackendId(*id)).state.watch.is_trusted();
-    (0..4).filter(untrusted).map(|_| 1).sum()
+/// Places in the table of backends, of which a reload uses any.
+const PLACES: u8 = 7;
+
+/// Backends of the pool that the traffic keeps out or on trial, and how many it has.
+fn ejected(balancer: &Balancer) -> (u32, u32) {
+    let untrusted = |id: &&BackendId| !balancer.backend(**id).state.watch.is_trusted();
+    let members = balancer.members(POOL);
+    (members.iter().filter(untrusted).map(|_| 1).sum(), members.iter().map(|_| 1).sum())
+}
+
+/// Another file: these places have a backend now, in this order, and what it says of them and of the pool.
+#[derive(Clone, Debug)]
+struct Reload {
+    members: Vec<u8>,
+    weights: [u16; PLACES as usize],
+    backups: [bool; PLACES as usize],
+    algorithm: Algorithm,
+}
+
+impl Reload {
+    fn make(&self, balancer: &mut Balancer, now_ms: u64, wake: &mut dyn FnMut(u16)) {
+        let before = balancer.members(POOL).to_vec();
+        let members: Vec<BackendId> = self.members.iter().copied().map(BackendId).collect();
+        for &id in before.iter().filter(|id| !members.contains(id)) {
+            balancer.remove(id);
+        }
+        for &id in &members {
+            let there = &balancer.backend(id).spec;
+            let (weight, backup) = (self.weights[id.index()], self.backups[id.index()]);
+            let spec = BackendSpec { pool: POOL, weight, backup, up: true, ..there.clone() };
+            match before.contains(&id) {
+                true => balancer.revise(id, spec),
+                // One that is not done yet is back.
+                false => balancer.install(id, spec, 0, now_ms),
+            }
+        }
+        let spec = PoolSpec { algorithm: self.algorithm, ..balancer.pools[POOL.index()].spec };
+        balancer.arrange(POOL, spec, members.into());
+        balancer.settle(POOL, wake);
+    }
+}
+
+fn reloads() -> impl Strategy<Value = Reload> {
+    let members = prop::sample::subsequence((0..PLACES).collect::<Vec<_>>(), 0..=usize::from(PLACES)).prop_shuffle();
+    (members, prop::array::uniform7(0u16..4), prop::array::uniform7(any::<bool>()), algorithms())
+        .prop_map(|(members, weights, backups, algorithm)| Reload { members, weights, backups, algorithm })
 }
 
 #[derive(Clone, Debug)]
@@ -22,6 +64,7 @@ enum Event {
     Leave(usize),
     Unbind(usize),
     Change(u8, Change),
+    Reload(Reload),
 }
 
 /// What can change about a backend.
@@ -74,7 +117,7 @@ fn changes() -> impl Strategy<Value = Change> {
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
-    let backend = 0u8..4;
+    let backend = 0..PLACES;
     let event = prop_oneof![
         6 => (any::<Option<u32>>(), prop::option::of(backend.clone()), prop::option::of(backend.clone()), any::<bool>(), 0u64..5, -1i8..2)
             .prop_map(|(key, sticky, avoid, may_move, client, class)| {
@@ -84,6 +127,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         2 => any::<prop::sample::Index>().prop_map(|index| Event::Leave(index.index(1000))),
         2 => any::<prop::sample::Index>().prop_map(|index| Event::Unbind(index.index(1000))),
         4 => (backend, changes()).prop_map(|(id, change)| Event::Change(id, change)),
+        2 => reloads().prop_map(Event::Reload),
     ];
     prop::collection::vec(event, 1..300)
 }
@@ -112,7 +156,7 @@ proptest! {
         let passive = PassiveSpec { observe: Observe::Http, error_limit: 2, eject_max, eject_ms: 300 };
         let pool = PoolSpec { algorithm, maxconn: pool.0, maxqueue: pool.1, passive, slowstart_ms: 0 };
         let mut now_ms = 0;
-        let mut balancer = Balancer::new(&[pool], specs.to_vec(), 64);
+        let mut balancer = Balancer::new(&[pool], specs.to_vec(), 64).with_room(1, usize::from(PLACES));
         let mut idle: VecDeque<u16> = (0..64).collect();
         let mut flying: Vec<(u16, BackendId)> = Vec::new();
         let mut waiting: BTreeMap<u16, ()> = BTreeMap::new();
@@ -140,10 +184,13 @@ proptest! {
                     balancer.leave(waiter, |waiter| woken.push(waiter));
                 }
                 Event::Change(id, change) => {
-                    let before = ejected(&balancer);
+                    let (before, _) = ejected(&balancer);
                     change.make(&mut balancer, BackendId(id), &mut now_ms, |waiter| woken.push(waiter));
-                    let now = ejected(&balancer);
-                    prop_assert!(now <= before || now * 100 <= 4 * eject_max, "{now} ejected");
+                    let (now, all) = ejected(&balancer);
+                    prop_assert!(now <= before || now * 100 <= all.max(1) * eject_max, "{now} of {all} ejected");
+                }
+                Event::Reload(reload) => {
+                    reload.make(&mut balancer, now_ms, &mut |waiter| woken.push(waiter));
                 }
                 Event::Unbind(at) if !waiting.is_empty() => {
                     let waiter = *waiting.keys().nth(at % waiting.len()).unwrap();
@@ -159,7 +206,7 @@ proptest! {
                 }
             }
             balancer.check_invariants();
-            let serving: u32 = (0..4).map(|id| balancer.status(BackendId(id)).serving).sum();
+            let serving: u32 = (0..PLACES).map(|id| balancer.status(BackendId(id)).serving).sum();
             prop_assert_eq!(serving as usize, flying.len());
         }
         while let Some((_, id)) = flying.pop() {

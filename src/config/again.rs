@@ -10,7 +10,7 @@ use super::raw::RawConfig;
 use super::settings::Settings;
 use super::value::Value;
 use super::{AccessLog, Config, Listener, read_file, resolve};
-use crate::limits::{Beside, Budget, DEFAULT_CONNECTIONS, Machine};
+use crate::limits::{Beside, Budget, DEFAULT_CONNECTIONS, Machine, Sockets};
 use std::path::Path;
 
 /// What ends a message about a change that cannot be made.
@@ -55,7 +55,7 @@ pub fn again(file_name: &str, bytes: &[u8], machine: &Machine, standing: &Standi
         return errors.unless_any(config);
     }
     let mut again = Again { settings: &settings, errors: &mut errors };
-    again.compare(standing.now, &config, machine);
+    again.compare(standing, &config, machine);
     let budget = again.budget(standing, &config, machine);
     let arranged = again.arrange(standing, &config);
     let mut config = errors.unless_any(arranged)?.unwrap_or(config);
@@ -74,7 +74,8 @@ impl Again<'_, '_> {
     }
 
     /// What is fixed at the start must be what it was.
-    fn compare(&mut self, now: &Config, new: &Config, machine: &Machine) {
+    fn compare(&mut self, standing: &Standing<'_>, new: &Config, machine: &Machine) {
+        let now = standing.now;
         let there = |config: &Config, id| process(id, config).unwrap_or_default();
         for id in FIXED {
             let (was, is) = (there(now, id), there(new, id));
@@ -82,10 +83,14 @@ impl Again<'_, '_> {
                 self.refuse(id, "", &format!("`{is}`: it is {was} since the start, and what was made of that stays"));
             }
         }
-        let budget = &now.limits.budget;
+        let budget = &standing.began;
         let connections = self.settings.small(Id::Connections, "").map_or_else(
             || {
-                let plan = Budget::plan(budget.memory, None, budget.beside, machine).unwrap_or(*budget);
+                // As many as at the start, when the file said nothing of them then either.
+                let unsent = self.settings.small(Id::NotsentLowat, "");
+                let beside = Beside { sockets: Sockets { unsent, ..budget.beside.sockets }, ..budget.beside };
+                let machine = Machine { tcp_memory: budget.tcp_memory, ..*machine };
+                let plan = Budget::plan(budget.memory, None, beside, &machine).unwrap_or(*budget);
                 match self.settings.find(Id::Memory, "") {
                     Some(_) => plan.connections,
                     None => plan.connections.min(DEFAULT_CONNECTIONS),

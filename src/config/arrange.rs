@@ -5,7 +5,7 @@
 
 use super::{Config, Order};
 use crate::limits::{
-    BackendId, ListenerId, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, PoolId, RouteId, SPARE_BACKENDS,
+    BackendId, Budget, ListenerId, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, PoolId, RouteId, SPARE_BACKENDS,
     SPARE_LISTENERS, SPARE_POOLS, SPARE_ROUTES,
 };
 
@@ -66,6 +66,8 @@ impl Room {
 pub struct Standing<'a> {
     /// The configuration that runs.
     pub now: &'a Config,
+    /// The budget of the start, which the tables were made from.
+    pub began: Budget,
     /// What its tables take.
     pub room: Room,
     /// Whether somebody still works with what was in a place.
@@ -90,6 +92,8 @@ struct Table<'n> {
     names: Vec<[&'n str; 2]>,
     /// Those whose objects are gone, the oldest first.
     gone: Vec<usize>,
+    /// Those whose objects are there, but may not be in the file any more.
+    live: Vec<usize>,
     room: usize,
 }
 
@@ -100,8 +104,10 @@ impl Table<'_> {
             wanted.iter().map(|name| self.names.iter().position(|there| there == name)).collect();
         // Those that nobody had come first: what is known of who is gone is useful when he comes back.
         let unused = self.names.len()..self.room;
-        let left: Vec<usize> =
-            unused.chain(self.gone.iter().copied()).filter(|at| !places.contains(&Some(*at))).collect();
+        let left: Vec<usize> = unused
+            .chain(self.gone.iter().chain(&self.live).copied())
+            .filter(|at| !places.contains(&Some(*at)))
+            .collect();
         let mut free = left.into_iter().filter(|&at| at >= self.names.len() || !is_held(at));
         for (place, [name, _]) in places.iter_mut().zip(wanted) {
             if place.is_none() {
@@ -129,9 +135,9 @@ fn put<T: Clone>(there: &[T], objects: impl Iterator<Item = T>, places: &[usize]
 }
 
 /// Those of `gone` and `live` that are not among `places`, in this order.
-fn left(gone: Vec<usize>, live: impl Iterator<Item = usize>, places: &[usize]) -> impl Iterator<Item = usize> {
+fn left(gone: Vec<usize>, live: Vec<usize>, places: &[usize]) -> impl Iterator<Item = usize> {
     let places = places.to_vec();
-    gone.into_iter().chain(live.collect::<Vec<_>>()).filter(move |at| !places.contains(at))
+    gone.into_iter().chain(live).filter(move |at| !places.contains(at))
 }
 
 /// The configuration `new` in the places that its objects have, or get.
@@ -139,18 +145,20 @@ fn left(gone: Vec<usize>, live: impl Iterator<Item = usize>, places: &[usize]) -
 /// # Errors
 /// [`Lacking`]: nothing is arranged.
 pub fn arrange(new: &Config, standing: &Standing<'_>) -> Result<Config, Lacking> {
-    let Standing { now, room, is_held } = *standing;
-    let table = |kind, names, gone, room| Table { kind, names, gone, room };
+    let Standing { now, room, is_held, .. } = *standing;
+    let table = |kind, names, gone, live, room| Table { kind, names, gone, live, room };
     let listeners = table(
         "listen",
         now.listeners.iter().map(|it| [it.name.as_str(), ""]).collect(),
         now.gone.listeners.iter().map(|id| id.index()).collect(),
+        now.order.listeners.iter().map(|id| id.index()).collect(),
         room.listeners,
     );
     let pools = table(
         "pool",
         now.pools.iter().map(|it| [it.name.as_str(), ""]).collect(),
         now.gone.pools.iter().map(|id| id.index()).collect(),
+        now.order.pools.iter().map(|id| id.index()).collect(),
         room.pools,
     );
     let pool_of =
@@ -160,12 +168,14 @@ pub fn arrange(new: &Config, standing: &Standing<'_>) -> Result<Config, Lacking>
         "backend",
         now.backends.iter().zip(&owners).map(|(it, pool)| [it.name.as_str(), pool]).collect(),
         now.gone.backends.iter().map(|id| id.index()).collect(),
+        now.order.backends.iter().map(|id| id.index()).collect(),
         room.backends,
     );
     let routes = table(
         "route",
         now.routes.iter().map(|it| [it.route.name.as_str(), ""]).collect(),
         now.gone.routes.iter().map(|id| id.index()).collect(),
+        now.order.routes.iter().map(|id| id.index()).collect(),
         room.routes,
     );
 
@@ -226,18 +236,10 @@ pub fn arrange(new: &Config, standing: &Standing<'_>) -> Result<Config, Lacking>
             routes: route_places.iter().filter_map(|&at| RouteId::new(at)).collect(),
         },
         gone: Order {
-            listeners: left(listeners.gone, now.order.listeners.iter().map(|id| id.index()), &listener_places)
-                .filter_map(ListenerId::new)
-                .collect(),
-            pools: left(pools.gone, now.order.pools.iter().map(|id| id.index()), &pool_places)
-                .filter_map(PoolId::new)
-                .collect(),
-            backends: left(backends.gone, now.order.backends.iter().map(|id| id.index()), &backend_places)
-                .filter_map(BackendId::new)
-                .collect(),
-            routes: left(routes.gone, now.order.routes.iter().map(|id| id.index()), &route_places)
-                .filter_map(RouteId::new)
-                .collect(),
+            listeners: left(listeners.gone, listeners.live, &listener_places).filter_map(ListenerId::new).collect(),
+            pools: left(pools.gone, pools.live, &pool_places).filter_map(PoolId::new).collect(),
+            backends: left(backends.gone, backends.live, &backend_places).filter_map(BackendId::new).collect(),
+            routes: left(routes.gone, routes.live, &route_places).filter_map(RouteId::new).collect(),
         },
         replies: new.replies.clone(),
         limits: new.limits,
@@ -249,4 +251,96 @@ pub fn arrange(new: &Config, standing: &Standing<'_>) -> Result<Config, Lacking>
         logs: new.logs.clone(),
         ..*new
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::read;
+    use super::*;
+
+    const BASE: &str = "listen.l = 127.0.0.1:1\n";
+
+    /// The places of backends in a configuration, as `POOL/NAME@PLACE`, in the order of the file.
+    fn places(config: &Config) -> String {
+        let of = |(id, it): (BackendId, &super::super::Backend)| {
+            format!("{}/{}@{}", config.pools[it.pool.index()].name, it.name, id.0)
+        };
+        config.backends().map(of).collect::<Vec<_>>().join(" ")
+    }
+
+    fn text(backends: &str) -> String {
+        let line = |word: &str| {
+            let (pool, name) = word.split_once('/').unwrap_or(("default", word));
+            format!("backend.{name} = h:1\nbackend.{name}.pool = {pool}\n")
+        };
+        BASE.to_owned() + &backends.split_whitespace().map(line).collect::<String>()
+    }
+
+    /// One file after the other on five places, of which those in `held` are: the places after each.
+    fn story(files: &[(&str, &[u8], &str)]) {
+        let mut now = read(&text(files[0].0));
+        let room = Room { backends: 5, ..Room::for_config(&now) };
+        for (backends, held, expected) in files {
+            let is_held = |object| matches!(object, Object::Backend(id) if held.contains(&id.0));
+            let standing = Standing { now: &now, began: now.limits.budget, room, is_held: &is_held };
+            let new = read(&text(backends));
+            match arrange(&new, &standing) {
+                Ok(config) => {
+                    assert_eq!(places(&config), *expected, "{backends}");
+                    let members: Vec<&BackendId> = config.pools().flat_map(|(_, pool)| &pool.backends).collect();
+                    assert!(members.iter().all(|id| config.order.backends.contains(id)), "{backends}");
+                    assert_eq!(members.len(), config.order.backends.len());
+                    // Again, it is what it was.
+                    let standing = Standing { now: &config, ..standing };
+                    assert_eq!(arrange(&new, &standing).as_ref(), Ok(&config));
+                    now = config;
+                }
+                Err(lacking) => assert_eq!(format!("{}.{}", lacking.kind, lacking.name), *expected, "{backends}"),
+            }
+        }
+    }
+
+    #[test]
+    fn who_stays_keeps_his_place() {
+        story(&[
+            ("a b", &[], "default/a@0 default/b@1"),
+            ("c b a", &[], "default/c@2 default/b@1 default/a@0"),
+            ("c", &[], "default/c@2"),
+            // Places that nobody had come first, then that of who is gone longest.
+            ("c d e", &[], "default/c@2 default/d@3 default/e@4"),
+            ("c d e b", &[], "default/c@2 default/d@3 default/e@4 default/b@1"),
+            ("c d e f", &[], "default/c@2 default/d@3 default/e@4 default/f@0"),
+            // Then that of who is about to go, if nobody works with him.
+            ("c d e f g", &[1], "backend.g"),
+            ("c d e f g", &[], "default/c@2 default/d@3 default/e@4 default/f@0 default/g@1"),
+            // In another pool it is another one.
+            ("c d e f p/g", &[1], "backend.g"),
+            ("c d e p/f", &[], "default/c@2 default/d@3 default/e@4 p/f@0"),
+            ("c d e f", &[], "default/c@2 default/d@3 default/e@4 default/f@1"),
+        ]);
+    }
+
+    #[test]
+    fn what_refers_to_another_follows_it() {
+        let of = |text: &str| read(&(BASE.to_owned() + "backend.a = h:1\n" + text));
+        let first =
+            of("backend.b = h:2\nbackend.b.pool = p\nroute.r.pool = p\nroute.s.deny = 403\nroute.s.path = /s\n");
+        let second = of(
+            "backend.z = h:3\nbackend.z.pool = q\nbackend.b = h:2\nbackend.b.pool = p\npool.q.overflow = p\n\
+                         listen.m = 127.0.0.1:2\nlisten.m.pool = q\nroute.s.deny = 404\nroute.s.listen = m\nroute.r.pool = p\n",
+        );
+        let standing =
+            Standing { now: &first, began: first.limits.budget, room: Room::for_config(&first), is_held: &|_| false };
+        let config = arrange(&second, &standing).unwrap();
+        let name = |id: PoolId| config.pools[id.index()].name.as_str();
+        let routes: Vec<(&str, u8)> = config.routes().map(|(id, it)| (it.route.name.as_str(), id.0)).collect();
+        assert_eq!(routes, [("s", 1), ("r", 0)]);
+        assert_eq!(name(config.routes[0].pool), "p");
+        let listener = config.routes[1].listeners[0];
+        assert_eq!(config.listeners[listener.index()].name, "m");
+        assert_eq!(name(config.listeners[listener.index()].pool), "q");
+        let (_, q) = config.pools().find(|(_, pool)| pool.name == "q").unwrap();
+        assert_eq!((q.overflow.map(name), config.backends[q.backends[0].index()].name.as_str()), (Some("p"), "z"));
+        assert!(config.backends().all(|(id, it)| config.pools[it.pool.index()].backends.contains(&id)));
+    }
 }

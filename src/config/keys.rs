@@ -80,7 +80,7 @@ pub enum Id {
     LimitRate, PerClient, LimitErrors, Exempt, Reserve,
     ResolverNameservers, ResolverHold, ResolverPrefer,
     AdminListen, AdminPerm, AdminHost, AdminTokenOperator, AdminTokenAdmin,
-    LogLevel, LogAccess, LogMessages, LogFormat, LogFacility, User, Group, Chroot, DrainTimeout, Splice,
+    LogLevel, LogAccess, LogMessages, LogFormat, LogFacility, User, Group, Chroot, DrainTimeout, ReloadRollback, Splice,
 }
 
 const NO_YES: Unit = Unit::Choice(&["no", "yes"]);
@@ -104,7 +104,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 122] = {
+pub static KEYS: [Key; 123] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Reply, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -366,6 +366,8 @@ pub static KEYS: [Key; 122] = {
         "Make this directory the root of all paths once all listeners listen; an empty one that nobody may write to is best. Needs root."),
     key(Id::DrainTimeout, Process, "drain-timeout", Duration, Text("30s"),
         "What requests in flight may take after the first signal to stop."),
+    key(Id::ReloadRollback, Process, "reload.rollback", Duration, Unset("no reload is taken back"),
+        "For how long after a reload the previous configuration comes back by itself: when the share of failed requests more than doubles and passes 5 %, or no server is left up in a pool that had one."),
     key(Id::Splice, Process, "splice", NO_YES, Text("yes"),
         "Large bodies, and tunnels through which much flows, pass from socket to socket inside the kernel."),
     ]

@@ -149,6 +149,8 @@ pub struct Config {
     pub identity: Identity,
     /// `drain-timeout`, in milliseconds.
     pub drain_timeout_ms: u64,
+    /// `reload.rollback`, in milliseconds.
+    pub rollback_ms: Option<u64>,
     /// What is legal and probably not meant, as `FILE:LINE: key: reason` where there is a line.
     pub warnings: Vec<String>,
 }

@@ -17,6 +17,7 @@ mod probe;
 mod reload;
 mod resolver;
 mod ring;
+mod rollback;
 mod run;
 mod service;
 mod signals;

@@ -1,8 +1,10 @@
 //! Reload in place: the file is read again, and what runs follows it. No second process, and nothing is dropped.
 //!
-//! First everything that can be refused: the file, the budget, free places in the tables, new sockets. Then the swap, in one go,
+//! First everything that can be refused: the file, the budget, free places in the tables, new sockets; and names that are new are
+//! looked up, for a second at most. Then the swap, in one go,
 //! which cannot fail. Whatever is refused, all stays as it was.
 
+use super::rollback::Watched;
 use super::service::Service;
 use crate::config::{Config, Pool, load_again};
 use crate::proxy::Changes;
@@ -16,14 +18,24 @@ impl Service {
     ///
     /// # Errors
     /// All that is wrong, a line each, and that the old configuration stays.
-    pub fn reload(&self) -> Result<String, String> {
+    pub async fn reload(&'static self) -> Result<String, String> {
         let Some(path) = &self.path else { return Err(format!("there is no file to read again: {STAYS}")) };
-        let loaded = self.proxy.with_standing(|standing| load_again(path, &self.machine, standing));
-        let config = loaded.map_err(|errors| format!("{errors}\n{}: {STAYS}", path.display()))?;
+        let load = || {
+            let loaded = self.proxy.with_standing(|standing| load_again(path, &self.machine, standing));
+            loaded.map_err(|errors| format!("{errors}\n{}: {STAYS}", path.display()))
+        };
+        let known = self.resolver.find_out(self.proxy, &load()?).await;
+        if self.proxy.is_stopping() {
+            return Err(format!("beelance is about to end: {STAYS}"));
+        }
+        // Once more: things went on meanwhile.
+        let config = load()?;
         let sockets = self.sockets(&config, true).map_err(|why| format!("{why}\n{}: {STAYS}", path.display()))?;
         let before = self.proxy.config();
+        let watched = config.rollback_ms.map(|window_ms| Watched::before(self.proxy, window_ms));
         let config = Rc::new(config);
-        let changes = self.follow(Rc::clone(&config), sockets);
+        let changes = self.follow(Rc::clone(&config), sockets, &known);
+        self.watch_reload(watched);
         for warning in &config.warnings {
             log::warn!("{warning}");
         }
@@ -31,8 +43,8 @@ impl Service {
     }
 
     /// The same for an operator who reads the log.
-    pub fn reload_told(&self) {
-        match self.reload() {
+    pub async fn reload_told(&'static self) {
+        match Box::pin(self.reload()).await {
             Ok(what) => log::info!("reloaded {what}"),
             Err(why) => why.lines().for_each(|line| log::error!("reload: {line}")),
         }
@@ -48,32 +60,39 @@ fn tell(before: &Config, after: &Config, changes: &Changes) -> String {
     let (mut added, mut removed) = (backend(after, &changes.added), backend(before, &changes.removed));
     let mut changed = backend(after, &changes.changed);
     for (id, listener) in after.listeners() {
-        match before.order.listeners.contains(&id).then(|| &before.listeners[id.index()]) {
+        match before.listeners().find(|(at, there)| *at == id && there.name == listener.name).map(|(_, there)| there) {
             None => added.push(format!("listen.{}", listener.name)),
             Some(there) if there != listener => changed.push(format!("listen.{}", listener.name)),
             Some(_) => {}
         }
     }
     for (id, pool) in after.pools() {
-        match before.order.pools.contains(&id).then(|| &before.pools[id.index()]) {
+        match before.pools().find(|(at, there)| *at == id && there.name == pool.name).map(|(_, there)| there) {
             None => added.push(format!("pool.{}", pool.name)),
             Some(there) if !is_same_pool(there, pool) => changed.push(format!("pool.{}", pool.name)),
             Some(_) => {}
         }
     }
     for (id, routed) in after.routes() {
-        match before.order.routes.contains(&id).then(|| &before.routes[id.index()]) {
+        match before
+            .routes()
+            .find(|(at, there)| *at == id && there.route.name == routed.route.name)
+            .map(|(_, there)| there)
+        {
             None => added.push(format!("route.{}", routed.route.name)),
             Some(there) if there != routed => changed.push(format!("route.{}", routed.route.name)),
             Some(_) => {}
         }
     }
     let gone = |kind: &str, name: &str| format!("{kind}.{name}");
-    let listeners = before.listeners().filter(|(id, _)| !after.order.listeners.contains(id));
+    let listeners =
+        before.listeners().filter(|(id, it)| !after.listeners().any(|(at, now)| at == *id && now.name == it.name));
     removed.extend(listeners.map(|(_, it)| gone("listen", &it.name)));
-    let pools = before.pools().filter(|(id, _)| !after.order.pools.contains(id));
+    let pools = before.pools().filter(|(id, it)| !after.pools().any(|(at, now)| at == *id && now.name == it.name));
     removed.extend(pools.map(|(_, it)| gone("pool", &it.name)));
-    let routes = before.routes().filter(|(id, _)| !after.order.routes.contains(id));
+    let routes = before
+        .routes()
+        .filter(|(id, it)| !after.routes().any(|(at, now)| at == *id && now.route.name == it.route.name));
     removed.extend(routes.map(|(_, it)| gone("route", &it.route.name)));
     for (differs, what) in [
         (before.timeouts != after.timeouts, "timeout"),
@@ -83,6 +102,7 @@ fn tell(before: &Config, after: &Config, changes: &Changes) -> String {
         (before.log_level != after.log_level || before.logs != after.logs, "log"),
         (before.replies != after.replies, "reply"),
         (before.drain_timeout_ms != after.drain_timeout_ms, "drain-timeout"),
+        (before.rollback_ms != after.rollback_ms, "reload.rollback"),
         (
             before.order.routes != after.order.routes && before.order.routes.len() == after.order.routes.len(),
             "the order of routes",

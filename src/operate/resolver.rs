@@ -4,12 +4,14 @@
 //! not asked for. A failure changes nothing: it is told, and so is its end.
 
 use super::nameserver::{Failure, Found, Late, look_up, reaches};
+use super::probe::patience;
 use crate::config::{Backend, Config};
 use crate::dns::{Change, Slot, Standing, choose, fill, hosts, nameservers, of_one_family};
-use crate::limits::{BackendId, LOOKUPS, NAME_FILE_BYTES};
+use crate::limits::{BackendId, FIRST_ANSWERS_MS, LOOKUPS, NAME_FILE_BYTES};
 use crate::proxy::{Arrival, Proxy};
 use crate::runtime::outside;
 use async_io::Timer;
+use futures_lite::future::or;
 use smol::Task;
 use std::cell::{Cell, RefCell};
 use std::io::Read;
@@ -102,6 +104,30 @@ impl Resolver {
             names.iter().for_each(|name| name.due_ms.set(0));
             self.share_out(proxy, names, Arrival::Change);
         }
+    }
+
+    /// Where the servers are whose names a configuration has and the one of now has not, as far as that is found out soon: so
+    /// nobody is refused because a name is new.
+    pub(super) async fn find_out(&self, proxy: &Proxy, config: &Config) -> Vec<(String, IpAddr)> {
+        let found = RefCell::new(Vec::new());
+        let note = |host: &str, ip: Option<IpAddr>| found.borrow_mut().extend(ip.map(|ip| (host.to_owned(), ip)));
+        let ask = async {
+            for name in names(config) {
+                let host = name.host.as_str();
+                let there = self.names.borrow().iter().find(|there| there.host.eq_ignore_ascii_case(host)).cloned();
+                match there.and_then(|there| there.now(proxy)) {
+                    Some(ip) => note(host, Some(ip)),
+                    // A failure is told when it is looked up the next time.
+                    None => {
+                        if let Ok((addresses, ..)) = name.find(proxy, &self.late).await {
+                            note(host, choose(None, &addresses));
+                        }
+                    }
+                }
+            }
+        };
+        or(ask, patience(Duration::from_millis(FIRST_ANSWERS_MS))).await;
+        found.into_inner()
     }
 
     /// Lets a few tasks look these names up; those that did so far end.

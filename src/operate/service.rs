@@ -5,11 +5,14 @@ use super::logs::Logs;
 use super::resolver::{self, Resolver};
 use super::run::hint;
 use super::watches::Watches;
-use crate::config::{self, Config, Listener};
-use crate::limits::{ListenerId, Machine};
+use crate::config::{self, Backend, Config, Listener};
+use crate::limits::{BackendId, ListenerId, Machine};
 use crate::proxy::{Changes, Proxy};
 use crate::runtime;
+use smol::Task;
+use std::cell::RefCell;
 use std::fs::{Permissions, set_permissions};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -23,8 +26,10 @@ pub struct Service {
     /// What the machine had at the start: what is planned again is planned for that.
     pub(super) machine: Machine,
     watches: Watches,
-    resolver: Resolver,
+    pub(super) resolver: Resolver,
     logs: Logs,
+    /// The task that watches the last reload.
+    pub(super) watched: RefCell<Option<Task<()>>>,
 }
 
 /// A listener of the file, and the socket that it is to have.
@@ -33,7 +38,8 @@ pub(super) type Socket = (ListenerId, Rc<runtime::Listener>);
 impl Service {
     pub(super) fn new(proxy: &'static Proxy, path: Option<PathBuf>, machine: Machine, logs: Logs) -> Self {
         let (watches, resolver) = (Watches::default(), Resolver::default());
-        Self { proxy, path, machine, watches, resolver, logs }
+        let watched = RefCell::default();
+        Self { proxy, path, machine, watches, resolver, logs, watched }
     }
 
     /// Begins with the configuration of the start.
@@ -44,13 +50,21 @@ impl Service {
         self.watches.follow(self.proxy);
     }
 
-    /// Goes on with another configuration, arranged on what runs, and these sockets for its listeners.
-    pub(super) fn follow(&self, config: Rc<Config>, sockets: Vec<Socket>) -> Changes {
+    /// Goes on with another configuration, arranged on what runs, with these sockets for its listeners. `known`: addresses of names
+    /// that it has.
+    pub(super) fn follow(&self, config: Rc<Config>, sockets: Vec<Socket>, known: &[(String, IpAddr)]) -> Changes {
         let proxy = self.proxy;
         let before = proxy.config();
         log::set_max_level(config.log_level);
         proxy.set_journal(self.logs.journal(&config.logs));
-        let changes = proxy.adopt(Rc::clone(&config), resolver::literal);
+        let place = |id: BackendId, backend: &Backend| {
+            let there = before.backends.get(id.index()).filter(|_| before.order.backends.contains(&id));
+            let is_known = there.is_some_and(|there| there.host == backend.host) && proxy.ip(id).is_some();
+            // Which server fills which slot is the resolver's to say.
+            let found = known.iter().find(|(host, _)| *host == backend.host && !is_known && backend.slots.is_none());
+            resolver::literal(backend).or(found.map(|(_, ip)| SocketAddr::new(*ip, backend.port)))
+        };
+        let changes = proxy.adopt(Rc::clone(&config), place);
         // Those that are kept first: one that is closed may be another listener's now.
         for (id, socket) in sockets {
             if !before.listeners().any(|(at, _)| proxy.socket(at).is_some_and(|open| Rc::ptr_eq(&open, &socket))) {

@@ -46,7 +46,8 @@ pub(super) async fn watch(signals: SignalFd, service: &'static Service) {
             }
             // Who is about to end has no use for it.
             Some(RELOAD) if proxy.is_stopping() => {}
-            Some(RELOAD) => service.reload_told(),
+            // Names may have to be looked up, and the next signal must not wait for that.
+            Some(RELOAD) => event_loop.executor.spawn(service.reload_told()).detach(),
             Some(signal) => log::warn!("{signal} does nothing yet: to change the configuration, restart"),
             None => {}
         }

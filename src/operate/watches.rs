@@ -14,6 +14,8 @@ use std::time::Duration;
 /// Who watches one backend.
 #[derive(Default)]
 struct Watch {
+    /// Whose place it is: the backend's name, and its pool's.
+    who: [String; 2],
     /// What it does, whether the backend is a slot, and the task.
     probe: Option<(Check, bool, Task<()>)>,
     agent: Option<(Agent, Task<()>)>,
@@ -36,8 +38,13 @@ impl Watches {
         }
         for (_, pool) in config.pools() {
             for (at, &id) in pool.backends.iter().enumerate() {
-                let is_slot = config.backends[id.index()].slots.is_some();
-                watches[id.index()].follow(proxy, id, pool, at, is_slot);
+                let backend = &config.backends[id.index()];
+                let who = [backend.name.clone(), pool.name.clone()];
+                let watch = &mut watches[id.index()];
+                if watch.who != who {
+                    *watch = Watch { who, ..Watch::default() };
+                }
+                watch.follow(proxy, id, pool, at, backend.slots.is_some());
             }
         }
     }

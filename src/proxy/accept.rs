@@ -50,6 +50,12 @@ pub(super) async fn accept(proxy: &'static Proxy, listener: Rc<Listener>, id: Li
         }
     }
     drop(listener);
+    if !proxy.is_stopping() {
+        // Who was accepted last may have sent his request already: the next turns tell, and then he is served.
+        seat.next_turn().await;
+        seat.next_turn().await;
+        proxy.leave_door(id);
+    }
     drop(counted);
     proxy.wake_watchers();
 }

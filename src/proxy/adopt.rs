@@ -65,16 +65,21 @@ impl Changes {
     pub fn of(before: &Config, after: &Config) -> Self {
         let mut changes = Self::default();
         for (id, backend) in after.backends() {
-            if !before.order.backends.contains(&id) {
+            if !stays(before, after, id) {
                 changes.added.push(id);
             } else if before.backends[id.index()] != *backend {
                 changes.changed.push(id);
             }
         }
-        let leaves = |id: &BackendId| !after.order.backends.contains(id);
+        let leaves = |id: &BackendId| !after.order.backends.contains(id) || !is_same(before, after, *id);
         changes.removed = before.order.backends.iter().copied().filter(leaves).collect();
         changes
     }
+}
+
+/// Whether a backend is there before and after.
+fn stays(before: &Config, after: &Config, id: BackendId) -> bool {
+    before.order.backends.contains(&id) && is_same(before, after, id)
 }
 
 /// Whether two backends, of two configurations, are one: the same name in a pool of the same name.
@@ -110,11 +115,12 @@ impl Proxy {
     /// What runs, to arrange another configuration on.
     pub fn with_standing<T>(&self, arrange: impl FnOnce(&Standing<'_>) -> T) -> T {
         let now = self.config();
-        arrange(&Standing { now: &now, room: self.room, is_held: &|object| self.is_held(object) })
+        arrange(&Standing { now: &now, began: self.budget, room: self.room, is_held: &|object| self.is_held(object) })
     }
 
-    /// Works under this configuration from now on. `literal` says where backends are that have an address in the file.
-    pub fn adopt(&self, after: Rc<Config>, literal: impl Fn(&Backend) -> Option<SocketAddr>) -> Changes {
+    /// Works under this configuration from now on. `place` says where backends are that have an address in the file, or whose name
+    /// is known.
+    pub fn adopt(&self, after: Rc<Config>, place: impl Fn(BackendId, &Backend) -> Option<SocketAddr>) -> Changes {
         let before = self.config();
         let changes = Changes::of(&before, &after);
         drop(self.config.replace(Rc::clone(&after)));
@@ -124,8 +130,11 @@ impl Proxy {
             limiter.adopt(&after);
         }
         for (id, routed) in after.routes() {
-            let there = before.order.routes.contains(&id).then(|| &before.routes[id.index()].maintenance.on);
-            if there != Some(&routed.maintenance.on) {
+            let there = before
+                .routes
+                .get(id.index())
+                .filter(|there| before.order.routes.contains(&id) && there.route.name == routed.route.name);
+            if there.map(|there| there.maintenance.on) != Some(routed.maintenance.on) {
                 self.maintenance[id.index()].set(routed.maintenance.on);
             }
         }
@@ -136,7 +145,7 @@ impl Proxy {
             self.take_out(&before, &after, id);
         }
         for (id, backend) in after.backends() {
-            self.adopt_backend(&before, &after, id, backend, literal(backend));
+            self.adopt_backend(&before, &after, id, backend, place(id, backend));
         }
         let wake: &mut dyn FnMut(u16) = &mut |waiter| self.reactor.wake(waiter);
         for (id, pool) in after.pools() {
@@ -186,7 +195,7 @@ impl Proxy {
         backend: &Backend,
         literal: Option<SocketAddr>,
     ) {
-        let stays = before.order.backends.contains(&id);
+        let stays = stays(before, after, id);
         let there = before.backends.get(id.index());
         if !is_same(before, after, id) {
             self.sessions.borrow_mut().forget(id);

@@ -3,6 +3,7 @@
 
 use super::ask::{self, Ask};
 use super::exchange::Exchange;
+use super::judge::is_ours;
 use super::obtain::Held;
 use super::rates::{Standing, is_of_user};
 use super::record::{Named, Record};
@@ -413,6 +414,9 @@ impl Connection {
         if !exchange.is_answered() {
             // A response with a status that was tried again is better known than the end of the last attempt.
             exchange.record.status = exchange.dropped.unwrap_or_else(|| fault.status(phase));
+            if exchange.record.status >= 500 && is_ours(fault) {
+                self.proxy.note_failure();
+            }
         }
         if !exchange.can_reply() || !fault.leaves_client() {
             return Next::Close;

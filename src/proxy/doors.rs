@@ -57,9 +57,16 @@ impl Proxy {
     /// The listener leaves: it accepts no more, and its connections end. Its socket closes, unless somebody else has it.
     pub fn close(&self, id: ListenerId) {
         self.doors.open[id.index()].take();
-        self.doors.leaving[id.index()].set(true);
-        self.doors.any_leaving.set(true);
         self.reactor.wake_all();
+    }
+
+    /// Nothing more comes of a listener that was closed, and nobody opened again: its connections end.
+    pub(super) fn leave_door(&self, id: ListenerId) {
+        if self.doors.open[id.index()].borrow().is_none() {
+            self.doors.leaving[id.index()].set(true);
+            self.doors.any_leaving.set(true);
+            self.reactor.wake_all();
+        }
     }
 
     /// The socket that is open for a listener.

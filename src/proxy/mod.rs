@@ -17,6 +17,7 @@ mod head;
 #[cfg(test)]
 mod footprint;
 mod idle;
+mod judge;
 mod obtain;
 mod place;
 mod rates;
@@ -41,7 +42,7 @@ pub use state::begin_trials;
 pub use usage::Usage;
 pub use warm::warm_up;
 
-use crate::balance::{Balancer, Budget, PoolSpec, Sessions};
+use crate::balance::{Balancer, Budget, Outcomes, PoolSpec, Sessions};
 use crate::config::{Config, Room, Timeouts};
 use crate::http::date::DateLine;
 use crate::http::request_id;
@@ -109,6 +110,10 @@ pub struct Proxy {
     warmer: Cell<Option<u16>>,
     journal: Cell<Option<&'static dyn Journal>>,
     doors: Doors,
+    /// What failed.
+    outcomes: RefCell<Outcomes>,
+    /// Connections that carried no requests.
+    relayed: Cell<u64>,
     connections: Cell<usize>,
     listener_connections: Box<[Cell<usize>]>,
     pool_exchanges: Box<[Cell<usize>]>,
@@ -180,6 +185,8 @@ impl Proxy {
             warmer: Cell::new(None),
             journal: Cell::new(None),
             doors: Doors::new(room.listeners),
+            outcomes: RefCell::default(),
+            relayed: Cell::new(0),
             connections: Cell::new(0),
             listener_connections: vec![Cell::new(0); room.listeners].into(),
             pool_exchanges: vec![Cell::new(0); room.pools].into(),
