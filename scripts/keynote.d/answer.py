@@ -179,7 +179,7 @@ class Answer:
                  "### Most requests in flight at one server", "", *self.in_flight(), ""]
         if cpu := self.cpu():
             parts += ["### CPU time of the balancer per page", "",
-                      "As a part of what HAProxy takes in the same run of connections (`mode tcp`, one connection a page).", "", *cpu, ""]
+                      "As a part of what HAProxy takes with as many servers (`mode tcp`; a page is a connection).", "", *cpu, ""]
         return "\n".join(parts).rstrip("\n")
 
 
