@@ -1,5 +1,4 @@
-//! The story of a client's connection, top to bottom: wait for a request, read its head, understand it, obtain a
-//! backend, exchange, reply if that failed, log, again.
+//! The story of a client's connection: wait for a request, read its head, obtain a backend, exchange, log, again.
 
 use super::ask::{self, Ask};
 use super::exchange::Exchange;
