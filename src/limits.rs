@@ -109,6 +109,16 @@ pub const LOG_DATAGRAM: usize = 2 * 1024;
 /// Bytes of one access-log line; a longer request line is cut, as HAProxy's `len 1024` does.
 pub const LOG_LINE: usize = 1024;
 
+/// Clients of the runtime socket at once; one more waits until one leaves.
+pub const CLI_CLIENTS: usize = 4;
+/// Bytes of a line they may send.
+pub const CLI_LINE: usize = 2 * 1024;
+/// Bytes of an answer that wait for one write.
+pub const CLI_OUTPUT: usize = 8 * 1024;
+/// Milliseconds such a client may say nothing (HAProxy `stats timeout`).
+pub const CLI_IDLE_MS: u64 = 10_000;
+/// Seconds that `beelance ctl` waits for an answer.
+pub const CTL_PATIENCE_S: u64 = 60;
 /// Clients of the admin listener at once; one more takes the place of one that sent no request.
 pub const ADMIN_CLIENTS: usize = 8;
 /// Bytes of a request's head there.
@@ -199,10 +209,10 @@ pub const CONNECTION_BYTES: u64 = if WIDE { 512 } else { 352 };
 /// An entry of the table of clients that wait, of which there is a power of two.
 pub const WAITER_BYTES: u64 = 24;
 /// A worker with its exchange: what a connection has while it is busy.
-pub const WORKER_BYTES: u64 = if WIDE { 4032 } else { 4112 };
-/// A listener, backend, pool or route: its state, its entries in tables, its part of the configuration; of that which a reload
-/// may go back to; and of one that is being read.
-pub const OBJECT_BYTES: u64 = if WIDE { 960 } else { 704 };
+pub const WORKER_BYTES: u64 = if WIDE { 4080 } else { 4112 };
+/// A listener, backend, pool or route: its state, its entries in tables, what is counted of it, its part of the configuration; of
+/// that which a reload may go back to; and of one that is being read.
+pub const OBJECT_BYTES: u64 = if WIDE { 1600 } else { 1344 };
 /// A probe, or a question to an agent, under way.
 pub const PROBE_BYTES: u64 = 4 * 1024;
 /// A name of backends, and what is known of it.
@@ -225,14 +235,14 @@ const WIDE: bool = usize::BITS == 64;
 
 /// Descriptors beside the connections', the probes' and the listeners': the loop's, the control plane's, the log's, and some
 /// that whoever starts beelance leaves open.
-pub const SPARE_DESCRIPTORS: u64 = 20;
+pub const SPARE_DESCRIPTORS: u64 = 20 + 1 + CLI_CLIENTS as u64;
 
 /// Tasks beside the connections' that sit: listeners, those that a reload closes and opens, the purge of idle connections, the
-/// drain, the admin listener and its clients.
-pub const SPARE_SEATS: usize = 48 + 1 + ADMIN_CLIENTS;
+/// drain, the runtime socket, the admin listener, and the clients of both.
+pub const SPARE_SEATS: usize = 48 + 1 + CLI_CLIENTS + 1 + ADMIN_CLIENTS;
 /// Entries of the reactor's table beside the connections': one for each listener, and each that a reload is about to open;
-/// the admin listener and its clients.
-pub const SPARE_SOURCES: usize = 2 * MAX_LISTENERS + 1 + ADMIN_CLIENTS;
+/// the runtime socket, the admin listener, and the clients of both.
+pub const SPARE_SOURCES: usize = 2 * MAX_LISTENERS + 1 + CLI_CLIENTS + 1 + ADMIN_CLIENTS;
 
 /// A client connection and the backend connection it may use.
 pub const SOCKETS_PER_CONNECTION: usize = 2;

@@ -1,4 +1,4 @@
-//! Arguments to one of `run`, `check` and `demo`.
+//! Arguments to one of `run`, `check`, `demo` and `ctl`.
 
 use beelance::{demo, operate};
 use std::path::PathBuf;
@@ -11,15 +11,19 @@ beelance, an HTTP/1.1 load balancer for small boards
   beelance check [-c FILE]    validate; print the effective configuration and the memory budget
   beelance demo  [--port N]   four shop servers on loopback, the balancer before them, a live table;
                               N defaults to 8080, or to a free port when that is taken
+  beelance ctl   [-s SOCKET] COMMAND...
+                              one command to the runtime socket of a running beelance, `help` for instance;
+                              SOCKET defaults to /run/beelance.sock
   beelance --help | --version
 
-Exit codes: 0 fine, 1 the configuration is wrong, 2 wrong usage, 3 the system refused something.
+Exit codes: 0 fine, 1 the configuration is wrong or the answer is an error, 2 wrong usage, 3 the system refused something.
 ";
 
 enum Command {
     Run(PathBuf),
     Check(PathBuf),
     Demo(Option<u16>),
+    Ctl(PathBuf, String),
     Print(String),
 }
 
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
         Command::Run(path) => operate::run(&path),
         Command::Check(path) => operate::check(&path).map(|()| 0),
         Command::Demo(port) => demo::run(port),
+        Command::Ctl(path, command) => operate::ctl(&path, &command),
         Command::Print(text) => {
             print!("{text}");
             Ok(0)
@@ -55,6 +60,8 @@ fn parse() -> Result<Command, lexopt::Error> {
     let mut word = None;
     let mut file = PathBuf::from("/etc/beelance.conf");
     let mut port = None;
+    let mut socket = PathBuf::from("/run/beelance.sock");
+    let mut command = String::new();
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Print(USAGE.into())),
@@ -63,6 +70,14 @@ fn parse() -> Result<Command, lexopt::Error> {
             }
             Short('c') if matches!(word.as_deref(), Some("run" | "check")) => file = parser.value()?.into(),
             Long("port") if word.as_deref() == Some("demo") => port = Some(parser.value()?.parse()?),
+            Short('s') if word.as_deref() == Some("ctl") && command.is_empty() => socket = parser.value()?.into(),
+            Value(value) if word.as_deref() == Some("ctl") => {
+                // What follows is the command's, dashes and all.
+                command = value.string()?;
+                for more in parser.raw_args()? {
+                    command = command + " " + &more.string()?;
+                }
+            }
             Value(value) if word.is_none() => word = Some(value.string()?),
             argument => return Err(argument.unexpected()),
         }
@@ -71,6 +86,10 @@ fn parse() -> Result<Command, lexopt::Error> {
         Some("run") => Ok(Command::Run(file)),
         Some("check") => Ok(Command::Check(file)),
         Some("demo") => Ok(Command::Demo(port)),
+        Some("ctl") if command.is_empty() => {
+            Err("a command for the runtime socket is missing: `help` lists them".into())
+        }
+        Some("ctl") => Ok(Command::Ctl(socket, command)),
         Some(other) => Err(format!("unknown command `{other}`").into()),
         None => Err("a command is missing".into()),
     }

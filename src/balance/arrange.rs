@@ -31,6 +31,7 @@ impl Backend {
             takes_users: spec.up && spec.weight > 0,
             spec,
             serving: 0,
+            most_serving: 0,
             waiting: List::EMPTY,
             turn: 0,
             total: 0,

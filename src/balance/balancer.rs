@@ -27,6 +27,8 @@ pub(super) struct Backend {
     pub(super) takes_users: bool,
     /// Requests in flight.
     pub(super) serving: u32,
+    /// The most there were.
+    pub(super) most_serving: u32,
     pub(super) waiting: List,
     /// Smooth round robin: how far its turn has come.
     pub(super) turn: i32,
@@ -61,12 +63,22 @@ pub struct BackendStatus {
     pub up: bool,
     /// Requests in flight.
     pub serving: u32,
+    /// The most there were.
+    pub most_serving: u32,
     /// Requests bound to it that wait.
     pub queued: u32,
+    /// The most there were.
+    pub most_queued: u32,
     /// Requests it was given so far.
     pub total: u64,
     /// Requests it works on at once at most, at the moment; 0 = unlimited.
     pub maxconn: u32,
+    /// Its weight, as configured or as changed since.
+    pub weight: u16,
+    /// How far it is on its way up, in percent; nothing when it is not on its way.
+    pub throttle: Option<u32>,
+    /// Whether requests that are bound to none may go to it.
+    pub takes_users: bool,
 }
 
 /// Backends, pools and everybody who waits.
@@ -133,6 +145,12 @@ impl Balancer {
         self.backend(id).spec.up
     }
 
+    /// Requests a backend was given so far.
+    #[must_use]
+    pub fn total(&self, id: BackendId) -> u64 {
+        self.backend(id).total
+    }
+
     /// What a backend does at the moment.
     #[must_use]
     pub fn status(&self, id: BackendId) -> BackendStatus {
@@ -140,9 +158,14 @@ impl Balancer {
         BackendStatus {
             up: backend.spec.up,
             serving: backend.serving,
+            most_serving: backend.most_serving,
             queued: backend.waiting.len(),
+            most_queued: backend.waiting.most(),
             total: backend.total,
             maxconn: backend.pace.maxconn(),
+            weight: backend.pace.weight_set(),
+            throttle: backend.pace.throttle(),
+            takes_users: backend.takes_users,
         }
     }
 
@@ -150,6 +173,24 @@ impl Balancer {
     #[must_use]
     pub fn queued(&self, pool: PoolId) -> u32 {
         self.pools[pool.index()].waiting.len()
+    }
+
+    /// The most there were of them.
+    #[must_use]
+    pub fn most_queued(&self, pool: PoolId) -> u32 {
+        self.pools[pool.index()].waiting.most()
+    }
+
+    /// Forgets the most there were; `all`: the totals too.
+    pub fn clear_counts(&mut self, all: bool) {
+        self.pools.iter_mut().for_each(|pool| pool.waiting.forget_most());
+        for backend in &mut self.backends {
+            backend.waiting.forget_most();
+            backend.most_serving = backend.serving;
+            if all {
+                backend.total = 0;
+            }
+        }
     }
 
     /// Backends of a pool that take new users: active ones and backups.
@@ -305,6 +346,9 @@ impl Balancer {
         debug_assert!(self.has_slot(id), "{id:?} works on {} already", self.backend(id).serving);
         let backend = &mut self.backends[id.index()];
         backend.serving += 1;
+        if backend.serving > backend.most_serving {
+            backend.most_serving = backend.serving;
+        }
         backend.total += 1;
         backend.state.watch.taken();
         self.pools[backend.spec.pool.index()].serving += 1;

@@ -63,6 +63,12 @@ impl Health {
         self.is_up() != was_up
     }
 
+    /// What of `rise + fall - 1` it has; up from `rise` on.
+    #[must_use]
+    pub fn level(&self) -> u32 {
+        self.level
+    }
+
     /// How long to wait for the next probe.
     #[must_use]
     pub fn interval(&self) -> Interval {

@@ -25,6 +25,7 @@ mod health;
 #[cfg(test)]
 mod invariants;
 mod knee;
+mod meter;
 mod outcomes;
 mod pace;
 mod passive;
@@ -56,6 +57,7 @@ pub use cookie::{Answering, CookieMode, CookieRules, Deed, own_value};
 pub use crowd::Crowd;
 pub use hash::Hash;
 pub use health::{Health, Interval};
+pub use meter::{Means, Rate as PerSecond, Second};
 pub use outcomes::{Outcomes, Share, Trial, Verdict};
 pub use passive::{Observe, PassiveSpec, Seen};
 pub use rates::{Act, Rate, Rates};

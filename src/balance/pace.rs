@@ -51,6 +51,16 @@ impl Pace {
         u64::from(self.now.weight)
     }
 
+    /// Its weight when it is not on its way up.
+    pub(super) fn weight_set(&self) -> u16 {
+        self.weight
+    }
+
+    /// How far it is on its way up, in percent, while it is.
+    pub(super) fn throttle(&self) -> Option<u32> {
+        self.start.map(|_| self.share * 100 / FULL)
+    }
+
     /// Whether it takes new users.
     pub(super) fn takes_users(&self) -> bool {
         self.weight > 0

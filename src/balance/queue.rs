@@ -54,13 +54,23 @@ pub(super) struct List {
     head: u16,
     tail: u16,
     length: u32,
+    most: u32,
 }
 
 impl List {
-    pub(super) const EMPTY: Self = Self { head: NONE, tail: NONE, length: 0 };
+    pub(super) const EMPTY: Self = Self { head: NONE, tail: NONE, length: 0, most: 0 };
 
     pub(super) fn len(&self) -> u32 {
         self.length
+    }
+
+    /// How many there were at most.
+    pub(super) fn most(&self) -> u32 {
+        self.most
+    }
+
+    pub(super) fn forget_most(&mut self) {
+        self.most = self.length;
     }
 
     pub(super) fn head(&self) -> Option<u16> {
@@ -126,6 +136,7 @@ impl Waiters {
             next => self.0[usize::from(next)].previous = waiter,
         }
         list.length += 1;
+        list.most = list.most.max(list.length);
     }
 
     /// Takes `waiter` out of `list`, which it is in.

@@ -100,6 +100,12 @@ impl Sessions {
         }
     }
 
+    /// Forgets one user.
+    pub fn forget_user(&mut self, key: SessionKey) {
+        let Some(at) = self.set_of(key) else { return };
+        self.sets[at].iter_mut().filter(|entry| entry.is_of(key)).for_each(|entry| *entry = Entry::FREE);
+    }
+
     /// From now on an unused entry of `pool` is good for so long.
     pub fn set_expiry(&mut self, pool: PoolId, expire_ms: u64) {
         self.expires[pool.index()] = expiry(expire_ms);
@@ -115,6 +121,13 @@ impl Sessions {
     pub fn forget_pool(&mut self, pool: PoolId) {
         let entries = self.sets.iter_mut().flatten();
         entries.filter(|entry| entry.pool == pool).for_each(|entry| *entry = Entry::FREE);
+    }
+
+    /// Users of a pool that it knows.
+    #[must_use]
+    pub fn known(&self, pool: PoolId, now_ms: u64) -> usize {
+        let now = ticks(now_ms);
+        self.sets.iter().flatten().filter(|entry| entry.pool == pool && !self.is_over(entry, now)).count()
     }
 
     /// The set of a key; none in a map without room.

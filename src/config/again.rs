@@ -17,7 +17,7 @@ use std::path::Path;
 const RESTART: &str = "restart needed";
 
 /// What the tables, and what was set up once, were made from.
-const FIXED: [Id; 13] = [
+const FIXED: [Id; 16] = [
     Id::Memory,
     Id::Sndbuf,
     Id::Rcvbuf,
@@ -26,6 +26,9 @@ const FIXED: [Id; 13] = [
     Id::User,
     Id::Group,
     Id::Chroot,
+    Id::AdminSocket,
+    Id::AdminSocketMode,
+    Id::AdminSocketLevel,
     Id::AdminListen,
     Id::AdminPerm,
     Id::LogMessages,

@@ -246,6 +246,7 @@ pub fn arrange(new: &Config, standing: &Standing<'_>) -> Result<Config, Lacking>
         clients: new.clients.clone(),
         names: new.names.clone(),
         identity: new.identity.clone(),
+        socket: new.socket.clone(),
         warnings: new.warnings.clone(),
         admin: new.admin.clone(),
         logs: new.logs.clone(),

@@ -128,6 +128,9 @@ pub(super) fn process(id: Id, config: &Config) -> Option<String> {
         Id::DrainTimeout => duration_text(config.drain_timeout_ms),
         Id::ReloadRollback => config.rollback_ms.map_or_else(none, duration_text),
         Id::Splice => yes(limits.budget.beside.splice),
+        Id::AdminSocket => config.socket.as_ref().map_or_else(none, |socket| socket.path.clone()),
+        Id::AdminSocketMode => config.socket.as_ref().map(|socket| format!("{:03o}", socket.mode))?,
+        Id::AdminSocketLevel => config.socket.as_ref().map(|socket| super::SOCKET_LEVELS[socket.level].to_owned())?,
         _ => return None,
     })
 }

@@ -81,6 +81,7 @@ pub enum Id {
     ResolverNameservers, ResolverHold, ResolverPrefer,
     AdminListen, AdminPerm, AdminHost, AdminTokenOperator, AdminTokenAdmin,
     LogLevel, LogAccess, LogMessages, LogFormat, LogFacility, User, Group, Chroot, DrainTimeout, ReloadRollback, Splice,
+    AdminSocket, AdminSocketMode, AdminSocketLevel,
 }
 
 const NO_YES: Unit = Unit::Choice(&["no", "yes"]);
@@ -104,7 +105,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 123] = {
+pub static KEYS: [Key; 126] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Reply, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -370,6 +371,13 @@ pub static KEYS: [Key; 123] = {
         "For how long after a reload the previous configuration comes back by itself: when the share of failed requests more than doubles and passes 5 %, or no server is left up in a pool that had one."),
     key(Id::Splice, Process, "splice", NO_YES, Text("yes"),
         "Large bodies, and tunnels through which much flows, pass from socket to socket inside the kernel."),
+
+    key(Id::AdminSocket, Process, "admin.socket", Unit::File, Unset("none"),
+        "The path of the runtime socket, a UNIX socket that takes HAProxy's commands: `beelance ctl`, socat and HAProxy's tools use it."),
+    key(Id::AdminSocketMode, Process, "admin.socket.mode", Unit::Mode, Text("600"),
+        "The permissions of its file: who may connect."),
+    key(Id::AdminSocketLevel, Process, "admin.socket.level", Choice(&["user", "operator", "admin"]), Text("admin"),
+        "What its clients may do: look; also clear the highest counters and see users; change everything (HAProxy `level`)."),
     ]
 };
 

@@ -24,6 +24,7 @@ mod resolve;
 mod route;
 mod rules;
 mod settings;
+mod socket;
 mod stick;
 pub mod value;
 mod warning;
@@ -145,6 +146,8 @@ pub struct Config {
     pub log_level: log::LevelFilter,
     /// `log.access` and where else lines go.
     pub logs: Logs,
+    /// `admin.socket`.
+    pub socket: Option<RuntimeSocket>,
     /// `user`, `group` and `chroot`.
     pub identity: Identity,
     /// `drain-timeout`, in milliseconds.
@@ -263,6 +266,20 @@ pub struct Pool {
     /// The agents of its backends.
     pub agent: Option<Agent>,
 }
+
+/// `admin.socket` and what goes with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeSocket {
+    /// Its path.
+    pub path: String,
+    /// The permissions of its file.
+    pub mode: u32,
+    /// What its clients may do: the place in [`SOCKET_LEVELS`].
+    pub level: usize,
+}
+
+/// The levels of the runtime socket, the lowest first.
+pub const SOCKET_LEVELS: [&str; 3] = ["user", "operator", "admin"];
 
 /// `route.N`.
 #[derive(Clone, Debug, PartialEq, Eq)]

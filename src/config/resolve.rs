@@ -65,6 +65,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
     resolver.warn_of_limits(&clients, &listeners, &routes, &pools);
 
     let identity = Identity::of(settings, resolver.errors);
+    let socket = resolver.socket(&listeners);
     resolver.warn_of_chroot(&identity, &backends);
 
     let number = |id| settings.number(id, "").unwrap_or_default();
@@ -96,6 +97,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
             .nth(settings.small(Id::LogLevel, "").unwrap_or_default() as usize)
             .unwrap_or(log::LevelFilter::Info),
         logs,
+        socket,
         identity,
         drain_timeout_ms: number(Id::DrainTimeout),
         rollback_ms: settings.number(Id::ReloadRollback, ""),

@@ -26,6 +26,10 @@ pub(super) async fn listen_to(proxy: &'static Proxy, id: BackendId, agent: Agent
     Timer::after(wait).await;
     loop {
         proxy.placed(id).await;
+        if proxy.agent_rests(id) {
+            Timer::after(Duration::from_millis(agent.inter_ms)).await;
+            continue;
+        }
         let Some(ip) = proxy.ip(id) else { continue };
         let (address, asked) = (SocketAddr::new(ip, agent.port), proxy.era(id));
         let late = async {

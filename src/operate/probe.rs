@@ -4,11 +4,13 @@ use crate::balance::{Health, Interval};
 use crate::config::{Check, CheckKind, Expect};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::BackendId;
-use crate::proxy::Proxy;
+use crate::proxy::{Checked, Finding, Proxy};
 use crate::runtime::{Endpoint, connect_unix, is_exhaustion};
 use async_io::{Async, Timer};
 use futures_lite::future::or;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use std::cell::Cell;
+use std::fmt::Display;
 use std::io;
 use std::net::TcpStream;
 use std::time::Duration;
@@ -19,14 +21,39 @@ const MAX_RESPONSE: usize = 16 * 1024;
 /// What a probe found out.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
-    Healthy,
-    /// Why, in HAProxy's words.
+    /// With this status, if it has one.
+    Healthy(u16),
+    /// It is not.
     Ill(Why),
     /// The probe could not be made, for want of descriptors or memory here: that says nothing about the backend.
     Unknown(Why),
 }
 
-type Why = String;
+/// What is wrong, and that in HAProxy's words.
+#[derive(Debug, PartialEq, Eq)]
+struct Why {
+    finding: Finding,
+    status: u16,
+    words: String,
+}
+
+impl Why {
+    fn new(finding: Finding, status: u16, words: String) -> Self {
+        Self { finding, status, words }
+    }
+}
+
+impl Outcome {
+    /// What it is called in statistics.
+    fn finding(&self, kind: &CheckKind) -> (Finding, u16) {
+        match (self, kind) {
+            (Self::Healthy(_), CheckKind::Tcp) => (Finding::Connected, 0),
+            (Self::Healthy(status), CheckKind::Http { .. }) => (Finding::Good, *status),
+            (Self::Ill(why), _) => (why.finding, why.status),
+            (Self::Unknown(_), _) => (Finding::SocketError, 0),
+        }
+    }
+}
 
 /// Probes one backend for as long as the process lives. `wait` is how long its first probe waits, so that the probes of
 /// all backends are spread.
@@ -39,6 +66,10 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: Check, wa
     Timer::after(wait).await;
     loop {
         proxy.placed(id).await;
+        if proxy.probes_rest(id) {
+            Timer::after(Duration::from_millis(check.inter_ms)).await;
+            continue;
+        }
         let config = proxy.config();
         if let Some(endpoint) = proxy.address(&config, id).filter(|_| !proxy.rests(id)) {
             // Another server took the slot, or the same one again.
@@ -53,21 +84,26 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: Check, wa
             }
             let hello = config.backends[id.index()].send_proxy.map(ProxyVersion::local);
             let asked = proxy.era(id);
+            let began_ms = proxy.reactor.now_ms();
             let outcome = probe(endpoint, &check, hello.as_deref().unwrap_or_default()).await;
             // What was found out is another server's; who is there now is probed at once.
             if asked != proxy.era(id) {
                 continue;
             }
             let healthy = match &outcome {
-                Outcome::Healthy => Some(true),
+                Outcome::Healthy(_) => Some(true),
                 Outcome::Ill(_) => Some(false),
                 Outcome::Unknown(_) => None,
             };
             if let Outcome::Ill(why) | Outcome::Unknown(why) = &outcome {
-                log::debug!("probe of {}: {why}", proxy.name(id));
+                log::debug!("probe of {}: {}", proxy.name(id), why.words);
             }
-            if healthy.is_some_and(|healthy| health.probed(healthy)) {
-                let why = if let Outcome::Ill(why) = &outcome { why.as_str() } else { "" };
+            let (finding, status) = outcome.finding(&check.kind);
+            let duration_ms = proxy.reactor.now_ms().saturating_sub(began_ms);
+            let changed = healthy.is_some_and(|healthy| health.probed(healthy));
+            proxy.checked(id, Checked { finding, status, duration_ms, level: health.level() });
+            if changed {
+                let why = if let Outcome::Ill(why) = &outcome { why.words.as_str() } else { "" };
                 proxy.set_up(id, health.is_up(), why);
             }
             if healthy == Some(true) {
@@ -89,21 +125,25 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: Check, wa
 /// One probe, within its timeout. `hello` is what every connection to the backend begins with.
 async fn probe(endpoint: Endpoint<'_>, check: &Check, hello: &[u8]) -> Outcome {
     let within = Duration::from_millis(check.timeout_ms);
+    let connected = Cell::new(false);
     let work = async {
-        let problem = |error: io::Error| format!("Layer4 connection problem, info: \"{error}\"");
+        let problem = |error: io::Error| {
+            Why::new(Finding::NotConnected, 0, format!("Layer4 connection problem, info: \"{error}\""))
+        };
         let mut stream = match connect(endpoint).await {
             Ok(stream) => stream,
             Err(error) if is_exhaustion(&error) => return Outcome::Unknown(problem(error)),
             Err(error) => return Outcome::Ill(problem(error)),
         };
+        connected.set(true);
         if let Err(error) = stream.write_all(hello).await {
             return Outcome::Ill(problem(error));
         }
         match &check.kind {
-            CheckKind::Tcp => Outcome::Healthy,
+            CheckKind::Tcp => Outcome::Healthy(0),
             CheckKind::Http { method, uri, host, expect } => {
                 match ask(&mut stream, method, uri, host.as_deref(), expect).await {
-                    Ok(()) => Outcome::Healthy,
+                    Ok(status) => Outcome::Healthy(status),
                     Err(why) => Outcome::Ill(why),
                 }
             }
@@ -111,7 +151,8 @@ async fn probe(endpoint: Endpoint<'_>, check: &Check, hello: &[u8]) -> Outcome {
     };
     let late = async {
         patience(within).await;
-        Outcome::Ill(format!("timeout, check duration: {}ms", within.as_millis()))
+        let finding = if connected.get() { Finding::Silent } else { Finding::ConnectTimeout };
+        Outcome::Ill(Why::new(finding, 0, format!("timeout, check duration: {}ms", within.as_millis())))
     };
     or(work, late).await
 }
@@ -144,12 +185,12 @@ async fn ask(
     uri: &str,
     host: Option<&str>,
     expect: &Expect,
-) -> Result<(), Why> {
+) -> Result<u16, Why> {
     let request = match host {
         Some(host) => format!("{method} {uri} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
         None => format!("{method} {uri} HTTP/1.0\r\n\r\n"),
     };
-    let invalid = |error: io::Error| format!("Layer7 invalid response, info: \"{error}\"");
+    let invalid = |error: io::Error| invalid(&error);
     stream.write_all(request.as_bytes()).await.map_err(invalid)?;
     let mut response = Vec::new();
     let mut piece = [0; 512];
@@ -159,18 +200,23 @@ async fn ask(
         response.extend_from_slice(&piece[..*read.as_ref().unwrap_or(&0)]);
         match (judge(&response, expect, ended), read) {
             (Verdict::Open, Err(error)) => return Err(invalid(error)),
-            (Verdict::Open, Ok(_)) if ended => return Err("Layer7 invalid response, info: \"incomplete\"".into()),
+            (Verdict::Open, Ok(_)) if ended => return Err(self::invalid(&"incomplete")),
             (Verdict::Open, Ok(_)) => {}
-            (Verdict::Healthy, _) => return Ok(()),
+            (Verdict::Healthy(status), _) => return Ok(status),
             (Verdict::Ill(why), _) => return Err(why),
         }
     }
 }
 
+fn invalid(info: &dyn Display) -> Why {
+    Why::new(Finding::Malformed, 0, format!("Layer7 invalid response, info: \"{info}\""))
+}
+
 /// What a response, or its beginning, says.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
-    Healthy,
+    /// With this status.
+    Healthy(u16),
     Ill(Why),
     /// More of it is needed.
     Open,
@@ -183,17 +229,20 @@ fn judge(response: &[u8], expect: &Expect, ended: bool) -> Verdict {
     let length = match head.parse(response) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Verdict::Open,
-        Err(error) => return Verdict::Ill(format!("Layer7 invalid response, info: \"{error}\"")),
+        Err(error) => return Verdict::Ill(invalid(&error)),
     };
     let status = head.code.unwrap_or(0);
+    let wrong = |what| Verdict::Ill(Why::new(Finding::Wrong, status, format!("{what}, code: {status}")));
     match expect {
-        Expect::Status(ranges) if ranges.iter().any(|&(low, high)| (low..=high).contains(&status)) => Verdict::Healthy,
-        Expect::Status(_) => Verdict::Ill(format!("Layer7 wrong status, code: {status}")),
+        Expect::Status(ranges) if ranges.iter().any(|&(low, high)| (low..=high).contains(&status)) => {
+            Verdict::Healthy(status)
+        }
+        Expect::Status(_) => wrong("Layer7 wrong status"),
         Expect::Text(text) => {
             let found = response[length..].windows(text.len().max(1)).any(|part| part == text.as_bytes());
             match (found, ended || is_whole(&head, response.len() - length)) {
-                (true, _) => Verdict::Healthy,
-                (false, true) => Verdict::Ill(format!("Layer7 wrong content, code: {status}")),
+                (true, _) => Verdict::Healthy(status),
+                (false, true) => wrong("Layer7 wrong content"),
                 (false, false) => Verdict::Open,
             }
         }
@@ -233,7 +282,7 @@ mod tests {
         ];
         for (response, expect, verdicts) in cases {
             let letter = |ended| match judge(response.as_bytes(), expect, ended) {
-                Verdict::Healthy => 'H',
+                Verdict::Healthy(_) => 'H',
                 Verdict::Ill(_) => 'I',
                 Verdict::Open => 'O',
             };
@@ -274,11 +323,12 @@ mod tests {
             }
         });
         let outcome = async_io::block_on(executor.run(probe(Endpoint::Inet(address), &check, b"")));
-        assert_eq!(outcome, Outcome::Healthy);
+        assert_eq!(outcome, Outcome::Healthy(200));
         drop(busy);
         // And who really does not answer is found out, although each step of the timeout is a long one.
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let outcome = async_io::block_on(probe(Endpoint::Inet(silent.local_addr().unwrap()), &check, b""));
-        assert_eq!(outcome, Outcome::Ill("timeout, check duration: 50ms".into()));
+        let words = "timeout, check duration: 50ms".into();
+        assert_eq!(outcome, Outcome::Ill(Why::new(Finding::Silent, 0, words)));
     }
 }

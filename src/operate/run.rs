@@ -4,11 +4,11 @@ use super::lines::{self, Lines};
 use super::logs::Logs;
 use super::messages::Serving;
 use super::service::Service;
-use super::{admin, confine, kernel, machine, resolver, signals};
+use super::{admin, confine, kernel, machine, resolver, signals, socket};
 use crate::config::{self, Address, Config};
 use crate::limits::{Machine, SPARE_SEATS, SPARE_SOURCES};
 use crate::proxy::{self, Proxy};
-use crate::runtime::{Bind, Listener, Loop, Reactor};
+use crate::runtime::{Bind, Endpoint, Listener, Loop, Reactor};
 use std::io::{self, Write};
 use std::path::Path;
 use std::rc::Rc;
@@ -130,6 +130,15 @@ pub fn start(
     let service: &'static Service = Box::leak(Box::new(Service::new(proxy, file.map(Path::to_owned), machine, logs)));
 
     let sockets = service.sockets(&config, false).map_err(|why| Failure::System(format!("beelance: {why}")))?;
+    let mut bound_socket = None;
+    if let Some(settings) = &config.socket {
+        let how = Bind { only_v6: false, mode: settings.mode, bounds: budget.client_socket() };
+        let bound = Listener::bind(reactor, Endpoint::Unix(&settings.path), &how).map_err(|error| {
+            let hint = hint(&Address::Unix(settings.path.clone()), error.kind());
+            Failure::System(format!("beelance: admin.socket: {}: {error}{hint}", settings.path))
+        })?;
+        bound_socket = Some((bound, socket::Level::at(settings.level)));
+    }
     let bound_admin = match &config.admin {
         Some(settings) => {
             let how = Bind { only_v6: false, mode: settings.perm, bounds: budget.client_socket() };
@@ -153,6 +162,9 @@ pub fn start(
     }
     let _ = stdout.flush();
     service.start(sockets);
+    if let Some((bound, level)) = bound_socket {
+        socket::start(proxy, bound, level);
+    }
     event_loop.executor.spawn(proxy::purge_idle(proxy)).detach();
     event_loop.executor.spawn(proxy::begin_trials(proxy)).detach();
     event_loop.executor.spawn(proxy::warm_up(proxy)).detach();

@@ -33,6 +33,11 @@ impl<'a> Text<'a> {
         Self { bytes, end }
     }
 
+    /// Bytes of the buffer so far, what stands before the line among them.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Appends bytes.
     pub fn bytes(&mut self, bytes: &[u8]) {
         if bytes.len() <= self.end - self.bytes.len() {

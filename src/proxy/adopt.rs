@@ -138,6 +138,11 @@ impl Proxy {
                 self.maintenance[id.index()].set(routed.maintenance.on);
             }
         }
+        for (id, listener) in after.listeners() {
+            if before.listeners.get(id.index()).is_some_and(|there| there.name != listener.name) {
+                self.forget_listener(id);
+            }
+        }
         for (id, pool) in after.pools() {
             self.adopt_pool(&before, id, pool);
         }
@@ -168,6 +173,7 @@ impl Proxy {
         let mut sessions = self.sessions.borrow_mut();
         if before.pools.get(id.index()).is_some_and(|there| there.name != pool.name) {
             sessions.forget_pool(id);
+            self.forget_pool(id);
             let mut balancer = self.balancer.borrow_mut();
             // Its backends left with it.
             let left = balancer.members(id).to_vec();
@@ -199,6 +205,7 @@ impl Proxy {
         let there = before.backends.get(id.index());
         if !is_same(before, after, id) {
             self.sessions.borrow_mut().forget(id);
+            self.forget_backend(id);
             self.addresses[id.index()].set(None);
         }
         let private = backend.send_proxy.is_some();

@@ -132,6 +132,11 @@ impl Bond {
         Ok(())
     }
 
+    /// Whether its pool keeps users, and can tell this one from others: then where he is led is counted.
+    pub(super) fn counts(&self) -> bool {
+        self.affinity != Affinity::Unused || self.session.is_some()
+    }
+
     /// The backend it is bound to.
     pub(super) fn backend(&self) -> Option<BackendId> {
         self.affinity.backend().or(self.remembered)

@@ -85,8 +85,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let proxy = self.proxy;
         proxy.connections.set(proxy.connections.get() - 1);
-        let here = &proxy.listener_connections[self.listener.index()];
-        here.set(here.get() - 1);
+        proxy.listener_connections[self.listener.index()].leave();
         if self.limited
             && let Some(peer) = self.peer
         {
@@ -109,8 +108,8 @@ impl Connection {
         standing: Standing,
     ) -> Self {
         proxy.connections.set(proxy.connections.get() + 1);
-        let here = &proxy.listener_connections[listener.index()];
-        here.set(here.get() + 1);
+        proxy.count_second();
+        proxy.listener_connections[listener.index()].arrive();
         client.set_owner(seat.index());
         let awaiting = Awaiting::new(proxy, seat.index());
         let config = proxy.config();
@@ -258,6 +257,7 @@ impl Connection {
         if let Some(rest) = first
             && self.begins(rest)
         {
+            exchange.request.moved = rest.len() as u64;
             return Look::Bytes;
         }
         *first = None;
@@ -269,6 +269,7 @@ impl Connection {
                 Ok(Received::Bytes(count)) => {
                     buffer.fill(count);
                     if self.begins(buffer) {
+                        exchange.request.moved = buffer.len() as u64;
                         return Look::Bytes;
                     }
                 }
@@ -312,6 +313,7 @@ impl Connection {
             Err(fault) => self.fail(exchange, asked.as_ref(), fault).await,
         };
         exchange.record.bytes += exchange.response.total;
+        proxy.ended(&exchange.record, exchange.request.received());
         if let Some(journal) = proxy.journal.get()
             && exchange.record.status != 0
             && !matches!(exchange.record.fault, Some(Fault::Monitored(_)))
@@ -366,7 +368,8 @@ impl Connection {
     ) -> Result<(&'a Ask, Counted<'static>, Option<Attempt>), Fault> {
         let proxy = self.proxy;
         exchange.record.headed_ms = Some(proxy.reactor.now_ms());
-        proxy.requests.set(proxy.requests.get() + 1);
+        proxy.count_second();
+        proxy.asked(self.listener);
         let config = proxy.config();
         let ask = ask::understand(self, &config, exchange, length, asked)?;
         if self.limited && !matches!(ask.rule, Rule::Monitor(_)) {
@@ -383,7 +386,7 @@ impl Connection {
         if let Rule::Here(status) = ask.rule {
             return Err(Fault::Answered(status));
         }
-        let counted = Counted::new(&proxy.pool_exchanges[ask.pool.index()]);
+        let counted = proxy.pool_exchanges[ask.pool.index()].enter();
         proxy.budgets[ask.pool.index()].borrow_mut().count(proxy.reactor.now_ms());
         let attempt = self.obtain_at_once(&config, exchange, ask, held)?;
         Ok((ask, counted, attempt))
@@ -410,6 +413,7 @@ impl Connection {
         let fault = if phase == Phase::Tarpit { self.hold(exchange, ask, fault).await } else { fault };
         log::debug!("{}: {fault:?} in {phase:?}", Named(self.peer));
         exchange.record.fault = Some(fault);
+        self.proxy.failed(&exchange.record, fault);
         if !exchange.is_answered() {
             // A response with a status that was tried again is better known than the end of the last attempt.
             exchange.record.status = exchange.dropped.unwrap_or_else(|| fault.status(phase));

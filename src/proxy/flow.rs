@@ -204,6 +204,12 @@ impl Flow {
         [filled.get(..self.head).unwrap_or_default(), self.added.filled()]
     }
 
+    /// Bytes that came of the message.
+    pub(super) fn received(&self) -> u64 {
+        // What lies behind it is the next one's.
+        (self.moved - self.total).saturating_sub(self.raw.len() as u64)
+    }
+
     /// Makes the message, which is whole, unsent again.
     pub(super) fn rewind(&mut self) {
         debug_assert!(self.is_whole());

@@ -75,7 +75,10 @@ impl Connection {
                 }
             }
             match self.client.receive(buffer.space()) {
-                Ok(Received::Bytes(count)) => buffer.fill(count),
+                Ok(Received::Bytes(count)) => {
+                    buffer.fill(count);
+                    flow.moved += count as u64;
+                }
                 Ok(Received::End) | Err(_) => return if begun { Err(Fault::ClientGone) } else { Ok(None) },
                 Ok(Received::Dry) => {
                     let wait = self.seat.until(deadline_ms, || match self.client.readable() {

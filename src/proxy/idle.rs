@@ -125,6 +125,11 @@ impl Idle {
         coldest != NONE && self.take_out(backend, coldest).is_some()
     }
 
+    /// Idle connections to a backend.
+    pub(super) fn count(&self, backend: BackendId) -> u16 {
+        self.stacks[backend.index()].length
+    }
+
     /// What is noted in a connection to a backend's address of now.
     pub(super) fn era(&self, backend: BackendId) -> u16 {
         self.stacks[backend.index()].era

@@ -9,7 +9,9 @@ mod answer;
 mod ask;
 mod adopt;
 mod broken;
+mod condition;
 mod connection;
+mod counters;
 mod doors;
 mod exchange;
 mod flow;
@@ -19,6 +21,7 @@ mod footprint;
 mod idle;
 mod judge;
 mod obtain;
+mod orders;
 mod place;
 mod rates;
 mod record;
@@ -28,16 +31,21 @@ mod retry;
 mod rules;
 mod shed;
 mod slot;
+mod snapshot;
 mod state;
+mod statistics;
 mod tunnel;
 mod usage;
 mod warm;
 mod workers;
 
 pub use adopt::{Changes, backend_spec, pool_spec};
+pub use condition::{Checked, Finding};
+pub use counters::{Failures, Loyalty, Traffic};
 pub use idle::purge_idle;
 pub use place::Arrival;
 pub use record::{Journal, Record, UNNAMED};
+pub use snapshot::{BackendStats, ListenerStats, Many, PoolStats};
 pub use state::begin_trials;
 pub use usage::Usage;
 pub use warm::warm_up;
@@ -48,12 +56,15 @@ use crate::http::date::DateLine;
 use crate::http::request_id;
 use crate::limits::{Budget as Bytes, ListenerId, PoolId, SPARE_SEATS};
 use crate::runtime::{Buffers, Current, Loop, Reactor};
+use counters::Headcount;
 use doors::Doors;
 use idle::Idle;
+use orders::Resting;
 use place::Expecting;
 use rates::Limiter;
 use shed::Sheddable;
 use state::Told;
+use statistics::Statistics;
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
@@ -115,9 +126,13 @@ pub struct Proxy {
     /// Connections that carried no requests.
     relayed: Cell<u64>,
     connections: Cell<usize>,
-    listener_connections: Box<[Cell<usize>]>,
-    pool_exchanges: Box<[Cell<usize>]>,
-    requests: Cell<u64>,
+    listener_connections: Box<[Headcount]>,
+    pool_exchanges: Box<[Headcount]>,
+    statistics: RefCell<Statistics>,
+    /// What operators let rest of each backend.
+    resting: Box<[Cell<Resting>]>,
+    /// When rates go on.
+    second_ends_ms: Cell<u64>,
     /// Seats of tasks that want to know when a connection ended or may be shed: listeners that rest, the drain.
     watchers: RefCell<heapless::Vec<u16, SPARE_SEATS>>,
 }
@@ -188,9 +203,11 @@ impl Proxy {
             outcomes: RefCell::default(),
             relayed: Cell::new(0),
             connections: Cell::new(0),
-            listener_connections: vec![Cell::new(0); room.listeners].into(),
-            pool_exchanges: vec![Cell::new(0); room.pools].into(),
-            requests: Cell::new(0),
+            listener_connections: (0..room.listeners).map(|_| Headcount::default()).collect(),
+            pool_exchanges: (0..room.pools).map(|_| Headcount::default()).collect(),
+            statistics: RefCell::new(Statistics::new(room.listeners, room.backends, room.pools)),
+            resting: Resting::nothing(room.backends),
+            second_ends_ms: Cell::new(0),
             watchers: RefCell::new(heapless::Vec::new()),
             config: Current::new(config),
         }
@@ -234,19 +251,19 @@ impl Proxy {
     /// Client connections of one listener.
     #[must_use]
     pub fn listener_connections(&self, id: ListenerId) -> usize {
-        self.listener_connections[id.index()].get()
+        self.listener_connections[id.index()].now()
     }
 
     /// Exchanges under way in one pool, queued ones among them.
     #[must_use]
     pub fn pool_exchanges(&self, id: PoolId) -> usize {
-        self.pool_exchanges[id.index()].get()
+        self.pool_exchanges[id.index()].now()
     }
 
     /// Requests read so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        self.requests.get()
+        self.statistics.borrow().listeners.iter().map(|entry| entry.requests).sum()
     }
 
     /// Lets `seat` be woken whenever a connection ends, or a listener closes, until [`Proxy::look_away`].

@@ -83,7 +83,7 @@ impl Connection {
             };
             let id = slot.backend;
             let slot = self.unless_redirected(&proxy.config(), exchange, ask, slot)?;
-            exchange.record.redispatched |= failed.is_some_and(|failed| failed != id);
+            exchange.record.redispatched |= failed.is_some_and(|failed| self.redispatches(ask, failed, id));
             if failed == Some(id) {
                 // The same again: it may be restarting, so not at once (HAProxy's turn-around).
                 self.rest(exchange, TURN_AROUND_MS.min(proxy.timeouts().connect_ms)).await?;
@@ -211,6 +211,7 @@ impl Connection {
         if pool.redirects {
             proxy.await_redirects();
         }
+        proxy.happened(ask.pool, exchange.record.backend, |failures| failures.waited += 1);
         Ok(Placed::Waits { place: Waiting::held(proxy, waiter), wait_ms })
     }
 
@@ -222,6 +223,9 @@ impl Connection {
         exchange.record.backend = Some(backend);
         if exchange.home.is_none() {
             ask.bond.remember(proxy, backend);
+        }
+        if ask.bond.counts() && exchange.record.placed_ms.is_none() {
+            proxy.led(backend, ask.bond.backend());
         }
         exchange.record.placed_ms.get_or_insert(proxy.reactor.now_ms());
         Slot::held(proxy, backend)
@@ -290,6 +294,14 @@ impl Connection {
         wait.await.unwrap_or(Err(Fault::ConnectTimeout))?;
         self.introduce(id, &stream)?;
         Ok(stream)
+    }
+
+    /// Whether a request that failed at one backend goes to another; that is counted.
+    fn redispatches(&self, ask: &Ask, failed: BackendId, id: BackendId) -> bool {
+        if failed != id {
+            self.proxy.happened(ask.pool, Some(failed), |failures| failures.redispatches += 1);
+        }
+        failed != id
     }
 
     /// Lets time pass, unless the client leaves meanwhile.

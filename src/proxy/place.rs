@@ -53,6 +53,12 @@ impl Proxy {
         self.addresses[id.index()].get().map(|address| address.ip())
     }
 
+    /// The port of a backend's address.
+    #[must_use]
+    pub fn port(&self, id: BackendId) -> Option<u16> {
+        self.addresses[id.index()].get().map(|address| address.port())
+    }
+
     /// Changes with each address of a backend.
     #[must_use]
     pub fn era(&self, id: BackendId) -> u16 {

@@ -5,7 +5,6 @@
 //! rest is a tunnel's: both directions, half-closes, resets, `timeout.tunnel`. Until a byte moves, it is one of those that
 //! make room ([`super::shed`]): who says nothing costs a place, and must not keep others out.
 
-use super::Counted;
 use super::affinity::Bond;
 use super::ask::{Ask, key_of_source};
 use super::connection::Connection;
@@ -34,6 +33,7 @@ impl Connection {
             log::debug!("{}: {fault:?} in {:?}", Named(self.peer), record.phase);
         }
         record.bytes = exchange.response.total;
+        self.proxy.relayed(record, exchange.request.total);
         if let Some(journal) = self.proxy.journal.get() {
             journal.write_connection(self.proxy, record);
         }
@@ -43,7 +43,7 @@ impl Connection {
         let proxy = self.proxy;
         let ask = self.wants(&proxy.config());
         exchange.record.pool = Some(ask.pool);
-        let _counted = Counted::new(&proxy.pool_exchanges[ask.pool.index()]);
+        let _counted = proxy.pool_exchanges[ask.pool.index()].enter();
         proxy.budgets[ask.pool.index()].borrow_mut().count(proxy.reactor.now_ms());
         let mut held = None;
         if let Some(attempt) = self.obtain_at_once(&proxy.config(), exchange, &ask, &mut held)? {

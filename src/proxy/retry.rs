@@ -34,10 +34,14 @@ impl Connection {
         if std::mem::take(&mut exchange.owes_retry) {
             budget.pay(now_ms);
         }
-        pool.retry_on.takes(failed)
+        let wanted = pool.retry_on.takes(failed)
             && exchange.record.retries < pool.retries
-            && (failed == Failed::Connection || exchange.is_replayable(ask))
-            && budget.allows(now_ms)
+            && (failed == Failed::Connection || exchange.is_replayable(ask));
+        let paid = wanted && budget.allows(now_ms);
+        if wanted && !paid {
+            proxy.happened(ask.pool, exchange.record.backend, |failures| failures.unpaid += 1);
+        }
+        paid
     }
 
     /// The next attempt, after one with `slot` failed: counts it, and pays if the request had reached the backend.
@@ -45,6 +49,7 @@ impl Connection {
         let proxy = self.proxy;
         let pool = &proxy.config().pools[ask.pool.index()];
         exchange.record.retries += 1;
+        proxy.happened(ask.pool, Some(slot.backend), |failures| failures.retries += 1);
         match failed {
             Failed::Connection => exchange.owes_retry = true,
             Failed::Empty | Failed::Timeout | Failed::Status(_) => {
@@ -70,6 +75,7 @@ impl Connection {
             // The backend closed the idle connection just as it was taken: that says nothing about the backend.
             Fault::BackendGone if exchange.is_stale(ask, held.as_ref()) => {
                 exchange.record.retries += 1;
+                self.proxy.happened(ask.pool, exchange.record.backend, |failures| failures.retries += 1);
                 exchange.start_again();
                 return held.take().map(|stale| Attempt::Fresh(stale.slot));
             }

@@ -51,6 +51,7 @@ impl Proxy {
         self.change(id, &"", |balancer, wake| balancer.set_admin(id, by, admin, wake));
         let now = self.balancer.borrow().admin(id);
         if now != before {
+            self.turned(id, self.balancer.borrow().is_healthy(id));
             let by = match by {
                 Authority::Operator => "",
                 Authority::Agent => " (by its agent)",
@@ -119,6 +120,9 @@ impl Proxy {
                 Seen::Broken => "Layer7 invalid response".to_owned(),
             };
             self.settle(id, &format_args!("{what} (observed)"));
+            if !self.balancer.borrow().is_up(id) {
+                self.ejected(id);
+            }
             self.reactor.wake(self.trials.get());
         }
     }
@@ -140,6 +144,9 @@ impl Proxy {
         for &id in &config.pools[config.backends[id.index()].pool.index()].backends {
             let now = Told::of(&self.balancer.borrow(), id);
             let before = self.told[id.index()].replace(now);
+            if before != now {
+                self.turned(id, now.healthy);
+            }
             if before.up && !now.up {
                 self.idle.borrow_mut().close_all(id);
             }
@@ -165,7 +172,9 @@ impl Proxy {
         log::warn!("Server {} is {state}{reason}. {}.", self.name(id), self.left(id));
         let config = self.config();
         let pool = config.backends[id.index()].pool;
-        if self.balancer.borrow().usable(pool) == (0, 0) {
+        let usable = self.balancer.borrow().usable(pool) != (0, 0);
+        self.pool_turned(pool, usable);
+        if !usable {
             log::error!("pool {} has no server available!", config.pools[pool.index()].name);
         }
     }

@@ -11,6 +11,7 @@ pub mod beside;
 pub mod client;
 pub mod counts;
 pub mod crowd;
+pub mod ctl;
 pub mod dnsmasq;
 pub mod fixture;
 pub mod haproxy;

@@ -1,0 +1,78 @@
+//! `beelance ctl`: one command to the runtime socket of a running beelance, and its answer.
+//!
+//! An answer that is an error is told apart by its severity, which the socket is asked to give: it goes to standard error,
+//! and the exit code says so.
+
+use super::Failure;
+use crate::limits::CTL_PATIENCE_S;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+/// Asks for `[3]:` before errors; its own answer is an empty line.
+const SEVERITY: &str = "set severity-output number;";
+
+/// Sends `command` to the socket at `path`; prints the answer.
+///
+/// # Errors
+/// [`Failure::Config`] when the answer is an error, [`Failure::System`] when there is none.
+pub fn ctl(path: &Path, command: &str) -> Result<u8, Failure> {
+    let failed = |error: io::Error| Failure::System(format!("beelance: {}: {error}{}", path.display(), hint(&error)));
+    if command.contains(['\n', '\r']) {
+        return Err(Failure::Config("beelance: a command is one line".into()));
+    }
+    let mut stream = UnixStream::connect(path).map_err(failed)?;
+    let patience = Some(Duration::from_secs(CTL_PATIENCE_S));
+    stream.set_read_timeout(patience).and_then(|()| stream.set_write_timeout(patience)).map_err(failed)?;
+    stream.write_all(format!("{SEVERITY}{command}\n").as_bytes()).map_err(failed)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).map_err(failed)?;
+    let (text, wrong) = told(&answer);
+    if wrong {
+        return Err(Failure::Config(String::from_utf8_lossy(&text).trim_end().to_owned()));
+    }
+    // A reader that has seen enough closes the pipe: that is no failure.
+    let _ = io::stdout().write_all(&text);
+    Ok(0)
+}
+
+/// The answer without what was asked for beside it, and whether any of it is an error.
+fn told(answer: &[u8]) -> (Vec<u8>, bool) {
+    let answer = answer.strip_prefix(b"\n").unwrap_or(answer);
+    let answer = answer.strip_suffix(b"\n").unwrap_or(answer);
+    let (mut text, mut wrong) = (Vec::with_capacity(answer.len()), false);
+    for line in answer.split_inclusive(|&byte| byte == b'\n') {
+        let rest = line.strip_prefix(b"[3]:");
+        wrong |= rest.is_some();
+        text.extend_from_slice(rest.unwrap_or(line));
+    }
+    (text, wrong)
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => ": no beelance has it; is `admin.socket` this path? (-s SOCKET)",
+        io::ErrorKind::ConnectionRefused => ": the beelance that had it is gone",
+        io::ErrorKind::PermissionDenied => ": it is another user's; `admin.socket.mode` says who may use it",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_apart() {
+        for (answer, text, wrong) in [
+            ("\n\n", "", false),
+            ("\n[3]:No such server.\n\n", "No such server.\n", true),
+            ("\n0.1.0\n\n", "0.1.0\n", false),
+            ("\n1 (initial 1)\n\n[3]:No such backend.\n\n", "1 (initial 1)\n\nNo such backend.\n", true),
+            ("", "", false),
+        ] {
+            assert_eq!(told(answer.as_bytes()), (text.as_bytes().to_vec(), wrong), "{answer:?}");
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Statistics as they are read: of one listener, backend or pool, at this moment. What tells them to the outside
+//! (`operate`) writes these and computes nothing.
+
+use super::Proxy;
+use super::condition::Checked;
+use super::counters::{Failures, Headcount, Loyalty, Traffic};
+use crate::balance::{Admin, Means, PerSecond};
+use crate::limits::{BackendId, ListenerId, PoolId};
+
+/// How many there are of something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Many {
+    /// At the moment.
+    pub now: u64,
+    /// At most so far.
+    pub most: u64,
+    /// In all.
+    pub total: u64,
+    /// In the last second.
+    pub rate: u64,
+    /// In a second at most.
+    pub most_rate: u64,
+}
+
+/// A listener (`FRONTEND`).
+#[derive(Clone, Copy, Debug)]
+pub struct ListenerStats {
+    /// Connections.
+    pub connections: Many,
+    /// Requests; how many are under way is not known by listener.
+    pub requests: Many,
+    /// Bytes and statuses.
+    pub traffic: Traffic,
+    /// What went wrong.
+    pub failures: Failures,
+}
+
+/// A backend (a server).
+#[derive(Clone, Copy, Debug)]
+pub struct BackendStats {
+    /// Requests that it works on, or connections without requests.
+    pub requests: Many,
+    /// It works on so many at once at most, at the moment; 0 = unlimited.
+    pub maxconn: u32,
+    /// Requests bound to it that wait: now, and at most.
+    pub queue: [u64; 2],
+    /// Bytes and statuses.
+    pub traffic: Traffic,
+    /// What went wrong.
+    pub failures: Failures,
+    /// Where users were led.
+    pub loyalty: Loyalty,
+    /// Averages over the last 1,024: milliseconds in the queue, for a connection, for the response's head, in all.
+    pub averages_ms: [u64; 4],
+    /// Milliseconds of all requests so far, in the same order.
+    pub times_ms: [u64; 4],
+    /// Milliseconds since it last answered, if it did.
+    pub idle_ms: Option<u64>,
+    /// Whether it takes requests.
+    pub up: bool,
+    /// Whether probes, agent and traffic find nothing wrong.
+    pub healthy: bool,
+    /// What is wanted of it.
+    pub admin: Admin,
+    /// Its weight, as configured or as changed since.
+    pub weight: u16,
+    /// How far it is on its way up, percent; nothing when it is not.
+    pub throttle: Option<u32>,
+    /// The last probe.
+    pub checked: Checked,
+    /// Probes that failed while it was up.
+    pub check_failures: u64,
+    /// How often it went down.
+    pub downs: u64,
+    /// How often the traffic ejected it.
+    pub ejections: u64,
+    /// Milliseconds since its state changed.
+    pub since_ms: u64,
+    /// Milliseconds that it was down, in all.
+    pub down_ms: u64,
+    /// Connections to it that wait for a request.
+    pub idle_connections: u64,
+}
+
+/// A pool (`BACKEND`).
+#[derive(Clone, Copy, Debug)]
+pub struct PoolStats {
+    /// Requests under way, queued ones among them.
+    pub requests: Many,
+    /// Requests that wait for any of its backends: now, and at most.
+    pub queue: [u64; 2],
+    /// Bytes and statuses.
+    pub traffic: Traffic,
+    /// What went wrong.
+    pub failures: Failures,
+    /// Where users were led.
+    pub loyalty: Loyalty,
+    /// Averages over the last 1,024 of each backend.
+    pub averages_ms: [u64; 4],
+    /// Milliseconds of all requests so far.
+    pub times_ms: [u64; 4],
+    /// Milliseconds since one of its backends answered, if one did.
+    pub idle_ms: Option<u64>,
+    /// Backends that take new users, active ones and backups.
+    pub usable: (usize, usize),
+    /// The weights of those that do.
+    pub weight: u32,
+    /// How often it was left without a backend.
+    pub downs: u64,
+    /// Milliseconds since it has one, or has none.
+    pub since_ms: u64,
+    /// Milliseconds without one, in all.
+    pub down_ms: u64,
+    /// Users that the session map knows.
+    pub sessions: u64,
+}
+
+fn averages<const N: usize>((sums, count): ([u64; N], u64)) -> [u64; N] {
+    sums.map(|sum| sum.checked_div(count).unwrap_or(0))
+}
+
+impl Proxy {
+    /// Brings everything up to date; before the others are asked.
+    pub fn refresh_statistics(&self) {
+        self.turn_second();
+        self.settle_statistics();
+    }
+
+    /// Of a listener.
+    #[must_use]
+    pub fn listener_stats(&self, id: ListenerId) -> ListenerStats {
+        let statistics = self.statistics.borrow();
+        let entry = &statistics.listeners[id.index()];
+        ListenerStats {
+            connections: self.many(&self.listener_connections[id.index()], &entry.arrivals),
+            requests: self.rated(0, 0, entry.requests, &entry.asked),
+            traffic: entry.traffic,
+            failures: entry.failures,
+        }
+    }
+
+    /// Of a backend.
+    #[must_use]
+    pub fn backend_stats(&self, id: BackendId) -> BackendStats {
+        let (statistics, balancer) = (self.statistics.borrow(), self.balancer.borrow());
+        let (entry, status) = (&statistics.backends[id.index()], balancer.status(id));
+        let now_ms = self.reactor.now_ms();
+        let health = &entry.health;
+        BackendStats {
+            requests: self.rated(status.serving.into(), status.most_serving.into(), status.total, &entry.arrivals),
+            maxconn: status.maxconn,
+            queue: [status.queued.into(), status.most_queued.into()],
+            traffic: entry.traffic,
+            failures: entry.failures,
+            loyalty: entry.loyalty,
+            averages_ms: averages(entry.means.sums()),
+            times_ms: entry.times_ms,
+            idle_ms: entry.last_ms.map(|last_ms| now_ms.saturating_sub(last_ms)),
+            up: status.up,
+            healthy: balancer.is_healthy(id),
+            admin: balancer.admin(id),
+            weight: status.weight,
+            throttle: status.throttle,
+            checked: health.checked,
+            check_failures: health.failures,
+            downs: health.downs,
+            ejections: health.ejections,
+            since_ms: now_ms.saturating_sub(health.since_ms),
+            down_ms: health.down_ms(now_ms),
+            idle_connections: self.idle.borrow().count(id).into(),
+        }
+    }
+
+    /// Of a pool.
+    #[must_use]
+    pub fn pool_stats(&self, id: PoolId) -> PoolStats {
+        let now_ms = self.reactor.now_ms();
+        let (statistics, balancer) = (self.statistics.borrow(), self.balancer.borrow());
+        let own = &statistics.pools[id.index()];
+        let sessions = match self.config().pools[id.index()].stick {
+            Some(_) => self.sessions.borrow().known(id, now_ms) as u64,
+            None => 0,
+        };
+        let mut stats = PoolStats {
+            requests: self.many(&self.pool_exchanges[id.index()], &own.arrivals),
+            queue: [balancer.queued(id).into(), balancer.most_queued(id).into()],
+            traffic: own.traffic,
+            failures: own.failures,
+            loyalty: Loyalty::default(),
+            averages_ms: [0; 4],
+            times_ms: [0; 4],
+            idle_ms: None,
+            usable: balancer.usable(id),
+            weight: 0,
+            downs: own.health.downs,
+            since_ms: now_ms.saturating_sub(own.health.since_ms),
+            down_ms: own.health.down_ms(now_ms),
+            sessions,
+        };
+        let mut together = ([0; 4], 0);
+        for &member in balancer.members(id) {
+            let entry = &statistics.backends[member.index()];
+            stats.traffic.plus(&entry.traffic);
+            stats.failures.plus(&entry.failures);
+            stats.loyalty.hits += entry.loyalty.hits;
+            stats.loyalty.moved += entry.loyalty.moved;
+            stats.loyalty.new += entry.loyalty.new;
+            add(&mut stats.times_ms, entry.times_ms);
+            let (sums, count) = Means::sums(&entry.means);
+            add(&mut together.0, sums);
+            together.1 += count;
+            let idle_ms = entry.last_ms.map(|last_ms| now_ms.saturating_sub(last_ms));
+            stats.idle_ms = [stats.idle_ms, idle_ms].into_iter().flatten().min();
+            let status = balancer.status(member);
+            if status.takes_users {
+                stats.weight += u32::from(status.weight);
+            }
+        }
+        stats.averages_ms = averages(together);
+        stats
+    }
+
+    fn many(&self, count: &Headcount, rate: &PerSecond) -> Many {
+        self.rated(count.now() as u64, count.most() as u64, count.total(), rate)
+    }
+
+    fn rated(&self, now: u64, most: u64, total: u64, rate: &PerSecond) -> Many {
+        let second = self.statistics.borrow().second;
+        let in_second = rate.now(total, second, self.reactor.now_ms());
+        Many { now, most, total, rate: in_second, most_rate: rate.most(total) }
+    }
+}
+
+fn add(sums: &mut [u64; 4], more: [u64; 4]) {
+    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+}

@@ -1,0 +1,91 @@
+//! A client of the runtime socket: lines, answers, and the statistics by name.
+
+use super::process::{Output, command, temporary};
+use super::{DEADLINE, output};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+/// A path for a socket, which goes with its value.
+pub struct Place(pub PathBuf);
+
+impl Place {
+    pub fn new() -> Self {
+        Self(temporary("ctl.sock"))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A client that sends lines and reads what comes.
+pub struct Caller(pub UnixStream);
+
+impl Caller {
+    #[track_caller]
+    pub fn new(path: &Path) -> Self {
+        let stream = UnixStream::connect(path).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        Self(stream)
+    }
+
+    #[track_caller]
+    pub fn send(&mut self, line: &str) {
+        self.0.write_all(format!("{line}\n").as_bytes()).unwrap();
+    }
+
+    /// What comes until `end` does.
+    #[track_caller]
+    pub fn until(&mut self, end: &str) -> String {
+        let mut text = Vec::new();
+        while !text.ends_with(end.as_bytes()) {
+            let mut byte = [0];
+            assert_eq!(self.0.read(&mut byte).unwrap(), 1, "closed behind {:?}", String::from_utf8_lossy(&text));
+            text.push(byte[0]);
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    /// What comes until the connection is closed.
+    #[track_caller]
+    pub fn rest(&mut self) -> String {
+        let mut text = String::new();
+        self.0.read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+/// The answer to one line.
+#[track_caller]
+pub fn ask(path: &Path, line: &str) -> String {
+    let mut caller = Caller::new(path);
+    caller.send(line);
+    caller.rest()
+}
+
+/// `beelance ctl` with these words.
+#[track_caller]
+pub fn ctl(path: &Path, words: &[&str]) -> Output {
+    output(command().arg("ctl").arg("-s").arg(path).args(words), DEADLINE)
+}
+
+/// One line's values, by the names of the first line.
+pub fn rows(stat: &str) -> Vec<Vec<(String, String)>> {
+    let mut lines = stat.trim_end().lines();
+    let names: Vec<&str> = lines.next().unwrap().trim_start_matches("# ").split(',').collect();
+    let row =
+        |line: &str| names.iter().zip(line.split(',')).map(|(name, value)| ((*name).into(), value.into())).collect();
+    lines.map(row).collect()
+}
+
+/// A value of the line of `proxy` and `server`.
+#[track_caller]
+pub fn value(path: &Path, proxy: &str, server: &str, name: &str) -> String {
+    let of = |row: &Vec<(String, String)>, name: &str| row.iter().find(|(it, _)| it == name).unwrap().1.clone();
+    let rows = rows(&ask(path, "show stat"));
+    let row = rows.iter().find(|row| of(row, "pxname") == proxy && of(row, "svname") == server).unwrap();
+    of(row, name)
+}

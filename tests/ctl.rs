@@ -1,0 +1,393 @@
+//! The runtime socket beside HAProxy's: the same commands, the same answers; and what `beelance ctl` makes of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may block"
+)]
+
+mod common;
+
+use common::backend::Backend;
+use common::ctl::{Caller, Place, ask, ctl, rows, value};
+use common::eventually;
+use common::haproxy::Haproxy;
+use common::port::Port;
+use common::process::Beelance;
+use std::io::{Read, Write};
+use std::path::Path;
+
+/// Lines of a configuration with a listener `web` before two pools: `shop` with s1, s2 and s3, and `api` with a1.
+fn config(backend: &Backend, socket: &Path, more: &str) -> String {
+    let address = backend.address();
+    let servers = ["s1", "s2", "s3"].map(|name| format!("backend.{name} = {address}\nbackend.{name}.pool = shop\n"));
+    format!(
+        "listen.web = 127.0.0.1:0\nlisten.web.pool = shop\n{}backend.a1 = {address}\nbackend.a1.pool = api\n\
+         backend.a1.weight = 5\nbackend.s1.maxconn = 20\npool.shop.balance = leastconn\nadmin.socket = {}\n{more}",
+        servers.concat(),
+        socket.display()
+    )
+}
+
+/// The same of HAProxy.
+fn haproxy(backend: &Backend, socket: &Path, level: &str) -> Haproxy {
+    let address = backend.address();
+    Haproxy::start(Port::take(), |bind| {
+        format!(
+            "global\n  nbthread 1\n  stats socket {} level {level}\nfrontend web\n  bind {bind}\n  default_backend shop\n\
+             backend shop\n  balance leastconn\n  server s1 {address} maxconn 20\n  server s2 {address}\n  server s3 {address}\n\
+             backend api\n  server a1 {address} weight 5\n",
+            socket.display()
+        )
+    })
+}
+
+/// Columns whose values are not compared.
+const DIFFERS: [&str; 43] = [
+    "slim",
+    "lastchg",
+    "iid",
+    "sid",
+    "rate",
+    "req_rate",
+    "bin",
+    "bout",
+    "lastsess",
+    "conn_rate",
+    "rtime",
+    "ttime",
+    "qtime",
+    "ctime",
+    "addr",
+    "connect",
+    "reuse",
+    "cache_lookups",
+    "cache_hits",
+    "intercepted",
+    "dcon",
+    "dses",
+    "wrew",
+    "srv_icur",
+    "src_ilim",
+    "eint",
+    "idle_conn_cur",
+    "safe_conn_cur",
+    "used_conn_cur",
+    "need_conn_est",
+    "agg_server_status",
+    "agg_server_check_status",
+    "agg_check_status",
+    "-",
+    "",
+    "throttle",
+    "rate_lim",
+    "comp_in",
+    "comp_out",
+    "comp_byp",
+    "comp_rsp",
+    "dresp",
+    "tracked",
+];
+
+#[test]
+fn every_answer_to_a_change_is_haproxys() {
+    let backend = Backend::named("one");
+    let (ours, theirs) = (Place::new(), Place::new());
+    let _beelance = Beelance::start(&config(&backend, &ours.0, ""));
+    let _haproxy = haproxy(&backend, &theirs.0, "admin");
+    for line in [
+        "set server",
+        "set server x",
+        "set server shop/zz state ready",
+        "set server shop/s1 state",
+        "set server shop/s1 state foo",
+        "set server shop/s1 weight",
+        "set server shop/s1 weight 257",
+        "set server shop/s1 weight -1",
+        "set server shop/s1 weight abc",
+        "set server shop/s1 weight 3x",
+        "set server shop/s1 state drain",
+        "set server shop/s1 state ready",
+        "set server shop/s1 state maint",
+        "set server shop/s1 state ready",
+        "set server shop/s1 health foo",
+        "set server shop/s1 agent up",
+        "set server shop/s1 addr",
+        "set server shop/s1 addr foo",
+        "set server shop/s2 addr 127.0.0.2",
+        "set server shop/s2 addr 127.0.0.1 port 4",
+        "set server shop/s2 addr 127.0.0.1 port 4",
+        "set server shop/s2 addr 127.0.0.3 port 4",
+        "get weight",
+        "get weight shop",
+        "get weight shop/zz",
+        "get weight zz/zz",
+        "get weight shop/s1",
+        "get weight api/a1",
+        "set weight api/a1",
+        "set weight api/a1 200%",
+        "get weight api/a1",
+        "set weight api/a1 10000%",
+        "get weight api/a1",
+        "set weight api/a1 12",
+        "get weight api/a1",
+        "set weight shop/zz 1",
+        "disable server",
+        "disable server shop/zz",
+        "disable server shop/s3",
+        "enable server shop/s3",
+        "enable agent shop/s3",
+        "enable health shop/s3",
+        "disable agent shop/s3",
+        "disable health shop/s3",
+        "set maxconn server shop/s1",
+        "set maxconn server shop/s1 abc",
+        "set maxconn server shop/s1 5x",
+        "set maxconn server shop/s1 5",
+        "clear counters",
+        "clear counters all",
+        "show stat zz 4 -1",
+        "show servers state zz",
+        "show servers conn zz",
+        "show table zz",
+        "show cli level",
+        "get weight api/a1; get weight shop/zz",
+        "operator; disable server shop/s1",
+        "user; show cli level",
+    ] {
+        assert_eq!(ask(&ours.0, line), ask(&theirs.0, line), "{line:?}");
+    }
+}
+
+#[test]
+fn levels_forbid_what_haproxys_forbid() {
+    let backend = Backend::named("one");
+    for level in ["user", "operator"] {
+        let (ours, theirs) = (Place::new(), Place::new());
+        let _beelance = Beelance::start(&config(&backend, &ours.0, &format!("admin.socket.level = {level}\n")));
+        let _haproxy = haproxy(&backend, &theirs.0, level);
+        for line in [
+            "disable server shop/s1",
+            "set server api/a1 state ready",
+            "set weight api/a1 1",
+            "clear counters",
+            "clear counters all",
+            "get weight api/a1",
+            "show cli level",
+            "operator",
+        ] {
+            assert_eq!(ask(&ours.0, line), ask(&theirs.0, line), "{level}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_statistics_have_haproxys_columns_and_values() {
+    const REQUESTS: u64 = 12;
+    let backend = Backend::named("one");
+    let (ours, theirs) = (Place::new(), Place::new());
+    let beelance = Beelance::start(&config(&backend, &ours.0, ""));
+    let haproxy = haproxy(&backend, &theirs.0, "admin");
+    for address in [beelance.address("web"), haproxy.address()] {
+        let mut client = common::client::Client::connect(address);
+        for _ in 0..REQUESTS {
+            assert_eq!(client.get("/").text(), "one");
+        }
+    }
+    // An exchange is counted when it is over, a moment after its last byte.
+    for path in [&ours.0, &theirs.0] {
+        eventually("all are counted", || {
+            (value(path, "web", "FRONTEND", "hrsp_2xx") == REQUESTS.to_string()).then_some(())
+        });
+    }
+    let [ours, theirs] = [&ours.0, &theirs.0].map(|path| ask(path, "show stat"));
+    let (header, known) = (ours.lines().next().unwrap(), theirs.lines().next().unwrap());
+    assert!(known.starts_with(header), "{header}\n{known}");
+    let (ours, theirs) = (rows(&ours), rows(&theirs));
+    assert_eq!(ours.len(), theirs.len());
+    // What depends on time, on the order of ids, on limits, and where one counts what the other does not: bytes are
+    // those on the wire here, and those of a message as HAProxy keeps it there.
+    let differs = |name: &str| DIFFERS.contains(&name) || name.ends_with("_max");
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        let row = format!("{} {}", ours[0].1, ours[1].1);
+        // HAProxy was asked by one connection more whether it listens.
+        let counted = |name: &str| {
+            ours[1].1 != "FRONTEND" || !matches!(name, "stot" | "conn_tot" | "smax" | "ereq" | "hrsp_4xx" | "req_tot")
+        };
+        for ((name, ours), (_, theirs)) in
+            ours.iter().zip(theirs).filter(|((name, _), _)| !differs(name) && counted(name))
+        {
+            assert_eq!(ours, theirs, "{name} of {row}");
+        }
+    }
+}
+
+#[test]
+fn the_state_of_servers_is_haproxys() {
+    let backend = Backend::named("one");
+    let (ours, theirs) = (Place::new(), Place::new());
+    let _beelance = Beelance::start(&config(&backend, &ours.0, ""));
+    let _haproxy = haproxy(&backend, &theirs.0, "admin");
+    for path in [&ours.0, &theirs.0] {
+        ask(path, "set server shop/s2 state maint; set server api/a1 weight 7; set server api/a1 state drain");
+    }
+    for (what, skips) in [("show servers state", [0, 9]), ("show servers conn", [1, 1]), ("show backend", [9, 9])] {
+        let fields = |path: &Path| -> Vec<Vec<String>> {
+            let text = ask(path, what);
+            let line = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+            let lines = text.lines().map(line);
+            // Ids of pools are ours; the time since the last change differs.
+            let cut = lines.map(|mut fields| {
+                if fields.len() > 10 && fields[0] != "#" {
+                    skips.iter().for_each(|&at| fields[at].clear());
+                }
+                fields
+            });
+            cut.collect()
+        };
+        assert_eq!(fields(&ours.0), fields(&theirs.0), "{what}");
+    }
+}
+
+#[test]
+fn a_prompt_keeps_the_connection() {
+    let backend = Backend::named("one");
+    let socket = Place::new();
+    let _beelance = Beelance::start(&config(&backend, &socket.0, ""));
+    let mut caller = Caller::new(&socket.0);
+    caller.send("prompt");
+    assert_eq!(caller.until("> "), "\n> ");
+    for (line, answer) in [
+        ("get weight api/a1", "5 (initial 5)\n\n> "),
+        ("", "\n> "),
+        ("set timeout cli 60", "\n> "),
+        ("get weight zz/zz; show version", "No such backend.\n\n> "),
+    ] {
+        caller.send(line);
+        assert_eq!(caller.until("> "), answer, "{line}");
+    }
+    assert_eq!(caller.until("> "), concat!(env!("CARGO_PKG_VERSION"), "\n\n> "));
+    caller.send("nonsense");
+    assert!(caller.until("\n\n> ").starts_with("Unknown command. Please enter one of the following commands only:\n"));
+    caller.send("set nonsense");
+    let answer = caller.until("\n\n> ");
+    assert!(
+        answer.starts_with("Unknown command, but maybe one of the following ones is a better match:\n"),
+        "{answer}"
+    );
+    assert!(answer.contains("  set server <bk>/<srv> [opts]            : change a server's"), "{answer}");
+    caller.send("quit");
+    assert_eq!(caller.rest(), "");
+}
+
+#[test]
+fn clients_without_end_keep_nobody_out_for_ever() {
+    let backend = Backend::named("one");
+    let socket = Place::new();
+    let _beelance = Beelance::start(&config(&backend, &socket.0, ""));
+    // Every place is taken; one waits, and is served when another leaves.
+    let mut callers: Vec<Caller> = (0..4).map(|_| Caller::new(&socket.0)).collect();
+    callers.iter_mut().for_each(|caller| caller.send("prompt"));
+    for caller in &mut callers {
+        assert_eq!(caller.until("> "), "\n> ");
+    }
+    let mut late = Caller::new(&socket.0);
+    late.send("show version");
+    drop(callers.pop());
+    assert_eq!(late.rest(), concat!(env!("CARGO_PKG_VERSION"), "\n\n"));
+    // A line without end is too long.
+    let mut long = callers.pop().unwrap();
+    let _ = long.0.write_all(&[b'x'; 4096]);
+    // A close with bytes unread may come as a reset.
+    let _ = long.0.read_to_end(&mut Vec::new());
+    assert_eq!(ask(&socket.0, "show version"), concat!(env!("CARGO_PKG_VERSION"), "\n\n"));
+}
+
+#[test]
+fn ctl_says_what_is_wrong_by_its_exit_code() {
+    let backend = Backend::named("one");
+    let socket = Place::new();
+    let beelance = Beelance::start(&config(&backend, &socket.0, ""));
+    let fine = ctl(&socket.0, &["get", "weight", "api/a1"]);
+    assert_eq!((fine.code, fine.stdout.as_str()), (Some(0), "5 (initial 5)\n"));
+    let fine = ctl(&socket.0, &["set server shop/s1 weight -1", ";", "show", "version"]);
+    assert_eq!((fine.code, fine.stdout.as_str()), (Some(1), ""), "{}", fine.stderr);
+    for (words, error) in [
+        (&["get", "weight", "zz/zz"][..], "No such backend.\n"),
+        (&["disable", "server", "shop/zz"][..], "No such server.\n"),
+    ] {
+        let wrong = ctl(&socket.0, words);
+        assert_eq!((wrong.code, wrong.stderr.as_str()), (Some(1), error), "{words:?}");
+    }
+    let unknown = ctl(&socket.0, &["nonsense"]);
+    assert_eq!(unknown.code, Some(1));
+    assert!(unknown.stderr.starts_with("Unknown command."), "{}", unknown.stderr);
+    assert_eq!(ctl(&socket.0, &[]).code, Some(2));
+    drop(beelance);
+    let gone = ctl(&socket.0, &["show", "info"]);
+    assert_eq!(gone.code, Some(3), "{}", gone.stderr);
+}
+
+#[test]
+fn a_server_is_drained_as_ansibles_module_does_it() {
+    let held = Backend::named("one");
+    let socket = Place::new();
+    let beelance = Beelance::start(&config(&held, &socket.0, ""));
+    held.hold();
+    let mut client = common::client::Client::connect(beelance.address("web"));
+    client.ask("GET", "/", "");
+    // Whoever has it is drained.
+    let servers = ["s1", "s2", "s3"];
+    let busy = eventually("a server works", || {
+        servers.into_iter().find(|server| value(&socket.0, "shop", server, "scur") == "1")
+    });
+    assert_eq!(ask(&socket.0, &format!("set server shop/{busy} state drain")), "\n");
+    assert_eq!(value(&socket.0, "shop", busy, "status"), "DRAIN");
+    assert_eq!(value(&socket.0, "shop", busy, "scur"), "1");
+    held.release(1);
+    assert_eq!(client.response().text(), "one");
+    eventually("it is drained", || (value(&socket.0, "shop", busy, "scur") == "0").then_some(()));
+    assert_eq!(ask(&socket.0, &format!("disable server shop/{busy}")), "\n");
+    assert_eq!(value(&socket.0, "shop", busy, "status"), "MAINT");
+    assert_eq!(ask(&socket.0, &format!("enable server shop/{busy}")), "\n");
+    assert_eq!(value(&socket.0, "shop", busy, "status"), "no check");
+}
+
+#[test]
+fn what_hsdos_client_sends_moves_a_server() {
+    let (one, two) = (Backend::named("one"), Backend::named("two"));
+    let socket = Place::new();
+    let more = "backend.s2.weight = 0\nbackend.s3.weight = 0\n";
+    let beelance = Beelance::start(&config(&one, &socket.0, more));
+    let mut client = common::client::Client::connect(beelance.address("web"));
+    assert_eq!(client.get("/").text(), "one");
+    let address = two.address();
+    // One connection for each command, as it does every second for every slot.
+    for _ in 0..2 {
+        ask(&socket.0, &format!("set server shop/s1 addr {} port {}", address.ip(), address.port()));
+        assert_eq!(ask(&socket.0, "set server shop/s1 weight 1"), "\n");
+        assert_eq!(ask(&socket.0, "set server shop/s1 state ready"), "\n");
+    }
+    assert_eq!(client.get("/").text(), "two");
+    assert_eq!(value(&socket.0, "shop", "s1", "addr"), address.to_string());
+}
+
+#[test]
+fn the_session_map_is_shown_changed_and_cleared() {
+    let backend = Backend::named("one");
+    let socket = Place::new();
+    let beelance = Beelance::start(&config(&backend, &socket.0, "pool.shop.stick = hdr:X-User\n"));
+    let used = |count: u32| format!("# table: shop, type: string, size:16384, used:{count}\n\n");
+    assert_eq!(ask(&socket.0, "show table"), used(0));
+    assert_eq!(ask(&socket.0, "set table shop key anna data.server_id 3"), "\n");
+    assert_eq!(ask(&socket.0, "show table shop"), used(1));
+    let mut client = common::client::Client::connect(beelance.address("web"));
+    client.ask("GET", "/", "X-User: anna\r\n");
+    assert_eq!(client.response().text(), "one");
+    assert_eq!(value(&socket.0, "shop", "s3", "stot"), "1");
+    assert_eq!(ask(&socket.0, "clear table shop key anna"), "\n");
+    assert_eq!(ask(&socket.0, "show table shop"), used(0));
+    assert_eq!(ask(&socket.0, "clear table zz"), "No such table\n\n");
+    assert_eq!(ask(&socket.0, "set table shop key anna data.server_id 4"), "No such server.\n\n", "there are three");
+}
