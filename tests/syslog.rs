@@ -38,7 +38,7 @@ fn the_daemon_of_this_machine_understands_lines_and_messages() {
     let (backend, rsyslog) = (Backend::named("one"), Rsyslog::start());
     let socket = rsyslog.socket();
     let log = format!(
-        "log.access = syslog:{0}\nlog.messages = syslog:{0}\npool.default.check.inter = 50ms\npool.default.check.uri = /h\n",
+        "log.access = syslog:{0}\nlog.messages = syslog:{0}\npool.default.check.inter = 50ms\npool.default.check.uri = /healthz\n",
         socket.display()
     );
     let beelance = start(&backend, &log);

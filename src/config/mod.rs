@@ -267,6 +267,14 @@ pub struct Pool {
     pub agent: Option<Agent>,
 }
 
+impl Pool {
+    /// Whether users stay on their backend.
+    #[must_use]
+    pub fn keeps_users(&self) -> bool {
+        self.cookie.is_some() || self.stick.is_some()
+    }
+}
+
 /// `admin.socket` and what goes with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeSocket {

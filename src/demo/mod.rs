@@ -1,4 +1,5 @@
-//! `beelance demo`: four shop servers, a slow session database behind them, the balancer in front, a live table.
+//! `beelance demo`: four shop servers, a slow session database behind them, the balancer in front, a live table
+//! and the dashboard.
 //!
 //! ```text
 //!   curl --> beelance --> shop1..shop4 (a process each, a private session cache) --> database (50 ms a lookup)
@@ -35,6 +36,12 @@ use std::rc::Rc;
 use std::time::Duration;
 use table::{Row, Table};
 
+/// The port when none is asked for.
+const USUAL: u16 = 8080;
+/// The port of the dashboard, if it is free.
+const DASHBOARD: u16 = 8081;
+/// Who knows it may change servers on the dashboard: everybody on this machine.
+const TOKEN: &str = "bees-on-the-board";
 /// How often the table is made.
 const REFRESH: Duration = Duration::from_secs(1);
 /// How long a server may take to tell its numbers.
@@ -45,15 +52,17 @@ const POLL: Duration = Duration::from_millis(200);
 /// # Errors
 /// [`Failure::System`]: the port is taken, or there is no room for five processes.
 pub fn run(port: Option<u16>) -> Result<u8, Failure> {
-    let port = Port::choose(port)?;
+    // Who chooses one port has a reason: another demo, a test.
+    let dashboard = Port::choose(port.map(|_| 0), DASHBOARD)?;
+    let port = Port::choose(port, USUAL)?;
     // First of all: a process with threads must not fork.
     let servers = Servers::start().map_err(|error| Failure::System(format!("beelance: demo: {error}")))?;
     let servers = Rc::new(servers);
-    let text = configuration(&servers, port.number);
+    let text = configuration(&servers, port.number, dashboard.number);
     let table = Rc::new(RefCell::new(Table::default()));
     let begin = |proxy: &'static Proxy| {
         // Whether anybody reads it shows when the table is written.
-        let _ = tell(&story(&servers, &port, &text));
+        let _ = tell(&story(&servers, &port, &dashboard, &text));
         let watched = watch(proxy, Rc::clone(&servers), Rc::clone(&table));
         proxy.event_loop().executor.spawn(watched).detach();
     };
@@ -66,8 +75,10 @@ pub fn run(port: Option<u16>) -> Result<u8, Failure> {
 }
 
 /// The file that `beelance run` would be given.
-fn configuration(servers: &Servers, port: u16) -> String {
-    let mut text = format!("listen.shop            = 127.0.0.1:{port}\n");
+fn configuration(servers: &Servers, port: u16, dashboard: u16) -> String {
+    let mut text =
+        format!("listen.shop            = 127.0.0.1:{port}\nadmin.listen           = 127.0.0.1:{dashboard}\n");
+    let _ = writeln!(text, "admin.token.operator   = {TOKEN}");
     for server in &servers.shops {
         let _ = writeln!(text, "backend.{:<14} = {}", server.name, server.address);
     }
@@ -86,14 +97,14 @@ fn parse(text: &str) -> Result<Config, Failure> {
 }
 
 /// What runs here and what to type.
-fn story(servers: &Servers, port: &Port, configuration: &str) -> String {
+fn story(servers: &Servers, port: &Port, dashboard: &Port, configuration: &str) -> String {
     let number = port.number;
     let taken = if port.is_substitute { "Port 8080 is taken, so another one was chosen.\n" } else { "" };
     let url = format!("http://127.0.0.1:{number}");
     let kill: Vec<_> = servers.shops.iter().map(|shop| format!("{} {}", shop.name, shop.child.pid())).collect();
     let (kill, database) = (kill.join(", "), servers.database.child.pid());
     let victim = servers.shops.first().map_or(0, |shop| shop.child.pid());
-    let checkout = shop::CHECKOUT;
+    let (checkout, watch) = (shop::CHECKOUT, dashboard.number);
     let file: String = configuration.lines().map(|line| format!("    {line}\n")).collect();
     format!(
         "{taken}
@@ -102,6 +113,8 @@ know costs a look into the session database: 50 ms. beelance stands before them
 and runs this file:
 
 {file}
+Its dashboard; `Operator` and the token {TOKEN} let you drain a server.
+    http://127.0.0.1:{watch}/
 A customer with a cookie jar: always the same server, which knows the session.
     curl -si -b jar -c jar {url}/
 25 customers who keep their cookies, four pages each: hits.

@@ -1,4 +1,4 @@
-//! The port the demo listens on, chosen before anything is started.
+//! The ports the demo listens on, chosen before anything is started.
 
 use crate::operate::Failure;
 use nix::errno::Errno;
@@ -6,9 +6,6 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockProtocol, SockType, SockaddrIn, bind, getsockname, setsockopt, socket, sockopt,
 };
 use std::os::fd::{AsRawFd, OwnedFd};
-
-/// The port when none is asked for.
-const USUAL: u16 = 8080;
 
 /// A port of 127.0.0.1 that is ours: bound, so that nobody else gets it before the listener does.
 pub(super) struct Port {
@@ -20,12 +17,12 @@ pub(super) struct Port {
 }
 
 impl Port {
-    /// The port `wanted` (0: any); without a wish the usual one, or any when that is taken.
+    /// The port `wanted` (0: any); without a wish the `usual` one, or any when that is taken.
     ///
     /// # Errors
     /// [`Failure::System`]: it is taken, no permission.
-    pub(super) fn choose(wanted: Option<u16>) -> Result<Self, Failure> {
-        let number = wanted.unwrap_or(USUAL);
+    pub(super) fn choose(wanted: Option<u16>, usual: u16) -> Result<Self, Failure> {
+        let number = wanted.unwrap_or(usual);
         let (result, is_substitute) = match reserve(number) {
             Err(Errno::EADDRINUSE) if wanted.is_none() => (reserve(0), true),
             result => (result, false),

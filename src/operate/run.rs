@@ -158,7 +158,7 @@ pub fn start(
     }
     if let Some(bound) = bound_admin {
         let _ = writeln!(stdout, "listening on {} (admin.listen)", bound.endpoint());
-        admin::start(proxy, bound, host);
+        admin::start(proxy, lines, bound, host);
     }
     let _ = stdout.flush();
     service.start(sockets);

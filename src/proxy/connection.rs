@@ -2,7 +2,6 @@
 
 use super::ask::{self, Ask};
 use super::exchange::Exchange;
-use super::judge::is_ours;
 use super::obtain::Held;
 use super::rates::{Standing, is_of_user};
 use super::record::{Named, Record};
@@ -314,10 +313,7 @@ impl Connection {
         };
         exchange.record.bytes += exchange.response.total;
         proxy.ended(&exchange.record, exchange.request.received());
-        if let Some(journal) = proxy.journal.get()
-            && exchange.record.status != 0
-            && !matches!(exchange.record.fault, Some(Fault::Monitored(_)))
-        {
+        if let Some(journal) = proxy.journal.get().filter(|_| exchange.record.is_told()) {
             journal.write(proxy, &exchange.record, &exchange.line);
         }
         if is_of_user(&exchange.record) {
@@ -417,9 +413,7 @@ impl Connection {
         if !exchange.is_answered() {
             // A response with a status that was tried again is better known than the end of the last attempt.
             exchange.record.status = exchange.dropped.unwrap_or_else(|| fault.status(phase));
-            if exchange.record.status >= 500 && is_ours(fault) {
-                self.proxy.note_failure();
-            }
+            self.proxy.note_answer(exchange.record.status, fault);
         }
         if !exchange.can_reply() || !fault.leaves_client() {
             return Next::Close;

@@ -9,7 +9,7 @@ use crate::limits::PoolId;
 const LEAST_WINDOW_MS: u64 = 10_000;
 
 /// Whether a 5xx says that beelance found no way, not that a rule or the server says so.
-pub(super) fn is_ours(fault: Fault) -> bool {
+fn is_ours(fault: Fault) -> bool {
     !matches!(fault, Fault::Answered(_) | Fault::Denied(_) | Fault::Redirected | Fault::Retried(_))
 }
 
@@ -21,8 +21,15 @@ impl Proxy {
         self.outcomes.borrow_mut().fail(self.tried(), self.reactor.now_ms(), window_ms);
     }
 
+    /// A request ended like this, and was answered so.
+    pub(super) fn note_answer(&self, status: u16, fault: Fault) {
+        if status >= 500 && is_ours(fault) {
+            self.note_failure();
+        }
+    }
+
     /// A connection without requests is over.
-    pub(super) fn relayed(&self, fault: Option<Fault>) {
+    pub(super) fn judge_relayed(&self, fault: Option<Fault>) {
         self.relayed.set(self.relayed.get() + 1);
         let found_none = matches!(
             fault,

@@ -89,6 +89,14 @@ impl Record {
     }
 }
 
+impl Record {
+    /// Whether it has a line: there was somebody to answer, and more than a question whether beelance serves.
+    #[inline(always)]
+    pub(super) fn is_told(&self) -> bool {
+        self.status != 0 && !matches!(self.fault, Some(Fault::Monitored(_)))
+    }
+}
+
 /// What a client without an address is called, as HAProxy does.
 pub const UNNAMED: &str = "unix:1";
 

@@ -27,7 +27,7 @@ impl Connection {
         exchange.record = self.record();
         exchange.record.headed_ms = Some(exchange.record.began_ms);
         exchange.record.fault = self.carry(exchange).await.err();
-        self.proxy.relayed(exchange.record.fault);
+        self.proxy.judge_relayed(exchange.record.fault);
         let record = &mut exchange.record;
         if let Some(fault) = record.fault {
             log::debug!("{}: {fault:?} in {:?}", Named(self.peer), record.phase);

@@ -22,6 +22,7 @@ pub mod nginx;
 pub mod peer;
 pub mod port;
 pub mod process;
+pub mod prometheus;
 pub mod recipe;
 pub mod recorder;
 pub mod raw;

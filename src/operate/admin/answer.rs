@@ -3,7 +3,8 @@
 use super::orders::{self, Order};
 use super::out::{Gone, Out};
 use super::serve::Desk;
-use super::{Level, health};
+use super::{Level, health, metrics, page, status};
+use crate::operate::socket;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
@@ -25,6 +26,14 @@ pub(super) struct Asked<'b> {
 pub(super) enum Way<'b> {
     /// `/healthz`, `/readyz`: for everybody, by whatever name.
     Health,
+    /// A file of the dashboard.
+    Page(&'static page::File),
+    /// `/metrics`
+    Metrics,
+    /// `/api/v1/status`
+    Status,
+    /// `/stats;csv`
+    Csv,
     /// Something is to be changed.
     Order(Order<'b>),
     /// Nowhere.
@@ -75,13 +84,19 @@ fn reason(status: u16) -> &'static str {
 pub(super) fn way<'b>(asked: &Asked<'b>) -> Way<'b> {
     let way = match asked.path {
         b"/healthz" | b"/readyz" => Way::Health,
+        b"/metrics" => Way::Metrics,
+        b"/api/v1/status" => Way::Status,
+        b"/stats;csv" => Way::Csv,
         path => match path.strip_prefix(orders::PREFIX) {
             Some(rest) => match (asked.method, Order::read(rest)) {
                 (b"POST", Ok(order)) => return Way::Order(order),
                 (b"POST", Err(reply)) => return Way::Refused(reply),
                 _ => return Way::Refused(Reply::of(405, "this takes POST")),
             },
-            None => return Way::Refused(Reply::of(404, "nothing is served here")),
+            None => match page::file(path) {
+                Some(file) => Way::Page(file),
+                None => return Way::Refused(Reply::of(404, "nothing is served here")),
+            },
         },
     };
     match asked.method {
@@ -102,6 +117,11 @@ pub(super) async fn answer(
         Way::Refused(reply) => refuse(out, reply, asked.keep).await,
         Way::Health if asked.path == b"/healthz" => refuse(out, Reply::of(200, "ok"), asked.keep).await,
         Way::Health => health::ready(desk, out, asked).await,
+        Way::Page(file) => send_file(out, file, asked.keep).await,
+        // Boxed, they are not in the way of all others.
+        Way::Metrics => Box::pin(metrics::serve(desk, out, asked)).await,
+        Way::Status => Box::pin(status::serve(desk, out, asked)).await,
+        Way::Csv => csv(desk, out, asked).await,
         Way::Order(order) => refuse(out, order.carry_out(desk, asked.level, peer), asked.keep).await,
     }
 }
@@ -120,6 +140,28 @@ pub(super) async fn refuse(out: &mut Out<'_>, reply: Reply, keep: bool) -> Resul
         out.forget(reply.text.len() + 1);
     }
     out.send(b"").await
+}
+
+async fn send_file(out: &mut Out<'_>, file: &page::File, keep: bool) -> Result<(), Gone> {
+    head(out, 200, file.media_type, keep, page::POLICY);
+    out.put(|text| {
+        text.bytes(b"Content-Encoding: gzip\r\nContent-Length: ");
+        text.long(file.bytes.len() as u64);
+        text.bytes(b"\r\n\r\n");
+    });
+    out.send(file.bytes).await
+}
+
+/// HAProxy's statistics, a line for each object.
+async fn csv(desk: &Desk, out: &mut Out<'_>, asked: &Asked<'_>) -> Result<(), Gone> {
+    stream(out, asked, 200, PLAIN).await?;
+    let (mut step, mut more) = (0, true);
+    while more {
+        out.write(|text| more = socket::csv(desk.proxy, step, text)).await?;
+        step += 1;
+        more &= !out.head_only;
+    }
+    out.end().await
 }
 
 /// Begins an answer of unknown length.

@@ -11,11 +11,16 @@
 
 mod answer;
 mod client;
+mod fields;
 mod guard;
 mod health;
+mod metrics;
 mod orders;
 mod out;
+mod own;
+mod page;
 mod serve;
+mod status;
 
 pub(super) use serve::start;
 

@@ -8,7 +8,7 @@ const SIZE: usize = 5;
 /// Bytes of CRLF behind a chunk, and of the last chunk.
 const BEHIND: usize = 2 + 5;
 /// Bytes that one piece may have: it is written at once or not at all.
-pub(super) const PIECE: usize = 1024;
+pub(super) const PIECE: usize = 1280;
 
 /// A buffer that never grows.
 pub(super) struct Buffer {

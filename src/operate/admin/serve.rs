@@ -6,6 +6,7 @@
 use super::client;
 use super::out::Buffer;
 use crate::limits::{ACCEPT_REST_MS, ADMIN_BUFFER, ADMIN_CLIENTS, ADMIN_HEAD};
+use crate::operate::lines::Lines;
 use crate::proxy::Proxy;
 use crate::runtime::{Listener, NEVER, Seat, Stream};
 use std::cell::{Cell, RefCell};
@@ -16,6 +17,10 @@ pub(super) struct Desk {
     pub proxy: &'static Proxy,
     /// The machine's own name.
     pub host: String,
+    /// The same without what would end a text.
+    pub json_host: String,
+    /// Where lines go.
+    pub lines: &'static [Lines],
     /// When a wrong token was last told of.
     pub told_ms: Cell<Option<u64>>,
     places: Box<[Place]>,
@@ -78,7 +83,7 @@ impl Drop for Visit {
 }
 
 /// Serves the admin listener from now on.
-pub(in crate::operate) fn start(proxy: &'static Proxy, listener: Listener, host: String) {
+pub(in crate::operate) fn start(proxy: &'static Proxy, lines: &'static [Lines], listener: Listener, host: String) {
     let place = |_| Place {
         room: RefCell::new(Some(Room {
             input: vec![0; ADMIN_HEAD].into_boxed_slice(),
@@ -89,7 +94,17 @@ pub(in crate::operate) fn start(proxy: &'static Proxy, listener: Listener, host:
         leaves: Cell::new(false),
     };
     let places = (0..ADMIN_CLIENTS).map(place).collect();
-    let desk = Desk { proxy, host, told_ms: Cell::new(None), places, waits: Cell::new(0), acceptor: Cell::new(0) };
+    let json_host = host.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+    let desk = Desk {
+        proxy,
+        host,
+        json_host,
+        lines,
+        told_ms: Cell::new(None),
+        places,
+        waits: Cell::new(0),
+        acceptor: Cell::new(0),
+    };
     let desk: &'static Desk = Box::leak(Box::new(desk));
     proxy.event_loop().executor.spawn(accept(desk, listener)).detach();
 }

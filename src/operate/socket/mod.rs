@@ -18,6 +18,7 @@ mod stat;
 mod table;
 
 pub(super) use serve::start;
+pub(super) use stat::csv;
 
 use super::text::Text;
 use crate::config::{Config, SOCKET_LEVELS};
@@ -131,6 +132,7 @@ const COMMANDS: &[Command] = {
     command(&["show", "cli", "level"], User, ["", "display the level of the current CLI session"], show::level),
     command(&["show", "errors"], Operator, ["", "report what went wrong by backend"], show::errors),
     command(&["show", "info"], User, ["", "report information about the running process"], show::info),
+    command(&["show", "log"], Operator, ["", "show the last messages"], show::log),
     command(&["show", "servers", "conn"], User, ["[<backend>]", "dump server connections status (all or for a single backend)"], servers::connections),
     command(&["show", "servers", "state"], User, ["[<backend>]", "dump volatile server information (all or for a single backend)"], servers::state),
     command(&["show", "stat"], User, ["[<proxy> <type> <server>]", "report counters for each proxy and server"], stat::stat),

@@ -92,6 +92,18 @@ pub(super) fn backend(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
     Next::More
 }
 
+pub(super) fn log(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
+    let mut place = 0;
+    for _ in 0..call.step {
+        let Some(next) = crate::operate::last(place, &mut |_| ()) else { return Next::Done };
+        place = next;
+    }
+    match crate::operate::last(place, &mut |line| out.bytes(line)) {
+        Some(_) => Next::More,
+        None => Next::Done,
+    }
+}
+
 pub(super) fn version(_: &mut Call<'_>, out: &mut Text<'_>) -> Next {
     out.bytes(concat!(env!("CARGO_PKG_VERSION"), "\n").as_bytes());
     Next::Done

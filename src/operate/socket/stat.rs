@@ -107,6 +107,17 @@ pub(super) fn stat(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
     line(call.proxy, &call.proxy.config(), call.step - 1, &filter, out)
 }
 
+/// The `step`th piece of all of it, for who asks by other ways: the header first; whether there is another.
+pub(in crate::operate) fn csv(proxy: &Proxy, step: usize, out: &mut Text<'_>) -> bool {
+    if step == 0 {
+        proxy.refresh_statistics();
+        out.bytes(HEADER.as_bytes());
+        return true;
+    }
+    let all = Filter { number: -1, kinds: -1, server: -1 };
+    line(proxy, &proxy.config(), step - 1, &all, out) == Next::More
+}
+
 /// The `index`th line of all, if it is wanted.
 fn line(proxy: &Proxy, config: &Config, index: usize, filter: &Filter, out: &mut Text<'_>) -> Next {
     let wanted = |number: u64, kind| {

@@ -1,0 +1,103 @@
+//! The dashboard in a real browser, Debian's Chromium, driven by Playwright; what is served is what the repository holds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may block"
+)]
+
+mod common;
+
+use common::backend::Backend;
+use common::process::{Beelance, temporary};
+use common::{output, tool};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const OPERATOR: &str = "operator-0123456789";
+/// Playwright, as npm has it; it drives the Chromium that is installed.
+const PLAYWRIGHT: &str = "playwright-core@1.54.1";
+
+/// The folder with Playwright in it; fetched once.
+fn playwright() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("playwright");
+    if !folder.join("node_modules/playwright-core/package.json").is_file() {
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut npm = tool("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(&folder).arg(PLAYWRIGHT);
+        let installed = output(&mut npm, Duration::from_secs(300));
+        assert_eq!(installed.code, Some(0), "{}{}", installed.stdout, installed.stderr);
+    }
+    folder
+}
+
+#[test]
+fn a_person_at_it() {
+    let backends = ["one", "two"].map(Backend::named);
+    let more = format!(
+        "admin.listen = 127.0.0.1:0\nadmin.token.operator = {OPERATOR}\npool.default.cookie = SRV\nbackend.*.maxconn = 20\n"
+    );
+    let beelance = Beelance::before(&[&backends[0], &backends[1]], &more);
+    let folder = temporary("pictures");
+    std::fs::create_dir(&folder).unwrap();
+    let mut node = tool("node");
+    node.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dashboard/browse.mjs"))
+        .arg(playwright())
+        .arg(format!("http://{}/", beelance.address("admin.listen")))
+        .arg(format!("http://{}", beelance.web()))
+        .arg(&folder);
+    let browsed = output(&mut node, Duration::from_secs(180));
+    assert_eq!(browsed.code, Some(0), "{}{}", browsed.stdout, browsed.stderr);
+    let seen = browsed.stdout;
+    let host = nix::unistd::gethostname().unwrap().into_string().unwrap();
+    for part in [
+        "\"errors\":[]",
+        "\"elsewhere\":[]",
+        &format!("\"title\":\"beelance {host}\""),
+        "\"hidden\":true",
+        "\"refused\":\"the token is wrong\"",
+        "\"stillHidden\":true",
+        "\"untouched\":\"Up\"",
+        "\"drained\":\"Drain\"",
+        "\"back\":\"Up\"",
+        "\"unnamed\":0",
+        "\"captions\":true",
+        "\"kept\":false",
+        "\"locked\":true",
+        "\"dark\":\"rgb(22, 20, 15)\"",
+        "\"overflow\":0",
+    ] {
+        assert!(seen.contains(part), "{part} in {seen}");
+    }
+    // The drained server got nothing of the second load.
+    assert_eq!(backends[0].count() + backends[1].count(), 50);
+    assert!(backends[1].count() >= 35, "{}", backends[1].count());
+    for picture in ["light", "dark", "phone"] {
+        let file = folder.join(format!("dashboard-{picture}.png"));
+        assert!(std::fs::metadata(&file).unwrap().len() > 10_000);
+        if std::env::var_os("BEELANCE_BLESS").is_some() {
+            let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+            std::fs::copy(&file, docs.join(file.file_name().unwrap())).unwrap();
+        }
+    }
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
+#[test]
+fn what_is_served_is_what_is_here() {
+    let backend = Backend::named("one");
+    let beelance = Beelance::before(&[&backend], "admin.listen = 127.0.0.1:0\n");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/operate/admin/page");
+    let mut compressed = 0;
+    for (path, file) in [("", "page.html"), ("page.css", "page.css"), ("page.js", "page.js")] {
+        let url = format!("http://{}/{path}", beelance.address("admin.listen"));
+        let served = output(tool("curl").args(["-sS", "--compressed", &url]), Duration::ZERO);
+        assert_eq!(served.stdout, std::fs::read_to_string(folder.join(file)).unwrap(), "{file}: run scripts/page");
+        let head = output(tool("curl").args(["-sSI", &url]), Duration::ZERO).stdout.to_ascii_lowercase();
+        assert!(head.contains("content-security-policy: default-src 'none'; script-src 'self'; "), "{head}");
+        assert!(!head.contains("unsafe-inline") && head.contains("frame-ancestors 'none'"), "{head}");
+        compressed += std::fs::metadata(folder.join(format!("{file}.gz"))).unwrap().len();
+    }
+    assert!(compressed <= 30_000, "{compressed} bytes");
+}

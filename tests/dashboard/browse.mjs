@@ -1,0 +1,92 @@
+// A person at the dashboard: node browse.mjs MODULES URL SHOP FOLDER. Prints what was seen as JSON; pictures go to FOLDER.
+import { createRequire } from 'node:module';
+import http from 'node:http';
+
+const [modules, url, shop, folder] = process.argv.slice(2);
+const { chromium } = createRequire(modules + '/')('playwright-core');
+const TOKEN = 'operator-0123456789';
+const PATIENCE = { timeout: 20000 };
+const seen = { errors: [], elsewhere: [] };
+
+const load = (count) => Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
+  http.get(shop + '/', (answer) => { answer.resume(); answer.on('end', resolve); }).on('error', reject);
+})));
+
+const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+const open = async (options) => {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  page.on('console', (message) => {
+    // A wrong token is answered 401, which the browser tells as an error: that one is meant.
+    if (['error', 'warning'].includes(message.type()) && !message.text().includes('401')) seen.errors.push(message.text());
+  });
+  page.on('pageerror', (error) => seen.errors.push(String(error)));
+  page.on('request', (request) => { if (!request.url().startsWith(url)) seen.elsewhere.push(request.url()); });
+  await page.goto(url);
+  await page.waitForSelector('tr[data-server=s1]', PATIENCE);
+  return page;
+};
+
+const page = await open({ viewport: { width: 1280, height: 760 }, colorScheme: 'light' });
+const text = (selector) => page.textContent(selector);
+const state = (server) => text(`tr[data-server=${server}] .pill`);
+// Playwright's own waiting evaluates text in the page, which the page's policy refuses, as it should.
+const until = async (what, argument) => {
+  for (const end = Date.now() + PATIENCE.timeout; !(await page.evaluate(what, argument)); await page.waitForTimeout(50))
+    if (Date.now() > end) throw new Error('not in time: ' + what);
+};
+
+// Values move under load.
+seen.title = await page.title();
+seen.before = await text('.top .quiet');
+await load(30);
+await until((before) => document.querySelector('.top .quiet').textContent !== before, seen.before);
+await until(() => /\b30 requests/.test(document.querySelector('.top .quiet').textContent));
+await until(() => document.querySelector('tr[data-server=s1] .spark path').getAttribute('d').length > 10);
+
+// Nobody can change anything without a token, nor with a wrong one.
+seen.hidden = await page.isHidden('tr[data-server=s1] .act');
+await page.click('#unlock');
+await page.fill('#token', 'wrong-wrong-wrong-wr');
+await page.click('#ask button[type=submit]');
+await until(() => document.getElementById('ask-error').textContent !== '');
+seen.refused = await text('#ask-error');
+seen.stillHidden = await page.isHidden('tr[data-server=s1] .act');
+seen.untouched = await state('s1');
+
+// The right one opens it, by the keyboard alone; a click drains.
+await page.fill('#token', TOKEN);
+await page.keyboard.press('Enter');
+await page.waitForSelector('body.operator', PATIENCE);
+await page.click('tr[data-server=s1] button[aria-label="Drain default/s1"]');
+await until(() => document.querySelector('tr[data-server=s1] .pill').textContent === 'Drain');
+seen.drained = await state('s1');
+await page.fill('tr[data-server=s2] input', '7');
+await page.keyboard.press('Enter');
+await until(() => document.querySelector('tr[data-server=s2] input + span').textContent === '7');
+await load(20);
+await until(() => /\b50 requests/.test(document.querySelector('.top .quiet').textContent));
+await page.screenshot({ path: folder + '/dashboard-light.png', fullPage: true });
+await page.focus('tr[data-server=s1] button[aria-label="Ready default/s1"]');
+await page.keyboard.press('Space');
+await until(() => document.querySelector('tr[data-server=s1] .pill').textContent === 'Up');
+seen.back = await state('s1');
+
+// Every control has a name for a screen reader, every table a caption; the token is nowhere but in a variable.
+seen.unnamed = await page.evaluate(() => [...document.querySelectorAll('button, input')].filter((it) =>
+  !(it.getAttribute('aria-label') || it.textContent.trim() || document.querySelector(`label[for=${it.id || 'none'}]`))).length);
+seen.captions = await page.evaluate(() => [...document.querySelectorAll('table')].every((it) => it.caption));
+seen.kept = await page.evaluate((token) => document.documentElement.outerHTML.includes(token) || document.cookie !== ''
+  || localStorage.length > 0 || sessionStorage.length > 0 || document.getElementById('token').value !== '', TOKEN);
+await page.click('#unlock');
+seen.locked = await page.isHidden('tr[data-server=s1] .act');
+
+// Dark, and on a phone nothing is wider than the screen.
+const dark = await open({ viewport: { width: 1280, height: 760 }, colorScheme: 'dark' });
+seen.dark = await dark.evaluate(() => getComputedStyle(document.body).backgroundColor);
+await dark.screenshot({ path: folder + '/dashboard-dark.png', fullPage: true });
+const phone = await open({ viewport: { width: 390, height: 844 }, isMobile: true, colorScheme: 'light' });
+seen.overflow = await phone.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+await phone.screenshot({ path: folder + '/dashboard-phone.png', fullPage: true });
+await browser.close();
+console.log(JSON.stringify(seen));
