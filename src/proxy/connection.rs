@@ -246,9 +246,7 @@ impl Connection {
         }
     }
 
-    /// Takes the first bytes of a request into `exchange`, if they are here.
-    ///
-    /// A function of its own, as [`Connection::step`] is.
+    /// Takes the first bytes of a request into `exchange`, if they are here. A function of its own, as [`Connection::step`] is.
     #[inline(never)]
     fn first_bytes(&mut self, exchange: &mut Exchange) -> Look {
         let first = &mut exchange.request.buffer;
