@@ -16,6 +16,7 @@ use common::haproxy::Haproxy;
 use common::port::Port;
 use common::process::Beelance;
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 /// Lines of a configuration with a listener `web` before two pools: `shop` with s1, s2 and s3, and `api` with a1.
@@ -33,14 +34,17 @@ fn config(backend: &Backend, socket: &Path, more: &str) -> String {
 /// The same of HAProxy.
 fn haproxy(backend: &Backend, socket: &Path, level: &str) -> Haproxy {
     let address = backend.address();
-    Haproxy::start(Port::take(), |bind| {
+    let haproxy = Haproxy::start(Port::take(), |bind| {
         format!(
             "global\n  nbthread 1\n  stats socket {} level {level}\nfrontend web\n  bind {bind}\n  default_backend shop\n\
              backend shop\n  balance leastconn\n  server s1 {address} maxconn 20\n  server s2 {address}\n  server s3 {address}\n\
              backend api\n  server a1 {address} weight 5\n",
             socket.display()
         )
-    })
+    });
+    // Its sockets come one after the other.
+    eventually("HAProxy's socket is there", || UnixStream::connect(socket).ok());
+    haproxy
 }
 
 /// Columns whose values are not compared.

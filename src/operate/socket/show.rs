@@ -10,7 +10,7 @@ fn pair(out: &mut Text<'_>, name: &str, value: u64) {
     out.byte(b'\n');
 }
 
-/// `show info`: HAProxy's names for what there is here, and ours for the rest.
+/// `show info`: HAProxy's names for what there is here, and ours for the rest. Tools look for its own name, too.
 pub(super) fn info(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
     let proxy = call.proxy;
     proxy.refresh_statistics();
@@ -26,7 +26,10 @@ pub(super) fn info(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
         rate += stats.connections.rate;
         most_rate = stats.connections.most_rate.max(most_rate);
     }
-    out.bytes(concat!("Name: beelance\nVersion: ", env!("CARGO_PKG_VERSION"), "\nRelease_date: -\n").as_bytes());
+    out.bytes(
+        concat!("Name: HAProxy\nVersion: ", env!("CARGO_PKG_VERSION"), "\nRelease_date: -\ndescription: beelance\n")
+            .as_bytes(),
+    );
     pair(out, "Nbthread", 1);
     pair(out, "Nbproc", 1);
     pair(out, "Process_num", 1);
