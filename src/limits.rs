@@ -192,6 +192,8 @@ pub const IDLE_PURGE_MS: u64 = 5_000;
 /// Milliseconds since 1970 before which the wall clock was never set: the first of January 2026. Boards without a battery
 /// begin in 1970.
 pub const CLOCK_SET_MS: u64 = 1_767_225_600_000;
+/// Milliseconds that another program may take to check the configuration, before an upgrade.
+pub const UPGRADE_CHECK_MS: u64 = 20_000;
 /// Milliseconds a listener rests after the system ran out of descriptors or memory.
 pub const ACCEPT_REST_MS: u64 = 100;
 

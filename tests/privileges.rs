@@ -15,12 +15,11 @@ mod common;
 use common::DEADLINE;
 use common::backend::Backend;
 use common::client::Client;
-use common::process::{Beelance, ConfigFile, Output, command, is_native, listener_and, temporary};
+use common::process::{Beelance, ConfigFile, Output, command, copy_program, is_native, listener_and, temporary};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, chown, geteuid};
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -100,8 +99,7 @@ impl Drop for Folder {
 fn command_of_nobody(folder: &Folder) -> Command {
     let binary = folder.join("beelance");
     if !binary.exists() {
-        fs::copy(command().get_program(), &binary).unwrap();
-        fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+        copy_program(command().get_program().as_ref(), &binary);
     }
     let mut command = Command::new(binary);
     command.uid(USER).gid(GROUP);

@@ -17,7 +17,7 @@ use std::path::Path;
 const RESTART: &str = "restart needed";
 
 /// What the tables, and what was set up once, were made from.
-const FIXED: [Id; 16] = [
+const FIXED: [Id; 17] = [
     Id::Memory,
     Id::Sndbuf,
     Id::Rcvbuf,
@@ -29,6 +29,7 @@ const FIXED: [Id; 16] = [
     Id::AdminSocket,
     Id::AdminSocketMode,
     Id::AdminSocketLevel,
+    Id::Watchdog,
     Id::AdminListen,
     Id::AdminPerm,
     Id::LogMessages,

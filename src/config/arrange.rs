@@ -247,6 +247,7 @@ pub fn arrange(new: &Config, standing: &Standing<'_>) -> Result<Config, Lacking>
         names: new.names.clone(),
         identity: new.identity.clone(),
         socket: new.socket.clone(),
+        watchdog: new.watchdog.clone(),
         warnings: new.warnings.clone(),
         admin: new.admin.clone(),
         logs: new.logs.clone(),

@@ -125,6 +125,7 @@ pub(super) fn process(id: Id, config: &Config) -> Option<String> {
         Id::User => account(config.identity.user.as_ref()),
         Id::Group => account(config.identity.group.as_ref()),
         Id::Chroot => config.identity.chroot.clone().unwrap_or_else(none),
+        Id::Watchdog => config.watchdog.clone().unwrap_or_else(none),
         Id::DrainTimeout => duration_text(config.drain_timeout_ms),
         Id::ReloadRollback => config.rollback_ms.map_or_else(none, duration_text),
         Id::Splice => yes(limits.budget.beside.splice),

@@ -80,7 +80,7 @@ pub enum Id {
     LimitRate, PerClient, LimitErrors, Exempt, Reserve,
     ResolverNameservers, ResolverHold, ResolverPrefer,
     AdminListen, AdminPerm, AdminHost, AdminTokenOperator, AdminTokenAdmin,
-    LogLevel, LogAccess, LogMessages, LogFormat, LogFacility, User, Group, Chroot, DrainTimeout, ReloadRollback, Splice,
+    LogLevel, LogAccess, LogMessages, LogFormat, LogFacility, User, Group, Chroot, Watchdog, DrainTimeout, ReloadRollback, Splice,
     AdminSocket, AdminSocketMode, AdminSocketLevel,
 }
 
@@ -105,7 +105,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 126] = {
+pub static KEYS: [Key; 127] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Reply, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -363,8 +363,10 @@ pub static KEYS: [Key; 126] = {
         "Become this user once all listeners listen, and give up all capabilities for good. Needs root."),
     key(Id::Group, Process, "group", Unit::Account, Unset("the group of `user`"),
         "Become of this group, and of no other."),
-    key(Id::Chroot, Process, "chroot", Unit::Directory, Unset("none"),
+    key(Id::Chroot, Process, "chroot", Unit::Absolute("directory"), Unset("none"),
         "Make this directory the root of all paths once all listeners listen; an empty one that nobody may write to is best. Needs root."),
+    key(Id::Watchdog, Process, "watchdog", Unit::Absolute("device"), Unset("none"),
+        "A device that resets the board when the loop hangs, such as /dev/watchdog: it is fed for as long as the loop turns."),
     key(Id::DrainTimeout, Process, "drain-timeout", Duration, Text("30s"),
         "What requests in flight may take after the first signal to stop."),
     key(Id::ReloadRollback, Process, "reload.rollback", Duration, Unset("no reload is taken back"),

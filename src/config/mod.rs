@@ -150,6 +150,8 @@ pub struct Config {
     pub socket: Option<RuntimeSocket>,
     /// `user`, `group` and `chroot`.
     pub identity: Identity,
+    /// `watchdog`.
+    pub watchdog: Option<String>,
     /// `drain-timeout`, in milliseconds.
     pub drain_timeout_ms: u64,
     /// `reload.rollback`, in milliseconds.

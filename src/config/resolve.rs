@@ -99,6 +99,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
         logs,
         socket,
         identity,
+        watchdog: settings.text(Id::Watchdog, ""),
         drain_timeout_ms: number(Id::DrainTimeout),
         rollback_ms: settings.number(Id::ReloadRollback, ""),
         warnings: warnings.iter().map(|(line, key, reason)| message(file, *line, key, reason)).collect(),

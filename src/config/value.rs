@@ -101,8 +101,8 @@ pub enum Unit {
     MediaType,
     /// The name or number of a user or group of the system's.
     Account,
-    /// The path of a directory from the root on.
-    Directory,
+    /// The path from the root on, of what this word says.
+    Absolute(&'static str),
 }
 
 /// The longest duration, in milliseconds: a day.
@@ -158,6 +158,7 @@ impl Unit {
             Self::Log(words) => {
                 return format!("{}, syslog:/dev/log or syslog:ADDRESS:PORT", words.join(", "));
             }
+            Self::Absolute(what) => return format!("the path of a {what}, which starts with /"),
             Self::Maxconn => "a whole number from 0 to 1000000, or auto:MIN..MAX with numbers from 1 to 10000",
             Self::Listen => "address:port, such as 0.0.0.0:80 or [::]:80, or unix:/path",
             Self::Server => {
@@ -206,7 +207,6 @@ impl Unit {
             Self::File => "the path of a file",
             Self::MediaType => "the type of a body, such as text/html; charset=utf-8",
             Self::Account => "the name of an account of this system, or its number",
-            Self::Directory => "the path of a directory, which starts with /",
         };
         fixed.to_owned()
     }
@@ -319,7 +319,7 @@ impl Unit {
             Self::FieldValue => text_if(text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))),
             Self::File => text_if(true),
             Self::Account => text_if(account::is_account(text)),
-            Self::Directory => text_if(text.starts_with('/')),
+            Self::Absolute(_) => text_if(text.starts_with('/')),
             Self::MediaType => text_if(
                 text.split_once('/').is_some_and(|(kind, _)| is_token(kind))
                     && text.bytes().all(|byte| matches!(byte, b' '..=b'~')),

@@ -20,6 +20,7 @@ mod table;
 
 use crate::config::{self, Config};
 use crate::limits::PoolId;
+use crate::operate::inheritance::Inheritance;
 use crate::operate::{Failure, Running, machine, start};
 use crate::proxy::Proxy;
 use async_io::Timer;
@@ -66,7 +67,8 @@ pub fn run(port: Option<u16>) -> Result<u8, Failure> {
         let watched = watch(proxy, Rc::clone(&servers), Rc::clone(&table));
         proxy.event_loop().executor.spawn(watched).detach();
     };
-    let result = parse(&text).and_then(|config| start(config, None, machine::read(), begin)).and_then(Running::serve);
+    let start = |config| start(config, None, machine::read(), Inheritance::default(), begin);
+    let result = parse(&text).and_then(start).and_then(Running::serve);
     if !table.borrow().rows.is_empty() {
         Screen::leave(&table.borrow().to_string());
     }

@@ -14,7 +14,7 @@ use crate::runtime::{NEVER, Reactor, Seat};
 use async_io::Async;
 use nix::errno::Errno;
 use std::fmt::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -73,6 +73,11 @@ impl Lines {
             any: AtomicBool::new(false),
             keeper: Mutex::new(None),
         }
+    }
+
+    /// The socket it may lead to.
+    pub(super) fn descriptor(&self) -> RawFd {
+        self.sink.as_raw_fd()
     }
 
     /// Adds what `write` writes as a line, or counts it as dropped. The line's end is added.

@@ -4,6 +4,7 @@
 //! looked up, for a second at most. Then the swap, in one go,
 //! which cannot fail. Whatever is refused, all stays as it was.
 
+use super::notify;
 use super::rollback::Watched;
 use super::service::Service;
 use crate::config::{Config, Pool, load_again};
@@ -19,6 +20,14 @@ impl Service {
     /// # Errors
     /// All that is wrong, a line each, and that the old configuration stays.
     pub async fn reload(&'static self) -> Result<String, String> {
+        notify::reloading("reading the file again");
+        // Apart: it is large, and rare.
+        let result = Box::pin(self.read_again()).await;
+        notify::ready("serving");
+        result
+    }
+
+    async fn read_again(&'static self) -> Result<String, String> {
         let Some(path) = &self.path else { return Err(format!("there is no file to read again: {STAYS}")) };
         let load = || {
             let loaded = self.proxy.with_standing(|standing| load_again(path, &self.machine, standing));

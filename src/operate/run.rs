@@ -1,14 +1,17 @@
 //! `beelance run` and `beelance check`: from a file to a loop that serves.
 
+use super::inheritance::{ADMIN, Inheritance, SOCKET};
 use super::lines::{self, Lines};
 use super::logs::Logs;
 use super::messages::Serving;
 use super::service::Service;
-use super::{admin, confine, kernel, machine, resolver, signals, socket};
+use super::upgrade::{self, Upgrade};
+use super::{admin, confine, kernel, machine, notify, resolver, signals, socket, watchdog};
 use crate::config::{self, Address, Config};
 use crate::limits::{Machine, SPARE_SEATS, SPARE_SOURCES};
 use crate::proxy::{self, Proxy};
-use crate::runtime::{Bind, Endpoint, Listener, Loop, Reactor};
+use crate::runtime::exec::Replaced;
+use crate::runtime::{Bind, Endpoint, Loop, Reactor, Watchdog};
 use std::io::{self, Write};
 use std::path::Path;
 use std::rc::Rc;
@@ -59,6 +62,8 @@ fn load(path: &Path, machine: &Machine) -> Result<Config, Failure> {
 /// # Errors
 /// [`Failure::Config`].
 pub fn check(path: &Path) -> Result<(), Failure> {
+    // Of a program in a chroot that asks this one.
+    drop(Inheritance::take());
     let config = load(path, &machine::read())?;
     // A reader that has seen enough closes the pipe: that is no failure of the check.
     let _ = write!(io::stdout(), "{}\n{}\n", config::effective(&config), config.limits.budget);
@@ -70,12 +75,12 @@ pub fn check(path: &Path) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] before it serves.
 pub fn run(path: &Path) -> Result<u8, Failure> {
-    let machine = machine::read();
+    let (inheritance, machine) = (Inheritance::take(), machine::read());
     let config = load(path, &machine)?;
-    for line in kernel::warnings(&config) {
+    for line in kernel::warnings(&config).iter().filter(|_| !inheritance.is_upgrade()) {
         eprintln!("beelance: {line}");
     }
-    start(config, Some(path), machine, |_| ())?.serve()
+    start(config, Some(path), machine, inheritance, |_| ())?.serve()
 }
 
 /// A balancer that listens, and is about to serve.
@@ -83,6 +88,9 @@ pub struct Running {
     proxy: &'static Proxy,
     lines: &'static [Lines],
     serving: Serving,
+    watchdog: Option<&'static Watchdog>,
+    upgrade: Option<&'static Upgrade>,
+    service: &'static Service,
 }
 
 impl Running {
@@ -93,14 +101,26 @@ impl Running {
     pub fn serve(self) -> Result<u8, Failure> {
         self.serving.begin();
         let event_loop = self.proxy.event_loop();
-        let after_turn = || self.lines.iter().for_each(|lines| lines.flush(event_loop.reactor));
-        let code = event_loop.run(|seat| self.proxy.run_seat(seat), after_turn).map_err(Failure::system("epoll"))?;
-        Ok(u8::try_from(code).unwrap_or(0))
+        notify::ready("serving");
+        loop {
+            let after_turn = || self.lines.iter().for_each(|lines| lines.flush(event_loop.reactor));
+            let code =
+                event_loop.run(|seat| self.proxy.run_seat(seat), after_turn).map_err(Failure::system("epoll"))?;
+            let Some(upgrade) = self.upgrade.filter(|_| code == upgrade::REPLACE) else {
+                watchdog::end(self.watchdog);
+                return Ok(u8::try_from(code).unwrap_or(0));
+            };
+            match upgrade.carry_out(self.service, self.watchdog) {
+                Replaced::Child(nowhere) => upgrade::finish(self.proxy, self.lines, self.watchdog, &nowhere),
+                Replaced::Failed(error) => log::error!("upgrade: failed: {error}: this one goes on"),
+            }
+            notify::ready("serving");
+        }
     }
 }
 
 /// Starts a balancer: everything up to the loop. It was planned for `machine`; `file`: where its configuration can be read
-/// again. `also` may add tasks of its own.
+/// again; `inheritance`: what listens already. `also` may add tasks of its own.
 ///
 /// # Errors
 /// [`Failure::System`]: a port in use, no permission.
@@ -108,6 +128,7 @@ pub fn start(
     config: Config,
     file: Option<&Path>,
     machine: Machine,
+    mut inheritance: Inheritance,
     also: impl FnOnce(&'static Proxy),
 ) -> Result<Running, Failure> {
     let config = Rc::new(config);
@@ -127,31 +148,46 @@ pub fn start(
     let event_loop: &'static Loop = Box::leak(Box::new(Loop::new(reactor)));
     let proxy: &'static Proxy = Box::leak(Box::new(Proxy::new(Rc::clone(&config), event_loop, &addresses)));
     let lines = logs.lines;
-    let service: &'static Service = Box::leak(Box::new(Service::new(proxy, file.map(Path::to_owned), machine, logs)));
+    let upgrade = file.map(|file| Upgrade::new(file, inheritance.upgrades)).transpose();
+    let upgrade = upgrade.unwrap_or_else(|error| {
+        log::warn!("upgrades in place are not possible: {error}");
+        None
+    });
+    let upgrade = upgrade.map(|upgrade| &*Box::leak(Box::new(upgrade)));
+    let service: &'static Service =
+        Box::leak(Box::new(Service::new(proxy, file.map(Path::to_owned), machine, logs, upgrade)));
 
-    let sockets = service.sockets(&config, false).map_err(|why| Failure::System(format!("beelance: {why}")))?;
+    notify::connect(inheritance.notify.take());
+    let watchdog = watchdog::open(&config, inheritance.watchdog.take());
+    service.inheritance.replace(inheritance);
+    let sockets = service.sockets(&config, false);
+    let sockets = sockets.map_err(|why| Failure::System(format!("beelance: {why}")));
+    let sockets = sockets.inspect_err(|_| watchdog::end(watchdog))?;
     let mut bound_socket = None;
     if let Some(settings) = &config.socket {
         let how = Bind { only_v6: false, mode: settings.mode, bounds: budget.client_socket() };
-        let bound = Listener::bind(reactor, Endpoint::Unix(&settings.path), &how).map_err(|error| {
+        let bound = service.control(SOCKET, Endpoint::Unix(&settings.path), &how).map_err(|error| {
             let hint = hint(&Address::Unix(settings.path.clone()), error.kind());
             Failure::System(format!("beelance: admin.socket: {}: {error}{hint}", settings.path))
-        })?;
-        bound_socket = Some((bound, socket::Level::at(settings.level)));
+        });
+        bound_socket = Some((bound.inspect_err(|_| watchdog::end(watchdog))?, socket::Level::at(settings.level)));
     }
     let bound_admin = match &config.admin {
         Some(settings) => {
             let how = Bind { only_v6: false, mode: settings.perm, bounds: budget.client_socket() };
-            let bound = Listener::bind(reactor, settings.address.endpoint(), &how).map_err(|error| {
+            let bound = service.control(ADMIN, settings.address.endpoint(), &how);
+            let bound = bound.map_err(|error| {
                 let hint = hint(&settings.address, error.kind());
                 Failure::System(format!("beelance: admin.listen: {}: {error}{hint}", settings.address))
-            })?;
+            });
+            let bound = bound.inspect_err(|_| watchdog::end(watchdog))?;
             Some(bound)
         }
         None => None,
     };
+    service.inheritance.take().close();
     // From here on there may be more threads: they inherit what is left.
-    confine::give_up(&config.identity, file)?;
+    confine::give_up(&config.identity, file).inspect_err(|_| watchdog::end(watchdog))?;
     let mut stdout = io::stdout().lock();
     for ((_, listener), (_, socket)) in config.listeners().zip(&sockets) {
         let _ = writeln!(stdout, "listening on {} ({})", socket.endpoint(), listener.name);
@@ -172,8 +208,9 @@ pub fn start(
     for lines in lines {
         event_loop.executor.spawn(lines::keep(lines, reactor)).detach();
     }
+    watchdog::start(event_loop, watchdog);
     also(proxy);
-    Ok(Running { proxy, lines, serving })
+    Ok(Running { proxy, lines, serving, watchdog, upgrade, service })
 }
 
 /// What may help where it is refused to listen on `address`.

@@ -1,18 +1,22 @@
 //! What operates the proxy, and changes with its configuration: its sockets, probes, names and logs.
 
 use super::confine;
+use super::inheritance::Inheritance;
 use super::logs::Logs;
 use super::resolver::{self, Resolver};
 use super::run::hint;
+use super::upgrade::Upgrade;
 use super::watches::Watches;
 use crate::config::{self, Backend, Config, Listener};
 use crate::limits::{BackendId, ListenerId, Machine};
 use crate::proxy::{Changes, Proxy};
-use crate::runtime;
+use crate::runtime::{self, Endpoint};
 use smol::Task;
 use std::cell::RefCell;
 use std::fs::{Permissions, set_permissions};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -30,16 +34,28 @@ pub struct Service {
     logs: Logs,
     /// The task that watches the last reload.
     pub(super) watched: RefCell<Option<Task<()>>>,
+    /// What listens already; empty once it has begun.
+    pub(super) inheritance: RefCell<Inheritance>,
+    /// The sockets of `admin.listen` and `admin.socket`, which stay open.
+    pub(super) controls: RefCell<Vec<(&'static str, RawFd)>>,
+    /// `None` where nothing can take its place: in a demo.
+    pub(super) upgrade: Option<&'static Upgrade>,
 }
 
 /// A listener of the file, and the socket that it is to have.
 pub(super) type Socket = (ListenerId, Rc<runtime::Listener>);
 
 impl Service {
-    pub(super) fn new(proxy: &'static Proxy, path: Option<PathBuf>, machine: Machine, logs: Logs) -> Self {
+    pub(super) fn new(
+        proxy: &'static Proxy,
+        path: Option<PathBuf>,
+        machine: Machine,
+        logs: Logs,
+        upgrade: Option<&'static Upgrade>,
+    ) -> Self {
         let (watches, resolver) = (Watches::default(), Resolver::default());
-        let watched = RefCell::default();
-        Self { proxy, path, machine, watches, resolver, logs, watched }
+        let (inheritance, controls, watched) = (RefCell::default(), RefCell::default(), RefCell::default());
+        Self { proxy, path, machine, watches, resolver, logs, inheritance, controls, upgrade, watched }
     }
 
     /// Begins with the configuration of the start.
@@ -102,6 +118,27 @@ impl Service {
         Ok(sockets)
     }
 
+    /// A socket at `endpoint`: the one that was handed over, or a new one.
+    fn bind(&self, endpoint: Endpoint<'_>, name: &str, how: &runtime::Bind) -> io::Result<runtime::Listener> {
+        let (mut inheritance, reactor) = (self.inheritance.borrow_mut(), self.proxy.reactor);
+        match inheritance.listener(endpoint, name) {
+            Some(socket) => runtime::Listener::inherit(reactor, socket, endpoint, how, inheritance.is_upgrade()),
+            None => runtime::Listener::bind(reactor, endpoint, how),
+        }
+    }
+
+    /// The same for the control plane, for as long as the process lives.
+    pub(super) fn control(
+        &self,
+        name: &'static str,
+        endpoint: Endpoint<'_>,
+        how: &runtime::Bind,
+    ) -> io::Result<runtime::Listener> {
+        let bound = self.bind(endpoint, name, how)?;
+        self.controls.borrow_mut().push((name, bound.descriptor().as_raw_fd()));
+        Ok(bound)
+    }
+
     fn socket(
         &self,
         before: &Config,
@@ -125,7 +162,7 @@ impl Service {
         }
         let how =
             runtime::Bind { only_v6: listener.only_v6, mode: listener.perm, bounds: proxy.budget.client_socket() };
-        let bound = runtime::Listener::bind(proxy.reactor, listener.address.endpoint(), &how);
+        let bound = self.bind(listener.address.endpoint(), &listener.name, &how);
         bound.map(Rc::new).map_err(|error| {
             let hint = hint(&listener.address, error.kind());
             format!("listen.{}: {}: {error}{hint}", listener.name, listener.address)

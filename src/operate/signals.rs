@@ -1,5 +1,6 @@
 //! Signals: the first one that stops lets the exchanges finish, the second does not; SIGHUP reloads.
 
+use super::notify;
 use super::service::Service;
 use crate::proxy::Proxy;
 use crate::runtime::{Loop, Seat};
@@ -9,7 +10,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::io;
 
 const STOPPING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1];
-const OTHERS: [Signal; 2] = [RELOAD, Signal::SIGUSR2];
+const OTHERS: [Signal; 3] = [RELOAD, Signal::SIGUSR2, Signal::SIGCHLD];
 const RELOAD: Signal = Signal::SIGHUP;
 
 /// Blocks the signals that [`watch`] reads. Must come before any other thread exists, so that it inherits the mask.
@@ -25,12 +26,14 @@ pub(super) fn block() -> io::Result<SignalFd> {
 
 /// Reads signals until one ends the process's loop.
 pub(super) async fn watch(signals: SignalFd, service: &'static Service) {
-    let proxy = service.proxy;
+    let (proxy, upgrade) = (service.proxy, service.upgrade);
     let event_loop = proxy.event_loop();
     let signals = match Async::new_nonblocking(signals) {
         Ok(signals) => signals,
         Err(error) => return log::error!("signals: {error}"),
     };
+    // One that ended before there was anybody to look.
+    upgrade.inspect(|upgrade| upgrade.reap(proxy));
     loop {
         let read = signals.read_with(|signals| signals.read_signal()?.ok_or(io::ErrorKind::WouldBlock.into())).await;
         let Ok(info) = read else { return log::error!("signals: cannot be read") };
@@ -41,6 +44,7 @@ pub(super) async fn watch(signals: SignalFd, service: &'static Service) {
             }
             Some(signal) if STOPPING.contains(&signal) => {
                 log::info!("{signal}: finishing {} connections", proxy.connections());
+                notify::stopping("finishing the connections there are");
                 proxy.stop();
                 event_loop.executor.spawn(drain(event_loop, proxy)).detach();
             }
@@ -48,7 +52,13 @@ pub(super) async fn watch(signals: SignalFd, service: &'static Service) {
             Some(RELOAD) if proxy.is_stopping() => {}
             // Names may have to be looked up, and the next signal must not wait for that.
             Some(RELOAD) => event_loop.executor.spawn(service.reload_told()).detach(),
-            Some(signal) => log::warn!("{signal} does nothing yet: to change the configuration, restart"),
+            Some(Signal::SIGCHLD) => drop(upgrade.inspect(|upgrade| upgrade.reap(proxy))),
+            Some(signal) => {
+                let begun = upgrade.map_or(Err("not in a demo".to_owned()), |upgrade| upgrade.begin(proxy, None));
+                if let Err(why) = begun {
+                    log::error!("{signal}: upgrade: refused: {why}");
+                }
+            }
             None => {}
         }
     }

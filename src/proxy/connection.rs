@@ -166,7 +166,7 @@ impl Connection {
     }
 
     fn is_over(&self) -> bool {
-        self.is_ending() || self.awaiting.is_shed()
+        self.is_to_leave() || self.awaiting.is_shed()
     }
 
     /// Serves the client until it has nothing more to ask at the moment: then true. False when it left, was silent,
@@ -222,7 +222,7 @@ impl Connection {
                 Ok(Received::Dry) => {
                     let wait = self.seat.until(deadline_ms, || match client.readable() {
                         true => Some(true),
-                        false => (self.is_ending() || self.awaiting.is_shed()).then_some(false),
+                        false => (self.is_to_leave() || self.awaiting.is_shed()).then_some(false),
                     });
                     if wait.await != Ok(true) {
                         return false;

@@ -23,6 +23,8 @@ pub(super) struct Doors {
     /// Tasks that accept.
     pub(super) listening: Cell<usize>,
     stopping: Cell<bool>,
+    /// Idle connections may have one more request when it stops.
+    patient: Cell<bool>,
 }
 
 impl Doors {
@@ -34,6 +36,7 @@ impl Doors {
             any_leaving: Cell::new(false),
             listening: Cell::new(0),
             stopping: Cell::new(false),
+            patient: Cell::new(false),
         }
     }
 
@@ -88,6 +91,15 @@ impl Proxy {
         self.reactor.wake_all();
     }
 
+    /// Ends its connections likewise, but for idle ones, which close behind their next response: who sends a request at this
+    /// moment gets one. Its sockets are another process's: nothing of them is touched.
+    pub fn retire(&self) {
+        self.doors.patient.set(true);
+        self.doors.stopping.set(true);
+        self.doors.any_leaving.set(true);
+        self.reactor.wake_all();
+    }
+
     /// Whether [`Proxy::stop`] was called.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
@@ -101,5 +113,10 @@ impl Connection {
     pub(super) fn is_ending(&self) -> bool {
         let doors = &self.proxy.doors;
         doors.any_leaving.get() && (doors.stopping.get() || doors.leaving[self.listener.index()].get())
+    }
+    /// Whether it is to end although it is idle.
+    #[inline(always)]
+    pub(super) fn is_to_leave(&self) -> bool {
+        self.is_ending() && !self.proxy.doors.patient.get()
     }
 }

@@ -84,7 +84,7 @@ impl Connection {
                     let wait = self.seat.until(deadline_ms, || match self.client.readable() {
                         true => Some(Ok(())),
                         false if self.awaiting.is_shed() => Some(Err(Fault::Shed)),
-                        false => (!begun && self.is_ending()).then_some(Err(Fault::ClientSilent)),
+                        false => (!begun && self.is_to_leave()).then_some(Err(Fault::ClientSilent)),
                     });
                     self.awaiting.park(&mut flow.buffer);
                     let result = wait.await;

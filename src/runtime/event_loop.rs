@@ -31,7 +31,7 @@ impl Loop {
         Self { reactor, executor: Box::leak(Box::new(LocalExecutor::new())), ended: Cell::new(None) }
     }
 
-    /// Makes [`Loop::run`] return `code` at the end of this turn.
+    /// Makes [`Loop::run`] return `code` at the end of this turn. It may be called again then.
     pub fn end(&self, code: i32) {
         self.ended.set(Some(code));
         // The executor's main future looks at it when something wakes the loop: this does.
@@ -47,7 +47,7 @@ impl Loop {
         let loop_waker = &self.reactor.waker;
         let waker = Waker::from(loop_waker.clone());
         let mut context = Context::from_waker(&waker);
-        let end = poll_fn(|_| self.ended.get().map_or(Poll::Pending, Poll::Ready));
+        let end = poll_fn(|_| self.ended.take().map_or(Poll::Pending, Poll::Ready));
         let mut tasks = pin!(self.executor.run(end));
         let mut events = Reactor::events();
         let mut woken = true;
@@ -70,6 +70,32 @@ impl Loop {
             }
             after_turn();
             woken |= self.reactor.turn(&mut events, !woken)?;
+        }
+    }
+
+    /// Runs only who sits without a task, until `is_over` says so: whatever lives on the executor stands still.
+    ///
+    /// # Errors
+    /// As [`Loop::run`].
+    pub fn run_seats(
+        &self,
+        mut serve: impl FnMut(u16),
+        mut after_turn: impl FnMut(),
+        is_over: impl Fn() -> bool,
+    ) -> io::Result<()> {
+        let mut events = Reactor::events();
+        loop {
+            for _ in 0..RUNS_PER_TURN {
+                let Some(seat) = self.reactor.next_woken() else { break };
+                serve(seat);
+            }
+            after_turn();
+            if is_over() {
+                return Ok(());
+            }
+            // Nobody is there whom that was meant for.
+            self.reactor.waker.take_woken();
+            self.reactor.turn(&mut events, true)?;
         }
     }
 }

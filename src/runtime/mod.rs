@@ -9,6 +9,7 @@
 //! ```
 
 mod alarm;
+pub mod alone;
 mod bounds;
 pub mod buffer;
 mod calls;
@@ -19,6 +20,8 @@ mod current;
 pub mod deadlines;
 mod endpoint;
 mod event_loop;
+pub mod exec;
+pub mod inherited;
 pub mod lag;
 pub mod outside;
 pub mod privileges;
@@ -29,6 +32,7 @@ mod socket;
 mod splice;
 mod unix;
 mod waker;
+mod watchdog;
 mod words;
 
 pub use buffer::{Buffer, Buffers, LinePlace, Need};
@@ -43,4 +47,5 @@ pub use seat::{Elapsed, NEVER, Seat};
 pub use socket::{Bind, Listener, Received, Stream, is_exhaustion};
 pub use splice::{Pipe, Spliced};
 pub use unix::connect_unix;
+pub use watchdog::Watchdog;
 pub use words::copy;

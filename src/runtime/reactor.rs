@@ -322,6 +322,16 @@ impl Reactor {
         source.waiting.set(0);
     }
 
+    /// The epoll set.
+    pub(super) fn epoll(&self) -> &Epoll {
+        &self.epoll
+    }
+
+    /// Forgets who waits on the executor, without a word to it: of its locks another thread may hold one.
+    pub(super) fn forget_tasks(&self) {
+        self.seats.iter().filter_map(|sitter| sitter.waker.take()).for_each(std::mem::forget);
+    }
+
     pub(super) fn sit_down(&self) -> Option<u16> {
         self.free_seats.borrow_mut().pop()
     }

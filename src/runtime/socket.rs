@@ -13,6 +13,7 @@ use super::reactor::{BROKEN, FAILED, PEER_CLOSED, READ, Reactor, URGENT, WRITE};
 use super::unix::{SocketFile, bind_unix, connect_within};
 use crate::limits::Sockets;
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::sys::socket::{
     AddressFamily, Backlog, MsgFlags, Shutdown, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage, bind,
@@ -21,7 +22,7 @@ use nix::sys::socket::{
 use nix::sys::uio::writev;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// What a receive found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -276,6 +277,42 @@ impl Listener {
             Endpoint::Inet(address) => (bind_inet(address, how)?, None),
             Endpoint::Unix(path) => bind_unix(path, how.mode)?,
         };
+        Self::enter(reactor, socket, file, endpoint, how)
+    }
+
+    /// Takes a socket that listens on `endpoint` already. Its file is removed at the end where it is `ours`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn inherit(
+        reactor: &'static Reactor,
+        socket: OwnedFd,
+        endpoint: Endpoint<'_>,
+        how: &Bind,
+        ours: bool,
+    ) -> io::Result<Self> {
+        // Whoever made it may have waited at it.
+        let flags = OFlag::from_bits_retain(fcntl(&socket, FcntlArg::F_GETFL)?);
+        fcntl(&socket, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        let file = match endpoint {
+            Endpoint::Inet(_) => {
+                setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
+                bounds::set(&socket, &how.bounds)?;
+                None
+            }
+            Endpoint::Unix(path) if ours => SocketFile::found(path),
+            Endpoint::Unix(_) => None,
+        };
+        Self::enter(reactor, socket, file, endpoint, how)
+    }
+
+    fn enter(
+        reactor: &'static Reactor,
+        socket: OwnedFd,
+        file: Option<SocketFile>,
+        endpoint: Endpoint<'_>,
+        how: &Bind,
+    ) -> io::Result<Self> {
         // As many as `net.core.somaxconn` allows: musl's own idea of the most, 128, is older than the kernel's.
         listen(&socket, Backlog::MAXALLOWABLE)?;
         let bound: SockaddrStorage = getsockname(socket.as_raw_fd())?;
@@ -288,6 +325,12 @@ impl Listener {
     #[must_use]
     pub fn endpoint(&self) -> Endpoint<'_> {
         self.address.map_or(Endpoint::Unix(&self.path), Endpoint::Inet)
+    }
+
+    /// The socket, to hand it over.
+    #[must_use]
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// Makes the task in `seat` the one that is woken for new connections.
@@ -383,7 +426,7 @@ fn accept4(listener: &OwnedFd) -> nix::Result<(OwnedFd, Option<SocketAddr>)> {
     Ok((socket, Some(peer)))
 }
 
-fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
+pub(super) fn to_std(address: &SockaddrStorage) -> Option<SocketAddr> {
     if let Some(v4) = address.as_sockaddr_in() {
         return Some(SocketAddr::new(IpAddr::V4(v4.ip()), v4.port()));
     }

@@ -9,10 +9,10 @@
     reason = "nix checks and copies a path for each call; here it is checked once, in the configuration"
 )]
 
-use super::bounds;
+use super::{bounds, outside};
 use crate::limits::{MAX_UNIX_PATH, Sockets};
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open as open_file};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::libc;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::sys::stat::{FchmodatFlags, Mode, SFlag, fchmod, fchmodat, fstatat, lstat};
@@ -102,14 +102,20 @@ pub(super) struct SocketFile {
 }
 
 impl SocketFile {
+    /// The file of a socket that is bound to `path` already; `None` when it is out of reach: it stays then.
+    pub(super) fn found(path: &str) -> Option<Self> {
+        let address = Address::new(path).ok()?;
+        Self::at(address, address.path()?).ok()
+    }
+
     /// The file that is at the address now.
     fn at(address: Address, path: &CStr) -> nix::Result<Self> {
-        let folder = match Path::new(OsStr::from_bytes(path.to_bytes())).parent() {
-            Some(folder) if folder != "" => folder,
-            _ => Path::new("."),
-        };
-        let folder = open_file(folder, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
-        let made = lstat(path)?;
+        let path = Path::new(OsStr::from_bytes(path.to_bytes()));
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Err(Errno::EINVAL) };
+        let folder = if folder == "" { Path::new(".") } else { folder };
+        let folder = outside::open_as(folder, OFlag::O_PATH | OFlag::O_DIRECTORY);
+        let folder = folder.map_err(|error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))?;
+        let made = fstatat(&folder, name, AtFlags::AT_SYMLINK_NOFOLLOW)?;
         Ok(Self { folder, address, device: made.st_dev, inode: made.st_ino })
     }
 }

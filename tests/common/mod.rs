@@ -12,6 +12,7 @@ pub mod client;
 pub mod counts;
 pub mod crowd;
 pub mod ctl;
+pub mod device;
 pub mod dnsmasq;
 pub mod fixture;
 pub mod haproxy;

@@ -47,6 +47,14 @@ pub fn is_native() -> bool {
     std::env::var("BEELANCE_RUNNER").unwrap_or_default().is_empty()
 }
 
+/// Copies a program that is to be executed. Another process does it: what this one has open to write to at the moment, a child
+/// that another test just forked has too, and then the copy cannot be executed.
+#[track_caller]
+pub fn copy_program(from: &Path, to: &Path) {
+    let output = Output::of(Command::new("cp").arg(from).arg(to), DEADLINE);
+    assert_eq!(output.code, Some(0), "{output:?}");
+}
+
 /// A path nobody else uses, in the system's temporary folder.
 pub fn temporary(name: &str) -> PathBuf {
     static NEXT: AtomicUsize = AtomicUsize::new(0);

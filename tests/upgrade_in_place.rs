@@ -1,0 +1,391 @@
+//! An upgrade in place: another program, the same process, and nobody who notices.
+//!
+//! A program under user-mode emulation cannot execute itself: natively, and on the emulated board.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may block"
+)]
+
+mod common;
+
+use common::backend::Backend;
+use common::client::Client;
+use common::device::Device;
+use common::process::{Beelance, command, copy_program, is_native, listener_and, temporary};
+use common::raw::RawBackend;
+use common::{eventually, tunnel};
+use nix::sys::signal::Signal;
+use nix::unistd::{Gid, Uid, chown, geteuid};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+/// A copy of the binary that another file can take the place of.
+struct Program(PathBuf);
+
+impl Program {
+    fn new() -> Self {
+        let path = temporary("program");
+        copy_program(command().get_program().as_ref(), &path);
+        Self(path)
+    }
+
+    fn command(&self) -> Command {
+        Command::new(&self.0)
+    }
+
+    /// Another copy is at its path from now on.
+    fn renew(&self) {
+        self.put(command().get_program().as_ref());
+    }
+
+    /// A script is there instead.
+    fn become_script(&self, script: &str) {
+        self.put_text(&format!("#!/bin/sh\n{script}\n"));
+    }
+
+    fn put_text(&self, text: &str) {
+        let file = temporary("text");
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        self.put(&file);
+        fs::remove_file(file).unwrap();
+    }
+
+    /// A package manager writes beside and renames.
+    fn put(&self, file: &Path) {
+        let beside = temporary("renewed");
+        copy_program(file, &beside);
+        fs::rename(beside, &self.0).unwrap();
+    }
+
+    fn inode(&self) -> u64 {
+        fs::metadata(&self.0).unwrap().ino()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn can_show() -> bool {
+    if !is_native() {
+        eprintln!("SKIPPED in an emulator: a program that executes itself");
+    }
+    is_native()
+}
+
+/// Waits until the log says so for the `count`th time.
+#[track_caller]
+fn wait_for(beelance: &Beelance, text: &str, count: usize) {
+    beelance.wait_log(&format!("{text} ({count})"), |lines| {
+        (lines.iter().filter(|line| line.contains(text)).count() >= count).then_some(())
+    });
+}
+
+/// Upgrades it for the `number`th time, and waits until the new program serves.
+#[track_caller]
+fn upgrade(beelance: &Beelance, number: usize) {
+    beelance.signal(Signal::SIGUSR2);
+    wait_for(beelance, &format!("upgrade {number}: it took over"), 1);
+}
+
+/// The children of a process, those among them that have ended and nobody has waited for.
+fn children(pid: u32) -> Vec<(u32, char)> {
+    let of = |entry: fs::DirEntry| {
+        let child: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+        let mut words = stat.rsplit_once(") ")?.1.split(' ');
+        let state = words.next()?.chars().next()?;
+        (words.next()?.parse::<u32>().ok()? == pid).then_some((child, state))
+    };
+    fs::read_dir("/proc").unwrap().filter_map(|entry| of(entry.unwrap())).collect()
+}
+
+#[track_caller]
+fn no_children_are_left(beelance: &Beelance) {
+    eventually("all children have ended, and none is a zombie", || children(beelance.pid()).is_empty().then_some(()));
+}
+
+/// Clients that ask without end, some on one connection, some on a new one each time.
+struct Load {
+    over: Arc<AtomicBool>,
+    served: Arc<AtomicUsize>,
+    clients: Vec<JoinHandle<Vec<String>>>,
+}
+
+impl Load {
+    fn on(beelance: &Beelance, keeping: usize, renewing: usize) -> Self {
+        let (over, served) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let address = beelance.web();
+        let client = |keeps: bool| {
+            let (over, served) = (Arc::clone(&over), Arc::clone(&served));
+            std::thread::spawn(move || {
+                let mut errors = Vec::new();
+                let mut client = None;
+                while !over.load(Ordering::Relaxed) {
+                    let mut current = match client.take() {
+                        Some(client) => client,
+                        None => match Client::try_connect(address) {
+                            Ok(client) => client,
+                            Err(error) => {
+                                errors.push(format!("connect: {error}"));
+                                continue;
+                            }
+                        },
+                    };
+                    let asked =
+                        current.try_send("GET / HTTP/1.1\r\nHost: h\r\n\r\n").map_err(|error| error.to_string());
+                    match asked.and_then(|()| current.try_response(false)) {
+                        Ok(response) if response.status == 200 => {
+                            served.fetch_add(1, Ordering::Relaxed);
+                            client = (keeps && !response.says_close()).then_some(current);
+                        }
+                        Ok(response) => errors.push(format!("status {}", response.status)),
+                        Err(error) => errors.push(error),
+                    }
+                }
+                errors
+            })
+        };
+        let clients = (0..keeping).map(|_| client(true)).chain((0..renewing).map(|_| client(false))).collect();
+        Self { over, served, clients }
+    }
+
+    /// Waits until so many more are served.
+    #[track_caller]
+    fn goes_on(&self, count: usize) {
+        let enough = self.served.load(Ordering::Relaxed) + count;
+        eventually("the load goes on", || (self.served.load(Ordering::Relaxed) >= enough).then_some(()));
+    }
+
+    fn end(self) -> Vec<String> {
+        self.over.store(true, Ordering::Relaxed);
+        self.clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    }
+}
+
+#[test]
+fn fifty_upgrades_under_load_without_an_error() {
+    if !can_show() {
+        return;
+    }
+    let (backend, program, device) = (Backend::named("s1"), Program::new(), Device::new());
+    let config = listener_and(&[&backend]) + &device.key();
+    let mut beelance = Beelance::start_by(program.command(), &config);
+    let load = Load::on(&beelance, 6, 2);
+    for number in 1..=50 {
+        program.renew();
+        upgrade(&beelance, number);
+        load.goes_on(20);
+        let exe = fs::metadata(format!("/proc/{}/exe", beelance.pid())).unwrap();
+        assert_eq!(exe.ino(), program.inode(), "it is the new program, {number}");
+    }
+    assert_eq!(load.end(), Vec::<String>::new());
+    no_children_are_left(&beelance);
+    // The watchdog was in good hands all the time, and its end is the end.
+    device.feeds(1);
+    beelance.signal(Signal::SIGTERM);
+    assert_eq!(beelance.exit_code(), Some(0));
+    device.ends_on_purpose();
+}
+
+#[test]
+fn what_is_in_flight_is_finished_by_the_old_program() {
+    if !can_show() {
+        return;
+    }
+    let (backend, program) = (Backend::named("s1"), Program::new());
+    let path = temporary("web.sock");
+    let config = listener_and(&[&backend]) + &format!("listen.local = unix:{}\ndrain-timeout = 5m\n", path.display());
+    let mut beelance = Beelance::start_by(program.command(), &config);
+    let mut idle = beelance.connect();
+    assert_eq!(idle.get("/idle").text(), "s1");
+    backend.hold();
+    let mut held: Vec<Client> = vec![beelance.connect(), Client::connect_unix(&path)];
+    held.iter_mut().for_each(|client| client.ask("GET", "/held", ""));
+    backend.wait_in_flight(2);
+    upgrade(&beelance, 1);
+    // Whoever comes now comes to the new one.
+    let mut new = beelance.connect();
+    new.ask("GET", "/new", "");
+    backend.wait_in_flight(3);
+    assert_eq!(children(beelance.pid()).len(), 1);
+    backend.open();
+    for client in &mut held {
+        let response = client.response();
+        assert_eq!((response.status, response.text()), (200, "s1"));
+        assert!(response.says_close());
+        client.ends();
+    }
+    assert_eq!(new.response().text(), "s1");
+    // An idle connection has one more request; then it is to come anew.
+    let last = idle.get("/idle");
+    assert!(last.status == 200 && last.says_close());
+    idle.ends();
+    no_children_are_left(&beelance);
+    assert_eq!(Client::connect_unix(&path).get("/").text(), "s1");
+    beelance.signal(Signal::SIGTERM);
+    assert_eq!(beelance.exit_code(), Some(0));
+    assert!(!path.exists(), "the socket's file is the new program's to remove");
+}
+
+#[test]
+fn connections_of_before_end_with_drain_timeout() {
+    if !can_show() {
+        return;
+    }
+    let (backend, program) = (Backend::named("s1"), Program::new());
+    let beelance = Beelance::start_by(program.command(), &(listener_and(&[&backend]) + "drain-timeout = 1s\n"));
+    backend.hold();
+    let mut held = beelance.connect();
+    held.ask("GET", "/", "");
+    backend.wait_in_flight(1);
+    upgrade(&beelance, 1);
+    held.ends();
+    no_children_are_left(&beelance);
+    backend.open();
+    assert_eq!(beelance.connect().get("/").text(), "s1");
+}
+
+#[test]
+fn what_is_refused_changes_nothing() {
+    if !can_show() {
+        return;
+    }
+    let (backend, program) = (Backend::named("s1"), Program::new());
+    let beelance = Beelance::start_by(program.command(), &listener_and(&[&backend]));
+    let inode = || fs::metadata(format!("/proc/{}/exe", beelance.pid())).unwrap().ino();
+    let (before, right) = (inode(), fs::read(beelance.config()).unwrap());
+    let mut kept = beelance.connect();
+    assert_eq!(kept.get("/").text(), "s1");
+    backend.hold();
+    let mut held = beelance.connect();
+    held.ask("GET", "/held", "");
+    backend.wait_in_flight(1);
+    let refused = |text: &str| {
+        beelance.signal(Signal::SIGUSR2);
+        wait_for(&beelance, text, 1);
+    };
+    // The file is wrong, and the new program says where.
+    fs::write(beelance.config(), "listen.web = nowhere\n").unwrap();
+    refused("ends with exit code 1: this one goes on");
+    wait_for(&beelance, &format!("{}:1: listen.web: ", beelance.config().display()), 1);
+    fs::write(beelance.config(), right).unwrap();
+    // It is no program.
+    program.put_text("no program");
+    refused("ends with exit code 127: this one goes on");
+    // It is killed.
+    program.become_script("kill -KILL $$");
+    refused("was ended by SIGKILL: this one goes on");
+    // It thinks the file is right, and cannot be executed when it comes to that: a child was there by then.
+    program.become_script("chmod 000 $0; exit 0");
+    refused("upgrade: failed: Permission denied");
+    // It is not there.
+    fs::remove_file(&program.0).unwrap();
+    refused("upgrade: refused: ");
+    assert_eq!(inode(), before);
+    assert!(children(beelance.pid()).is_empty());
+    // Nobody's connection came to harm.
+    backend.open();
+    assert_eq!(held.response().text(), "s1");
+    assert_eq!(kept.get("/").text(), "s1");
+    // And the next upgrade is as good as any.
+    program.renew();
+    upgrade(&beelance, 1);
+    assert_eq!(beelance.connect().get("/").text(), "s1");
+}
+
+#[test]
+fn a_tunnel_lives_on_until_it_ends() {
+    if !can_show() {
+        return;
+    }
+    let (backend, program) = (RawBackend::start(), Program::new());
+    let beelance = Beelance::start_by(program.command(), &backend.config("drain-timeout = 5m\n"));
+    let (mut client, mut server) = tunnel::open(&beelance, &backend);
+    upgrade(&beelance, 1);
+    tunnel::assert_open(&mut client, &mut server);
+    let (mut next_client, mut next_server) = tunnel::open(&beelance, &backend);
+    upgrade(&beelance, 2);
+    // One in each of three processes.
+    let (mut last_client, mut last_server) = tunnel::open(&beelance, &backend);
+    for (client, server) in
+        [(&mut client, &mut server), (&mut next_client, &mut next_server), (&mut last_client, &mut last_server)]
+    {
+        tunnel::assert_open(client, server);
+    }
+    assert_eq!(children(beelance.pid()).len(), 2);
+    drop((client, next_client));
+    server.ends();
+    next_server.ends();
+    drop((server, next_server));
+    no_children_are_left(&beelance);
+    tunnel::assert_open(&mut last_client, &mut last_server);
+}
+
+/// The files that a program which is not static loads, at the same places below `root`.
+fn copy_libraries(program: &Path, root: &Path) {
+    let listed = Command::new("ldd").arg(program).output().unwrap();
+    let text = String::from_utf8(listed.stdout).unwrap();
+    for word in text.split_whitespace().filter(|word| word.starts_with('/')) {
+        let place = root.join(word.trim_start_matches('/'));
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::copy(word, place).unwrap();
+    }
+}
+
+#[test]
+fn in_a_chroot_and_without_root() {
+    const USER: u32 = 54_321;
+    if !can_show() || !geteuid().is_root() {
+        eprintln!("SKIPPED, needs root: an upgrade in a chroot");
+        return;
+    }
+    let (backend, program, root) = (Backend::named("s1"), Program::new(), temporary("root"));
+    fs::set_permissions(&program.0, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(&root).unwrap();
+    copy_libraries(&program.0, &root);
+    let sockets = temporary("sockets");
+    fs::create_dir(&sockets).unwrap();
+    chown(&sockets, Some(Uid::from_raw(USER)), Some(Gid::from_raw(USER))).unwrap();
+    let socket = sockets.join("web.sock");
+    // A port that it could not bind any more, a name that is looked up in a file it could not open any more.
+    let config = format!(
+        "listen.web = 127.0.0.1:0\nlisten.low = 127.54.32.2:80\nlisten.local = unix:{}\nbackend.n = localhost:{}\n\
+         user = {USER}\ngroup = {USER}\nchroot = {}\n",
+        socket.display(),
+        backend.address().port(),
+        root.display()
+    );
+    let mut beelance = Beelance::start_by(program.command(), &config);
+    let load = Load::on(&beelance, 2, 1);
+    for number in 1..=5 {
+        program.renew();
+        upgrade(&beelance, number);
+        load.goes_on(10);
+        assert_eq!(Client::connect(beelance.address("low")).get("/").text(), "s1");
+        let pid = beelance.pid();
+        assert_eq!(fs::metadata(format!("/proc/{pid}/exe")).unwrap().ino(), program.inode(), "{number}");
+        assert_eq!(fs::read_link(format!("/proc/{pid}/root")).unwrap(), root);
+        assert_eq!(fs::read_to_string(format!("/proc/{pid}/comm")).unwrap(), "beelance\n");
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        assert!(status.contains(&format!("Uid:\t{USER}\t{USER}\t{USER}\t{USER}\n")), "{status}");
+    }
+    assert_eq!(load.end(), Vec::<String>::new());
+    no_children_are_left(&beelance);
+    beelance.signal(Signal::SIGTERM);
+    assert_eq!(beelance.exit_code(), Some(0));
+    assert!(!socket.exists());
+    fs::remove_dir_all(root).unwrap();
+    fs::remove_dir(sockets).unwrap();
+}
