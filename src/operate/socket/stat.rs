@@ -1,7 +1,7 @@
 //! `show stat`: one line for each listener, backend and pool, in HAProxy's columns.
 
 use super::{Call, Next, number_of_backend, number_of_listener, number_of_pool};
-use crate::balance::{Admin, Algorithm};
+use crate::balance::{Admin, Algorithm, Observe};
 use crate::config::{Config, Mode};
 use crate::limits::{BackendId, ListenerId, PoolId};
 use crate::operate::text::Text;
@@ -257,7 +257,9 @@ fn backend(proxy: &Proxy, config: &Config, id: BackendId, out: &mut Text<'_>) {
     }
     if pool.mode == Mode::Http {
         statuses(&mut row, &stats.traffic);
-        row.number(column::HANAFAIL, stats.ejections);
+        if pool.passive.observe != Observe::None {
+            row.number(column::HANAFAIL, stats.ejections);
+        }
         row.number(column::REQ_TOT, stats.traffic.exchanges());
     }
     row.numbers(column::CLI_ABRT, &[stats.failures.client_aborts, stats.failures.server_aborts]);
