@@ -75,11 +75,13 @@ class Board:
         return found
 
     def open_shell(self):
-        """Presses Enter when asked to, and makes the shell a quiet one."""
+        """Presses Enter when asked to, and starts a shell that is not for people: it neither prompts nor edits lines."""
         self.wait_for("Please press Enter")
         self.type("\n")
         self.wait_for("# ")
-        self.type("stty -echo; PS1=; PS2=\n")
+        # One whose output goes elsewhere is none. What is typed before it reads, the other one would take.
+        self.type("stty -echo; exec sh -c \"echo it reads from here | tr ' ' -; sh 2>&1 | cat\"\n")
+        self.wait_for("it-reads-from-here")
         self.run("true")
 
     def type(self, text):

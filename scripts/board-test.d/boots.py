@@ -41,7 +41,7 @@ class Boot:
 
 ALL = (
     Boot("flash", f"a board of {machine.MEMORY_MB} MB, its root in flash", "/rw/beelance.conf", (
-        checks.boot, checks.configure, checks.serves, checks.privileges, checks.start, checks.idle, checks.probes, checks.clock,
+        checks.boot, checks.configure, checks.serves, checks.privileges, checks.start, checks.idle, checks.probes, checks.clock, checks.reload,
         checks.no_writes, checks.link, checks.drain, checks.crash, installed.on_flash),
          ports=(80, 22),
          disks=(machine.Disk("root", image.SQUASHFS), machine.Disk("rw", WRITABLE, writable=True)),

@@ -121,6 +121,22 @@ def release(site, answers):
     expect(answers and answers[0][0] == 200, f"a request that was held got {answers}")
 
 
+def reload(site, _figures):
+    """reloaded 20 times under load, a server more, a server less: no request fails, memory stays"""
+    run, pid = site.board.run, site.pid()
+    run(f"cp {site.config} /tmp/two.conf && {{ cat /tmp/two.conf; echo 'backend.three = 127.0.0.1:8001'; }} >/tmp/three.conf")
+    anonymous_kb = []
+    with Load(site.board.ports[80]) as load:
+        for name in ("three", "two") * 10:
+            before = site.logged("reloaded ")
+            run(f"cp /tmp/{name}.conf {site.config} && {SERVICE} reload")
+            site.wait_for_log("reloaded .*backend.three", before)
+            load.more(10)
+            anonymous_kb.append(site.status("RssAnon"))
+    expect(site.pid() == pid, "another process runs")
+    expect(anonymous_kb[-1] <= anonymous_kb[7] + 8, f"anonymous memory grew: {anonymous_kb}")
+
+
 def no_writes(site, figures):
     """nothing is written to a disk by 1,000 requests, nor are there more descriptors or more memory after them"""
     run = site.board.run

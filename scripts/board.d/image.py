@@ -9,8 +9,8 @@ from tree import Tree
 OUT = TARGET / "image"
 INITRD, SQUASHFS, OVERLAY = OUT / "board.initrd", OUT / "board.squashfs", OUT / "overlay.tar"
 FOLDERS = ("bin", "dev", "etc", "lib", "mnt", "proc", "root", "run", "rw", "sbin", "sys", "tmp", "usr", "var", "var/empty")
-# What comes without an argument; the one that it is loaded with bounds for how long a loop may stand still.
-ARGUMENTS = {"softdog": " soft_margin=10"}
+# In seconds: for how long the watchdog lets a loop stand still.
+ARGUMENTS = {"softdog": " soft_margin=5"}
 
 
 def make():
