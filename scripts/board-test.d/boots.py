@@ -41,13 +41,13 @@ class Boot:
 
 ALL = (
     Boot("flash", f"a board of {machine.MEMORY_MB} MB, its root in flash", "/rw/beelance.conf", (
-        checks.boot, checks.configure, checks.serves, checks.privileges, checks.start, checks.idle, checks.probes, checks.clock, checks.reload,
+        checks.boot, checks.configure, checks.serves, checks.privileges, checks.start, checks.idle, checks.probes, checks.clock, checks.reload, checks.upgrade,
         checks.no_writes, checks.link, checks.drain, checks.crash, installed.on_flash),
          ports=(80, 22),
          disks=(machine.Disk("root", image.SQUASHFS), machine.Disk("rw", WRITABLE, writable=True)),
          append="random.trust_bootloader=off", machine_options=",dtb-randomness=off"),
     Boot("small", "the same with mem=52M, its root in memory", "/rw/beelance.conf", (
-        checks.configure, checks.small, installed.on_writable), ports=(80, 22), append="mem=52M"),
+        checks.configure, checks.small, installed.on_writable, checks.watchdog), ports=(80, 22), append="mem=52M"),
 )
 
 

@@ -137,6 +137,23 @@ def reload(site, _figures):
     expect(anonymous_kb[-1] <= anonymous_kb[7] + 8, f"anonymous memory grew: {anonymous_kb}")
 
 
+def upgrade(site, _figures):
+    """upgraded in place under load: the same process, no request fails, what was in flight is finished"""
+    pid, over = site.pid(), site.logged("connections of before are over")
+    with Load(site.board.ports[80]) as load:
+        answers = held(site)
+        for _ in range(4):
+            before = site.logged("it took over")
+            site.board.run(f"{SERVICE} upgrade")
+            site.wait_for_log("it took over", before)
+            load.more(30)
+        expect(not answers, f"an answer before it was given: {answers}")
+        release(site, answers)
+        site.wait_for_log("connections of before are over", over)
+        load.more(30)
+    expect(site.pid() == pid and site.board.try_run(f"kill -0 {pid}")[0] == 0, "another process runs")
+
+
 def no_writes(site, figures):
     """nothing is written to a disk by 1,000 requests, nor are there more descriptors or more memory after them"""
     run = site.board.run
@@ -208,3 +225,23 @@ def small(site, figures):
     figures["MemTotal, kB"] = site.total_kb()
     figures["MemAvailable, kB"] = site.available_kb()
     figures["resident after 1,000 requests of 64 clients, kB"] = site.status("VmRSS")
+
+
+def watchdog(site, _figures):
+    """the watchdog: fed while the loop turns, let go at the end, and a loop that stands still resets the board"""
+    run, state = site.board.run, "cat /sys/class/watchdog/watchdog0/state"
+    expect(run(state) == "inactive", "somebody else has the watchdog")
+    run(f"echo 'watchdog = /dev/watchdog' >>{site.config}")
+    site.restart()
+    expect(run(state) == "active", "it is not in use")
+    # Twice as long as it would wait.
+    past = float(run("cut -d' ' -f1 /proc/uptime")) + 2 * int(run("cat /sys/class/watchdog/watchdog0/timeout"))
+    site.board.until(f"[ $(cut -d. -f1 /proc/uptime) -gt {past:.0f} ]", "time passes")
+    expect(site.curl()[0] == 200, "it does not serve")
+    run(f"{SERVICE} stop")
+    expect(run(state) == "inactive", "it still counts after a clean end")
+    run(f"{SERVICE} start")
+    site.board.until("/tmp/client fresh 80 1", "it serves")
+    site.board.type(f"kill -STOP {site.pid()}\n")
+    site.board.wait_for("softdog: Initiating system reboot")
+    site.board.wait_for_end()

@@ -6,6 +6,7 @@ import tempfile
 
 from checks import expect
 from common import ROOT, binary, run
+from load import Load
 
 # It looks well until it is to serve.
 DIES = b"#!/bin/sh\ncase $1 in run) exit 3 ;; esac\n"
@@ -102,14 +103,18 @@ def on_flash(site, _figures):
 
 
 def on_writable(site, _figures):
-    """scripts/install where the root can be written to: into /usr/sbin, the init script as well, and back"""
+    """scripts/install where the root can be written to: in place and under load, the init script as well, and back"""
     run_here = site.board.run
     run_here("mount -o remount,rw / && echo '# older' >>/etc/init.d/S50beelance")
     sums = "sha256sum /usr/sbin/beelance /etc/init.d/S50beelance; ls /usr/sbin /etc/init.d"
     was = run_here(sums)
     with Way(site) as way:
         other = way.file("other", binary().read_bytes() + b"another release")
-        way.must(0, ["as /usr/sbin/beelance", "as /etc/init.d/S50beelance", "beelance runs"], "--binary", other)
+        pid = site.pid()
+        with Load(site.board.ports[80]) as load:
+            way.must(0, ["as /usr/sbin/beelance", "as /etc/init.d/S50beelance", "beelance runs"], "--binary", other)
+            load.more(20)
+        expect(site.pid() == pid, "it was started anew, instead of upgraded in place")
         way.runs("/usr/sbin/beelance")
         expect(run_here("sha256sum </usr/sbin/beelance").split()[0] == run("sha256sum", other).split()[0],
                "another binary is there")
