@@ -5,6 +5,7 @@
 
 pub mod limits;
 pub mod fault;
+mod sort;
 pub mod http;
 pub mod dns;
 pub mod balance;

@@ -5,6 +5,7 @@
 
 use super::hash::avalanche;
 use crate::limits::NODES_PER_WEIGHT;
+use crate::sort;
 
 /// Keys of one backend are so far apart that the greatest weight has room (HAProxy's `SRV_EWGHT_RANGE`).
 const NODES_PER_BACKEND: u32 = 4096;
@@ -31,7 +32,7 @@ impl Ring {
             (0..weight * NODES_PER_WEIGHT).map(node)
         };
         let mut nodes: Vec<Node> = (0..=u8::MAX).zip(weights).flat_map(of_one).collect();
-        nodes.sort_unstable();
+        sort::many(&mut nodes, Ord::cmp);
         Self(nodes.into_boxed_slice())
     }
 

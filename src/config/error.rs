@@ -2,6 +2,7 @@
 //!
 //! Owns how an error is printed and which known key is the nearest to an unknown one. Refuses to know any key itself.
 
+use crate::sort;
 use std::fmt;
 
 /// Errors kept; of what is beyond only the count is. A file so wrong is not a configuration.
@@ -48,7 +49,7 @@ impl Errors {
 
     /// `value` when there are none.
     pub(super) fn unless_any<T>(mut self, value: T) -> Result<T, Self> {
-        self.errors.sort_by_key(|error| error.line);
+        sort::few(&mut self.errors, |a, b| a.line.cmp(&b.line));
         if self.errors.is_empty() { Ok(value) } else { Err(self) }
     }
 }

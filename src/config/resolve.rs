@@ -18,6 +18,7 @@ use crate::limits::{
     Beside, Budget, DEFAULT_CONNECTIONS, MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS, MAX_ROUTES, Machine, NODES_PER_WEIGHT,
     PoolId, RATES, SESSIONS, Sockets,
 };
+use crate::sort;
 
 /// The configuration the settings make; what is wrong with it goes to `errors`.
 pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, errors: &mut Errors) -> Config {
@@ -70,7 +71,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
 
     let number = |id| settings.number(id, "").unwrap_or_default();
     let mut warnings = resolver.warnings;
-    warnings.sort_by_key(|warning| warning.0);
+    sort::few(&mut warnings, |a, b| a.0.cmp(&b.0));
     Config {
         order: Order::of(listeners.len(), pools.len(), backends.len(), routes.len()),
         gone: Order::default(),

@@ -8,6 +8,7 @@ use super::value::Value;
 use super::{Deed, Listener, Pool, Routed};
 use crate::http::route::{HeaderPattern, Route};
 use crate::limits::{ListenerId, PoolId};
+use crate::sort;
 
 impl Resolver<'_, '_> {
     /// Every route, in the order of its first line.
@@ -80,7 +81,7 @@ impl Resolver<'_, '_> {
                 _ => None,
             })
             .collect();
-        headers.sort_by(|a, b| a.name.cmp(&b.name));
+        sort::few(&mut headers, |a, b| a.name.cmp(&b.name));
         Route {
             name: name.to_owned(),
             hosts: match settings.value(Id::RouteHost, name) {

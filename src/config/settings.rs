@@ -7,6 +7,7 @@ use super::keys::{self, Builtin, Id, Key, Kind};
 use super::raw::RawConfig;
 use super::value::{Unit, Value};
 use crate::balance::Rate;
+use crate::sort;
 
 /// Unknown keys that get a suggestion; in a file with more of them it helps nobody.
 const SUGGESTIONS: usize = 100;
@@ -50,7 +51,7 @@ impl<'a> Settings<'a> {
                 Err(reason) => errors.push(entry.line, entry.key, reason),
             }
         }
-        sorted.sort_by(|a, b| place(a).cmp(&place(b)));
+        sort::many(&mut sorted, |a, b| place(a).cmp(&place(b)).then(a.line.cmp(&b.line)));
         let mut previous = None;
         sorted.retain(|setting| match previous.filter(|(key, _)| *key == setting.written) {
             Some((_, first)) => {
@@ -176,9 +177,9 @@ impl<'a> Settings<'a> {
 
 /// Each name once, at its first line, in the order of those lines.
 pub(super) fn in_order(mut mentions: Vec<(u32, &str)>) -> Vec<(u32, &str)> {
-    mentions.sort_by(|a, b| a.1.cmp(b.1).then(a.0.cmp(&b.0)));
+    sort::many(&mut mentions, |a, b| a.1.cmp(b.1).then(a.0.cmp(&b.0)));
     mentions.dedup_by(|later, first| later.1 == first.1);
-    mentions.sort_by_key(|mention| mention.0);
+    sort::many(&mut mentions, |a, b| a.0.cmp(&b.0));
     mentions
 }
 

@@ -4,6 +4,7 @@
 //! other byte stays as it came, in its order.
 
 use crate::limits::MAX_HEADERS;
+use crate::sort;
 use std::ops::Range;
 
 /// Cuts one head may need: every line, and cookies inside lines.
@@ -266,7 +267,7 @@ impl Cuts {
     #[must_use]
     pub fn apply(&mut self, bytes: &mut [u8], length: usize) -> usize {
         if !self.0.is_sorted() {
-            self.0.sort_unstable();
+            sort::few(&mut self.0, Ord::cmp);
         }
         let mut kept = 0;
         let mut from = 0;
