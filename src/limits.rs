@@ -20,6 +20,11 @@ pub const SPARE_LISTENERS: usize = 4;
 pub const SPARE_POOLS: usize = 8;
 /// The same for backends: as many as there are, and at least so many.
 pub const SPARE_BACKENDS: usize = 16;
+/// Bytes that stay free for what a reload may bring beside objects, such as probes, names and texts, where the memory says how
+/// many connections there are.
+pub const RELOAD_BYTES: u64 = 256 * 1024;
+/// The same in file descriptors.
+pub const RELOAD_DESCRIPTORS: u64 = 2 * SPARE_BACKENDS as u64;
 /// The same for routes.
 pub const SPARE_ROUTES: usize = 16;
 /// Bytes of an object's name.

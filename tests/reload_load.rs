@@ -57,6 +57,15 @@ fn ask(beelance: &Beelance, stop: &AtomicBool, served: &AtomicUsize, who: usize)
     }
 }
 
+/// Ends the clients, also when the reloads fail.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_thousand_reloads_under_load_fail_nobody_and_keep_nothing() {
     let servers = [(); 4].map(|()| Backend::named("ok"));
@@ -79,12 +88,13 @@ fn a_thousand_reloads_under_load_fail_nobody_and_keep_nothing() {
                 })
             })
             .collect();
+        let stopping = Stop(&stop);
         (1..=2 * files.len()).for_each(reload);
         let begin = resident();
         (1..=scale(1000)).for_each(reload);
         let end = resident();
         println!("{begin} bytes, {end} after {} reloads; {} requests", scale(1000), served.load(Ordering::Relaxed));
-        stop.store(true, Ordering::Relaxed);
+        drop(stopping);
         clients.into_iter().for_each(|client| client.join().unwrap());
         assert!(end <= begin + MAX_GROWTH, "{begin} bytes before, {end} after");
     });

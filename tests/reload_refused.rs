@@ -101,6 +101,8 @@ fn an_address_that_is_taken() {
     let free = Port::take();
     let more = format!("listen.a = {}\nlisten.b = {}\n", free.address, taken.address);
     let refusals = refused(&beelance, &(text + &more));
-    assert!(refusals[0].starts_with(&format!("listen.b: {}: Address already in use", taken.address)), "{refusals:?}");
+    // The C libraries have different words for it.
+    let words = [" already", ""].map(|already| format!("listen.b: {}: Address{already} in use", taken.address));
+    assert!(words.iter().any(|words| refusals[0].starts_with(words)), "{refusals:?}");
     assert!(Client::try_connect(free.address).is_err());
 }

@@ -8,8 +8,8 @@ use super::{
     ADMIN_CLIENT_BYTES, ADMIN_CLIENTS, CONNECTION_BYTES, CONNECTIONS_PER_LARGE_BUFFER, CONNECTIONS_PER_PIPE,
     FIXED_BYTES, LARGE_BUFFER, LOG_BUFFER, LOG_RING, LOOKUP_BYTES, LOOKUPS, MAX_CONNECTIONS, MAX_PIPES, MAX_UNSENT,
     MIN_LARGE_BUFFERS, MIN_PIPES, MIN_UNSENT, NAME_BYTES, NODE_BYTES, OBJECT_BYTES, PIPE_BYTES, PROBE_BYTES,
-    PROGRAM_BYTES, RATE_BYTES, SESSION_BYTES, SMALL_BUFFER, SOCKET_BYTES, SOCKETS_PER_CONNECTION, SPARE_DESCRIPTORS,
-    SPARE_SEATS, WAITER_BYTES, WORKER_BYTES,
+    PROGRAM_BYTES, RATE_BYTES, RELOAD_BYTES, RELOAD_DESCRIPTORS, SESSION_BYTES, SMALL_BUFFER, SOCKET_BYTES,
+    SOCKETS_PER_CONNECTION, SPARE_DESCRIPTORS, SPARE_SEATS, WAITER_BYTES, WORKER_BYTES,
 };
 use std::fmt;
 
@@ -147,7 +147,7 @@ impl Budget {
         of(fits, least).check(machine)?;
         while too_many - fits > 1 {
             let middle = fits.midpoint(too_many);
-            match of(middle, least).check(machine) {
+            match of(middle, least).check_with(RELOAD_BYTES, RELOAD_DESCRIPTORS, machine) {
                 Ok(()) => fits = middle,
                 Err(_) => too_many = middle,
             }
@@ -165,11 +165,16 @@ impl Budget {
     }
 
     fn check(&self, machine: &Machine) -> Result<(), Excess> {
-        let needed = self.total();
+        self.check_with(0, 0, machine)
+    }
+
+    /// The same with so much left.
+    fn check_with(&self, bytes: u64, descriptors: u64, machine: &Machine) -> Result<(), Excess> {
+        let needed = self.total() + bytes;
         if needed > self.memory {
             return Err(Excess::Memory { needed, memory: self.memory });
         }
-        let needed = self.descriptors();
+        let needed = self.descriptors() + descriptors;
         match machine.descriptors {
             Some(allowed) if needed > allowed => Err(Excess::Descriptors { needed, allowed }),
             _ => Ok(()),
