@@ -158,7 +158,12 @@ def no_writes(site, figures):
     """nothing is written to a disk by 1,000 requests, nor are there more descriptors or more memory after them"""
     run = site.board.run
     writes = "sync; cat /sys/block/vd*/stat | awk '{ sum += $5 } END { print sum }'"
-    run("/tmp/client keep 80 1000 16")
+    # What is used for the first time comes in by pages: some rounds may be the first to need it, not one after the other.
+    for _ in range(6):
+        resident = site.status("VmRSS")
+        run("/tmp/client keep 80 1000 16")
+        if site.status("VmRSS") <= resident + 4:
+            break
     before, resident = int(run(writes)), site.status("VmRSS")
     run("/tmp/client keep 80 1000 16")
     after = int(run(writes))
