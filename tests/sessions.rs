@@ -182,7 +182,7 @@ fn a_request_waits_for_its_full_server_only_so_long_and_the_user_stays() {
 }
 
 #[test]
-fn behind_the_wait_comes_the_turn_in_the_pools_queue() {
+fn where_all_are_full_who_waited_goes_elsewhere_behind_who_is_at_home_there() {
     let (one, two) = (Backend::named("one"), Backend::named("two"));
     let more = "backend.*.maxconn = 1\npool.default.cookie = SRV\npool.default.stick.wait = 50ms\n";
     let mut fixture = Fixture::new(&[&one, &two], more);
@@ -191,17 +191,47 @@ fn behind_the_wait_comes_the_turn_in_the_pools_queue() {
     let mut busy = ["SRV=s1", "SRV=s2"].map(|cookie| fixture.sent("/busy", &format!("Cookie: {cookie}\r\n")));
     one.wait_in_flight(1);
     two.wait_in_flight(1);
-    let mut sticky = fixture.sent("/sticky", "Cookie: SRV=s1\r\n");
+    let mut late = fixture.sent("/late", "Cookie: SRV=s1\r\n");
+    let mut own = fixture.sent("/own", "Cookie: SRV=s2\r\n");
+    let mut home = fixture.sent("/home", "Cookie: SRV=s1\r\n");
     let mut free = fixture.sent("/free", "");
-    // Its wait is over, which only time can do, and it takes whatever slot comes first, before who came later.
+    // Their wait is over, which only time can do. Two serves its own, and then by turns who is late and who is bound to none.
     std::thread::sleep(Duration::from_millis(150));
     fixture.settle();
-    two.release(1);
-    two.wait_requests(2);
+    for count in 2..=4 {
+        two.release(1);
+        two.wait_requests(count);
+    }
+    assert_eq!(two.targets(), ["/busy", "/own", "/late", "/home"]);
+    one.open();
+    assert_eq!(free.response().text(), "one");
     two.open();
-    let response = sticky.response();
-    assert_eq!((response.text(), response.all("set-cookie").len()), ("two", 0));
-    assert_eq!(free.response().text(), "two");
+    for (client, target) in [(&mut late, "/late"), (&mut home, "/home"), (&mut own, "/own")] {
+        let response = client.response();
+        assert_eq!((response.text(), response.all("set-cookie").len()), ("two", 0), "{target}");
+        assert_eq!(fixture.beelance.access_to(target).redispatched, target != "/own", "{target}");
+    }
+    assert!(busy.iter_mut().all(|client| client.response().status == 200));
+}
+
+#[test]
+fn whose_server_goes_down_while_he_is_late_moves_for_good() {
+    let (one, two) = (Backend::named("one"), Backend::named("two"));
+    let more = "backend.*.maxconn = 1\npool.default.check.uri = /healthz\npool.default.check.inter = 50ms\n\
+                pool.default.cookie = SRV\npool.default.stick.wait = 50ms\n";
+    let mut fixture = Fixture::new(&[&one, &two], more);
+    one.hold();
+    two.hold();
+    let mut busy = ["SRV=s1", "SRV=s2"].map(|cookie| fixture.sent("/busy", &format!("Cookie: {cookie}\r\n")));
+    one.wait_in_flight(1);
+    two.wait_in_flight(1);
+    let mut late = fixture.sent("/late", "Cookie: SRV=s1\r\n");
+    std::thread::sleep(Duration::from_millis(150));
+    one.set_health(500);
+    fixture.beelance.wait_change("s1", "down", 1);
+    two.open();
+    let response = late.response();
+    assert_eq!((response.text(), response.all("set-cookie").len()), ("two", 1), "he is bound to it from now on");
     one.open();
     assert!(busy.iter_mut().all(|client| client.response().status == 200));
 }

@@ -98,6 +98,7 @@ class Run:
             wrong.append(f"{count('misses')} misses, but {result['database']['calls']} calls of the database")
         if count("hits") + count("misses") != whole["pages"] or count("requests") != whole["pages"]:
             wrong.append(f"{whole['pages']} pages, but {count('requests')} requests")
+        # With the bounded wait a user goes to another server for once, where that has room that nobody of its own waits for.
         if self.way.bound and self.way.name != "wait" and whole["pairs"] != whole["users"]:
             wrong.append(f"{whole['pairs'] - whole['users']} of {whole['users']} users moved, and nobody told them to")
         most = max(server["most_in_flight"] for server in each)

@@ -23,9 +23,10 @@ class Job:
     """A run to be made."""
 
     def __init__(self, way, servers, seed, tools, values):
-        # Well below what is expected; the bounded wait keeps nobody where all are full, so it is no better than scattering there.
-        keeps = way.bound and way.name != "wait"
-        least = 16 if keeps and way.limited else 10 if keeps or servers <= 5 else 4
+        # Well below what is expected. Where all are full the bounded wait keeps who belongs there, but how many pages that makes was
+        # not measured yet, so its runs begin as those without a limit do.
+        limited = way.limited and way.name != "wait"
+        least = 16 if way.bound and limited else 10 if way.bound or servers <= 5 else 4
         self.run = Run(way, servers, seed, ["--ramp", str(least * servers)], tools, values)
         expected = servers if way.limited and way.bound else 0.75 * servers if way.bound else OBSERVED(servers) * (
             1.3 if way.limited else 1)

@@ -66,6 +66,7 @@ impl Pool {
             spec,
             members,
             waiting: List::EMPTY,
+            late: List::NOBODY_LATE,
             serving: 0,
             queued: 0,
             rounds: [0; CLASSES],
@@ -169,12 +170,13 @@ impl Balancer {
         self.serve_pool(pool, &mut wake);
     }
 
-    /// Who is bound to a backend that takes no requests waits for any.
+    /// Who is bound to a backend that takes no requests waits for any, bound no longer.
     pub(super) fn leave_unserved(&mut self, id: BackendId) {
         let pool = self.backend(id).spec.pool;
         while !self.is_up(id)
             && let Some(waiter) = self.backend(id).waiting.head()
         {
+            self.end_late(waiter);
             let (turn, client) = (self.waiters.turn(waiter), self.waiters.client(waiter));
             self.waiters.remove(&mut self.backends[id.index()].waiting, waiter);
             self.waiters.insert(&mut self.pools[pool.index()].waiting, waiter, turn, client, Place::Pool(pool));

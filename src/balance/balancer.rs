@@ -2,7 +2,7 @@
 //!
 //! A slot is one unit of a backend's `maxconn`, within the pool's. Requests bound to a backend wait in its list, free ones
 //! in their pool's; a slot that frees goes to the head whose turn is first: the lower class, then clients in rounds, then
-//! who came first. Two invariants hold after every call: no backend and no pool has more requests in flight than its
+//! who came first. Who is late may have one of another backend where nobody is bound to it (`late`). Two invariants hold after every call: no backend and no pool has more requests in flight than its
 //! `maxconn`, and nobody waits while a backend that could take him has a free slot. A backend that just failed a request
 //! could take it only if no other could.
 
@@ -43,6 +43,8 @@ pub(super) struct Pool {
     pub(super) spec: PoolSpec,
     pub(super) members: Box<[BackendId]>,
     pub(super) waiting: List,
+    /// Those who wait for their backend and take any other besides.
+    pub(super) late: List,
     /// Requests in flight.
     pub(super) serving: u32,
     /// Requests that wait, in all lists.
@@ -260,7 +262,10 @@ impl Balancer {
     /// Takes a request out of the list it waits in.
     pub(super) fn stop_waiting(&mut self, waiter: u16, pool: PoolId) {
         let list = match self.waiters.place(waiter) {
-            Place::Backend(id) => &mut self.backends[id.index()].waiting,
+            Place::Backend(id) => {
+                self.end_late(waiter);
+                &mut self.backends[id.index()].waiting
+            }
             Place::Pool(pool) => &mut self.pools[pool.index()].waiting,
             Place::Nowhere | Place::Granted(_) | Place::Refused => return,
         };
@@ -273,12 +278,15 @@ impl Balancer {
     /// Gives a slot of `id` to a request that waits.
     pub(super) fn grant(&mut self, waiter: u16, id: BackendId, wake: &mut impl FnMut(u16)) {
         let pool = self.backend(id).spec.pool;
+        let left = self.waiters.home(waiter).filter(|&home| home != id);
+        debug_assert!(left.is_none() || self.backend(id).waiting.head().is_none(), "{id:?} has users of its own");
         self.stop_waiting(waiter, pool);
         let turn = self.waiters.turn(waiter);
         let round = &mut self.pools[pool.index()].rounds[of_class(turn.class)];
         *round = turn.round.max(*round);
         self.take_slot(id);
         self.waiters.settle(waiter, Place::Granted(id));
+        self.waiters.left(waiter, left);
         wake(waiter);
     }
 
@@ -317,28 +325,6 @@ impl Balancer {
         let of_pool = &mut self.pools[backend.spec.pool.index()];
         of_pool.serving = of_pool.serving.saturating_sub(1);
         self.serve_more(id, &mut wake);
-    }
-
-    /// Who waited long enough for the backend he is bound to, which is full, takes any other from now on, in his turn: the
-    /// least loaded one that has a slot, else the first slot that becomes free. The backend he was bound to, if he was.
-    pub fn unbind(&mut self, waiter: u16, mut wake: impl FnMut(u16)) -> Option<BackendId> {
-        let Place::Backend(home) = self.waiters.place(waiter) else { return None };
-        let backend = self.backend(home);
-        let pool = backend.spec.pool;
-        // Where the pool is full instead he gains nothing, and who is served by no other must not wait for one.
-        if backend.has_slot() || self.pools[pool.index()].tier == Tier::Nobody {
-            return None;
-        }
-        let (turn, client) = (self.waiters.turn(waiter), self.waiters.client(waiter));
-        self.waiters.remove(&mut self.backends[home.index()].waiting, waiter);
-        self.waiters.insert(&mut self.pools[pool.index()].waiting, waiter, turn, client, Place::Pool(pool));
-        let avoid = self.waiters.avoids(waiter).filter(|&id| !self.is_only(id));
-        if self.pools[pool.index()].has_room()
-            && let Some(id) = self.least_conn(pool, avoid)
-        {
-            self.grant(waiter, id, &mut wake);
-        }
-        Some(home)
     }
 
     fn take_slot(&mut self, id: BackendId) {

@@ -1,4 +1,5 @@
-//! A seeded simulation of one hot server: what `stick.wait` costs in affinity and what it saves in waiting.
+//! A seeded simulation of one hot server, and of servers that are all full: what `stick.wait` costs in affinity and what
+//! it saves in waiting.
 
 use super::*;
 use crate::limits::{BackendId, PoolId};
@@ -9,9 +10,10 @@ const SERVERS: u8 = 4;
 /// Requests a server works on at once, each for [`SERVICE_US`]: 200 a second.
 const SLOTS: u32 = 4;
 const SERVICE_US: std::ops::Range<u64> = 10_000..30_000;
-/// Requests a second for the first server, and for each other one.
-const HOT: u64 = 214;
-const COLD: u64 = 100;
+/// Requests a second for each server: one has too many, or all have.
+const ONE_HOT: [u64; 4] = [214, 100, 100, 100];
+const ALL_FULL: [u64; 4] = [210; 4];
+const WAIT_US: u64 = 100_000;
 const LENGTH_US: u64 = 20_000_000;
 const WAITERS: usize = 1024;
 
@@ -44,6 +46,7 @@ struct Request {
 
 struct Simulation {
     balancer: Balancer,
+    rates: [u64; 4],
     random: Random,
     now_us: u64,
     events: BTreeMap<(u64, usize), Event>,
@@ -55,7 +58,7 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, rates: [u64; 4]) -> Self {
         let spec = |index: u8| BackendSpec {
             seed: 0,
             pool: POOL,
@@ -69,6 +72,7 @@ impl Simulation {
         };
         Self {
             balancer: Balancer::new(&[PoolSpec::default()], (0..SERVERS).map(spec).collect(), WAITERS),
+            rates,
             random: Random(seed),
             now_us: 0,
             events: BTreeMap::new(),
@@ -94,8 +98,7 @@ impl Simulation {
     }
 
     fn arrive(&mut self, home: BackendId, wait_us: Option<u64>) {
-        let rate = if home.0 == 0 { HOT } else { COLD };
-        let gap_us = self.random.below(2_000_000 / rate);
+        let gap_us = self.random.below(2_000_000 / self.rates[home.index()]);
         self.plan(gap_us, Event::Arrival(home));
         let waiter = self.idle.pop().expect("fewer wait at once");
         self.requests[usize::from(waiter)] = Some(Request { home, came_us: self.now_us, number: self.made });
@@ -160,15 +163,25 @@ impl Simulation {
 
 #[test]
 fn a_hot_server_delays_its_users_by_the_wait_and_keeps_nearly_all() {
-    const WAIT_US: u64 = 100_000;
     for seed in 1..=3 {
         let percentile = |waits_us: &[u64], part: usize| waits_us[waits_us.len() * part / 1000];
-        let (bounded, kept) = Simulation::new(seed).run(Some(WAIT_US));
-        let (unbounded, all) = Simulation::new(seed).run(None);
+        let (bounded, kept) = Simulation::new(seed, ONE_HOT).run(Some(WAIT_US));
+        let (unbounded, all) = Simulation::new(seed, ONE_HOT).run(None);
         let p99 = [&bounded, &unbounded].map(|waits_us| percentile(waits_us, 990));
         eprintln!("seed {seed}: kept {kept} and {all} percent, p99 {p99:?} us");
         assert!(p99[0] <= WAIT_US + SERVICE_US.end && kept >= 95, "seed {seed}: {p99:?} us, kept {kept} percent");
         assert!(*bounded.last().unwrap() <= WAIT_US + 2 * SERVICE_US.end, "seed {seed}: {:?} us", bounded.last());
         assert!(p99[1] > 4 * p99[0] && all == 100, "seed {seed}: nothing to gain: {p99:?} us");
+    }
+}
+
+#[test]
+fn where_all_are_full_nearly_all_stay_at_home() {
+    for seed in 1..=3 {
+        let (waits_us, kept) = Simulation::new(seed, ALL_FULL).run(Some(WAIT_US));
+        let late = waits_us.iter().filter(|&&wait_us| wait_us > WAIT_US).count() * 100 / waits_us.len();
+        eprintln!("seed {seed}: kept {kept} percent, {late} percent waited longer than the wait");
+        assert!(late > 60, "seed {seed}: the servers were not full: {late} percent");
+        assert!(kept >= 95, "seed {seed}: kept {kept} percent");
     }
 }

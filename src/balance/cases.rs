@@ -234,7 +234,7 @@ fn turns_are_taken_across_the_lists_of_a_backend_and_its_pool() {
 }
 
 #[test]
-fn who_waited_long_enough_for_his_backend_goes_to_the_least_loaded_or_waits_for_any_in_his_turn() {
+fn who_waited_long_enough_for_his_backend_goes_to_the_least_loaded_or_to_any_where_nobody_else_waits() {
     let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1), spec(1, 2), spec(1, 2)]);
     let one = Some(BackendId(0));
     assert_eq!([(); 3].map(|()| go(&mut balancer)), [0, 1, 2]);
@@ -243,18 +243,26 @@ fn who_waited_long_enough_for_his_backend_goes_to_the_least_loaded_or_waits_for_
     balancer.place(wish(2, one));
     balancer.place(wish(3, one));
     let mut woken = Vec::new();
-    assert_eq!(balancer.unbind(2, |waiter| woken.push(waiter)), one);
+    balancer.unbind(2, |waiter| woken.push(waiter));
     assert_eq!(balancer.answer(2), Some(Answer::Granted(BackendId(2))), "the idle one");
+    assert_eq!(balancer.left(2), one);
     balancer.place(Wish { sticky: Some(BackendId(1)), ..FREE });
     balancer.place(Wish { sticky: Some(BackendId(2)), ..FREE });
-    assert_eq!(balancer.unbind(3, |waiter| woken.push(waiter)), one);
-    assert_eq!(balancer.place(wish(4, None)), Placement::WaitForPool(1));
-    assert_eq!(balancer.unbind(3, |waiter| woken.push(waiter)), None, "he is bound no longer");
+    balancer.unbind(3, |waiter| woken.push(waiter));
+    assert_eq!(balancer.place(wish(4, None)), Placement::WaitForPool(0));
+    assert_eq!(balancer.place(wish(5, Some(BackendId(2)))), Placement::WaitForBackend(BackendId(2), 0));
+    balancer.unbind(3, |waiter| woken.push(waiter));
     balancer.check_invariants();
     balancer.release(BackendId(2), |waiter| woken.push(waiter));
-    balancer.release(BackendId(0), |waiter| woken.push(waiter));
     balancer.release(BackendId(2), |waiter| woken.push(waiter));
-    assert_eq!(woken, [2, 3, 1, 4]);
+    assert_eq!(woken, [2, 4, 5], "who belongs there goes before who is late");
+    balancer.release(BackendId(1), |waiter| woken.push(waiter));
+    balancer.release(BackendId(0), |waiter| woken.push(waiter));
+    assert_eq!(woken, [2, 4, 5, 3, 1]);
+    assert_eq!(
+        [3, 1].map(|waiter| (balancer.answer(waiter), balancer.left(waiter))),
+        [(Some(Answer::Granted(BackendId(1))), one), (Some(Answer::Granted(BackendId(0))), None)]
+    );
     balancer.check_invariants();
 }
 
@@ -266,13 +274,14 @@ fn who_would_gain_nothing_elsewhere_stays_bound() {
     assert_eq!(go(&mut limited), 0);
     let one = Some(BackendId(1));
     limited.place(wish(1, one));
-    assert_eq!(limited.unbind(1, |_| panic!("stays")), None);
+    limited.unbind(1, |_| panic!("stays"));
     limited.release(BackendId(0), |waiter| assert_eq!(waiter, 1));
+    assert_eq!((limited.answer(1), limited.left(1)), (Some(Answer::Granted(BackendId(1))), None));
     // Nobody takes free requests: the backend itself takes only its own.
     let mut draining = balancer(Algorithm::RoundRobin, vec![spec(0, 1), spec(0, 1)]);
     draining.place(wish(0, one));
     draining.place(wish(1, one));
-    assert_eq!(draining.unbind(1, |_| panic!("stays")), None);
+    draining.unbind(1, |_| panic!("stays"));
     draining.check_invariants();
     draining.release(BackendId(1), |waiter| assert_eq!(waiter, 1));
 }

@@ -23,7 +23,7 @@ impl Balancer {
             assert!(spec.maxqueue == 0 || backend.waiting.len() <= spec.maxqueue, "{id:?} queues too many");
             held(&backend.waiting, Place::Backend(id));
             let pool = &self.pools[spec.pool.index()];
-            let waits = backend.waiting.len() > 0 || self.first_free(id).is_some();
+            let waits = backend.waiting.len() > 0 || self.first_free(id).is_some() || self.first_late(id).is_some();
             assert!(!(waits && spec.up && self.has_slot(id)), "{id:?} has a slot free and somebody waits for it");
             assert!(spec.up || backend.waiting.len() == 0, "{id:?} is down and somebody waits for it");
             assert!(pool.waiting.len() == 0 || pool.tier != Tier::Nobody, "somebody waits and nobody is up");
@@ -40,6 +40,16 @@ impl Balancer {
             // Those who left it and are not done are counted with it.
             let members = || self.backends.iter().filter(|backend| backend.spec.pool.index() == index);
             assert_eq!(pool.serving, members().map(|backend| backend.serving).sum::<u32>());
+            let late = members().flat_map(|backend| self.waiters.iter(&backend.waiting));
+            let mut late: Vec<u16> = late.filter(|&waiter| self.waiters.home(waiter).is_some()).collect();
+            late.sort_by_key(|&waiter| self.waiters.turn(waiter));
+            assert_eq!(late, self.waiters.iter(&pool.late).collect::<Vec<_>>(), "who is late");
+            assert!(
+                late.iter().all(|&waiter| {
+                    self.waiters.home(waiter).map(Place::Backend) == Some(self.waiters.place(waiter))
+                })
+            );
+            assert_eq!(late.len(), pool.late.len() as usize);
             assert_eq!(pool.queued, pool.waiting.len() + members().map(|backend| backend.waiting.len()).sum::<u32>());
             assert!(pool.spec.maxconn == 0 || pool.serving <= pool.spec.maxconn, "a pool serves {}", pool.serving);
             assert!(pool.spec.maxqueue == 0 || pool.queued <= pool.spec.maxqueue, "a pool queues {}", pool.queued);

@@ -25,6 +25,7 @@ mod health;
 #[cfg(test)]
 mod invariants;
 mod knee;
+mod late;
 mod meter;
 mod outcomes;
 mod pace;

@@ -1,7 +1,7 @@
 //! Requests that wait for a slot, in lists ordered by whose turn it is: class, then round, then arrival.
 //!
-//! A waiter is named by a small index (its task's seat); it is in one list at most. Lists are threaded through one fixed
-//! table, so waiting allocates nothing and leaving from the middle costs nothing.
+//! A waiter is named by a small index (its task's seat); it waits in one list at most, and may be in one of late ones besides.
+//! Lists are threaded through one fixed table, so waiting allocates nothing and leaving from the middle costs nothing.
 
 use crate::limits::BackendId;
 
@@ -34,31 +34,63 @@ pub(super) struct Turn {
     pub arrival: u64,
 }
 
+/// Its neighbours in a list.
+#[derive(Clone, Copy)]
+struct Link {
+    previous: u16,
+    next: u16,
+}
+
 #[derive(Clone)]
 struct Entry {
-    turn: Turn,
+    /// Its turn, in pieces: so they leave no gaps.
+    class: i8,
+    round: u64,
+    arrival: u64,
     client: u64,
     /// The backend that failed it and should not get it again.
     avoids: Option<BackendId>,
-    previous: u16,
-    next: u16,
+    /// The backend it is bound to, once it is late; none again unless it was granted another one.
+    home: Option<BackendId>,
     place: Place,
+    /// In the list it waits in.
+    link: Link,
+    /// Among the late ones.
+    late: Link,
 }
+
+/// An idle connection has one: see `limits::CONNECTION_BYTES`.
+const _: () = assert!(size_of::<Entry>() <= 40);
 
 /// All waiters there can be.
 pub(super) struct Waiters(Box<[Entry]>);
 
+/// Which of a waiter's links a list is threaded through.
+#[derive(Clone, Copy, Debug)]
+enum Thread {
+    Waiting,
+    Late,
+}
+
 /// One list, in the order of turns.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List {
+    thread: Thread,
     head: u16,
     tail: u16,
     length: u32,
     most: u32,
 }
 
+impl Link {
+    const NONE: Self = Self { previous: NONE, next: NONE };
+}
+
 impl List {
-    pub(super) const EMPTY: Self = Self { head: NONE, tail: NONE, length: 0, most: 0 };
+    /// Nobody waits in it.
+    pub(super) const EMPTY: Self = Self { thread: Thread::Waiting, head: NONE, tail: NONE, length: 0, most: 0 };
+    /// Nobody is late.
+    pub(super) const NOBODY_LATE: Self = Self { thread: Thread::Late, ..Self::EMPTY };
 
     pub(super) fn len(&self) -> u32 {
         self.length
@@ -80,8 +112,9 @@ impl List {
 
 impl Waiters {
     pub(super) fn new(capacity: usize) -> Self {
-        let entry =
-            Entry { turn: Turn::default(), client: 0, avoids: None, previous: NONE, next: NONE, place: Place::Nowhere };
+        let Turn { class, round, arrival } = Turn::default();
+        let (place, link, late) = (Place::Nowhere, Link::NONE, Link::NONE);
+        let entry = Entry { class, round, arrival, client: 0, avoids: None, home: None, place, link, late };
         Self(vec![entry; capacity].into_boxed_slice())
     }
 
@@ -95,7 +128,8 @@ impl Waiters {
 
     /// When its turn comes.
     pub(super) fn turn(&self, waiter: u16) -> Turn {
-        self.0[usize::from(waiter)].turn
+        let &Entry { class, round, arrival, .. } = &self.0[usize::from(waiter)];
+        Turn { class, round, arrival }
     }
 
     /// Whose request it is.
@@ -113,52 +147,100 @@ impl Waiters {
         self.0[usize::from(waiter)].avoids = backend;
     }
 
-    /// The next one in its list.
-    pub(super) fn next(&self, waiter: u16) -> Option<u16> {
-        Some(self.0[usize::from(waiter)].next).filter(|&next| next != NONE)
+    /// The backend it is bound to, if it is late, or was when it was granted another one.
+    pub(super) fn home(&self, waiter: u16) -> Option<BackendId> {
+        self.0[usize::from(waiter)].home
+    }
+
+    /// Notes that it was granted another backend than the one it is bound to, if it was.
+    pub(super) fn left(&mut self, waiter: u16, home: Option<BackendId>) {
+        self.0[usize::from(waiter)].home = home;
+    }
+
+    /// The next one in `list`.
+    pub(super) fn next(&self, list: &List, waiter: u16) -> Option<u16> {
+        Some(self.link(list, waiter).next).filter(|&next| next != NONE)
     }
 
     /// Puts `waiter`, a request of `client`, where its turn is; where clients do not differ that is the end, at once.
     pub(super) fn insert(&mut self, list: &mut List, waiter: u16, turn: Turn, client: u64, place: Place) {
+        let Turn { class, round, arrival } = turn;
+        let entry = &mut self.0[usize::from(waiter)];
+        *entry = Entry { class, round, arrival, client, place, home: None, ..*entry };
+        self.tie(list, waiter);
+    }
+
+    /// Takes `waiter` out of `list`, which it is in.
+    pub(super) fn remove(&mut self, list: &mut List, waiter: u16) {
+        self.untie(list, waiter);
+        self.settle(waiter, Place::Nowhere);
+    }
+
+    /// Puts `waiter`, who waits for `home`, among the late ones of `list` too.
+    pub(super) fn insert_late(&mut self, list: &mut List, waiter: u16, home: BackendId) {
+        self.left(waiter, Some(home));
+        self.tie(list, waiter);
+    }
+
+    /// Takes `waiter` out of the late ones of `list`.
+    pub(super) fn remove_late(&mut self, list: &mut List, waiter: u16) {
+        self.untie(list, waiter);
+        self.left(waiter, None);
+    }
+
+    fn tie(&mut self, list: &mut List, waiter: u16) {
+        let turn = self.turn(waiter);
         let mut after = list.tail;
         while after != NONE && self.turn(after) > turn {
-            after = self.0[usize::from(after)].previous;
+            after = self.link(list, after).previous;
         }
-        let next = if after == NONE { list.head } else { self.0[usize::from(after)].next };
-        let avoids = self.avoids(waiter);
-        self.0[usize::from(waiter)] = Entry { turn, client, avoids, previous: after, next, place };
+        let next = if after == NONE { list.head } else { self.link(list, after).next };
+        *self.link_mut(list, waiter) = Link { previous: after, next };
         match after {
             NONE => list.head = waiter,
-            after => self.0[usize::from(after)].next = waiter,
+            after => self.link_mut(list, after).next = waiter,
         }
         match next {
             NONE => list.tail = waiter,
-            next => self.0[usize::from(next)].previous = waiter,
+            next => self.link_mut(list, next).previous = waiter,
         }
         list.length += 1;
         list.most = list.most.max(list.length);
     }
 
-    /// Takes `waiter` out of `list`, which it is in.
-    pub(super) fn remove(&mut self, list: &mut List, waiter: u16) {
-        let entry = &mut self.0[usize::from(waiter)];
-        let (previous, next) = (entry.previous, entry.next);
-        (entry.previous, entry.next, entry.place) = (NONE, NONE, Place::Nowhere);
+    fn untie(&mut self, list: &mut List, waiter: u16) {
+        let Link { previous, next } = std::mem::replace(self.link_mut(list, waiter), Link::NONE);
         match previous {
             NONE => list.head = next,
-            previous => self.0[usize::from(previous)].next = next,
+            previous => self.link_mut(list, previous).next = next,
         }
         match next {
             NONE => list.tail = previous,
-            next => self.0[usize::from(next)].previous = previous,
+            next => self.link_mut(list, next).previous = previous,
         }
         list.length -= 1;
     }
 
+    fn link(&self, list: &List, waiter: u16) -> Link {
+        let entry = &self.0[usize::from(waiter)];
+        match list.thread {
+            Thread::Waiting => entry.link,
+            Thread::Late => entry.late,
+        }
+    }
+
+    fn link_mut(&mut self, list: &List, waiter: u16) -> &mut Link {
+        let entry = &mut self.0[usize::from(waiter)];
+        match list.thread {
+            Thread::Waiting => &mut entry.link,
+            Thread::Late => &mut entry.late,
+        }
+    }
+
     /// The waiters of `list`, in their order.
     #[cfg(test)]
-    pub(super) fn iter<'a>(&'a self, list: &List) -> impl Iterator<Item = u16> + 'a {
-        std::iter::successors(list.head(), |&waiter| self.next(waiter))
+    pub(super) fn iter<'a>(&'a self, list: &'a List) -> impl Iterator<Item = u16> + 'a {
+        std::iter::successors(list.head(), move |&waiter| self.next(list, waiter))
     }
 }
 

@@ -11,7 +11,7 @@ mod rules;
 use super::*;
 use crate::limits::{BackendId, PoolId};
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 const POOL: PoolId = PoolId(0);
 const EVENTS: usize = 10_000;
@@ -91,6 +91,8 @@ struct World {
     seats: Vec<(State, u64)>,
     /// The backend that each waiting request is bound to.
     waiting: BTreeMap<u16, Option<BackendId>>,
+    /// Those who waited long enough for it.
+    late: BTreeSet<u16>,
     /// Of each seat's request, how often it was tried again.
     retries: Vec<u32>,
     budget: Budget,
@@ -169,6 +171,7 @@ impl World {
             servers,
             seats: vec![(State::Idle, 0); usize::from(SEATS)],
             waiting: BTreeMap::new(),
+            late: BTreeSet::new(),
             retries: vec![0; usize::from(SEATS)],
             budget: Budget::new(10),
             flying: vec![0; usize::try_from(count).unwrap()],
@@ -226,15 +229,13 @@ impl World {
             Event::GiveUp(seat, ticket) if self.seats[usize::from(seat)] == (State::Waiting, ticket) => {
                 self.seats[usize::from(seat)].0 = State::Idle;
                 self.waiting.remove(&seat);
+                self.late.remove(&seat);
                 self.counts.gave_up += 1;
                 self.balancer.leave(seat, |waiter| woken.push(waiter));
             }
             Event::Enough(seat, ticket) if self.seats[usize::from(seat)] == (State::Waiting, ticket) => {
-                let home = self.balancer.unbind(seat, |waiter| woken.push(waiter));
-                if home.is_some() {
-                    self.counts.unbound += 1;
-                    assert_eq!(self.waiting.insert(seat, None), Some(home));
-                }
+                self.balancer.unbind(seat, |waiter| woken.push(waiter));
+                self.late.insert(seat);
             }
             Event::Agent(index) => {
                 let report = usize::try_from(self.chance.below(8 * REPORTS.len() as u64)).unwrap();

@@ -251,11 +251,13 @@ impl Connection {
                 Err(_) if deadline_ms >= last_ms => break Err(Fault::QueueTimeout),
                 Err(_) => {}
             }
-            exchange.home = proxy.balancer.borrow_mut().unbind(waiter, |waiter| proxy.reactor.wake(waiter));
-            if exchange.home.is_some() {
-                bound_ms = None;
-            }
+            proxy.balancer.borrow_mut().unbind(waiter, |waiter| proxy.reactor.wake(waiter));
+            bound_ms = None;
         };
+        if result.is_ok() {
+            // One that tries again, elsewhere, is still that one's.
+            exchange.home = proxy.balancer.borrow().left(waiter).or(exchange.home);
+        }
         // Answered or not, the place is given up; a slot granted in the very last moment goes on to the next.
         drop(place);
         exchange.record.placed_ms.get_or_insert(proxy.reactor.now_ms());

@@ -88,13 +88,13 @@ fn who_is_unbound_keeps_his_turn_and_avoids_who_failed_him() {
     go(&mut one);
     one.place(wish(1, Some(BackendId(0))));
     one.place(wish(2, None));
-    assert_eq!(one.unbind(1, |_| panic!("it is full")), Some(BackendId(0)));
+    one.unbind(1, |_| panic!("it is full"));
     assert_eq!(served(&mut one, 2), [1, 2]);
     let mut three = balancer(Algorithm::RoundRobin, vec![spec(1, 1); 3]);
     assert_eq!([(); 3].map(|()| go(&mut three)), [0, 1, 2]);
     three.release(BackendId(1), |_| ());
     three.place(Wish { avoid: Some(BackendId(1)), ..wish(1, Some(BackendId(0))) });
-    assert_eq!(three.unbind(1, |_| panic!("only the one that failed him is free")), Some(BackendId(0)));
+    three.unbind(1, |_| panic!("only the one that failed him is free"));
     three.check_invariants();
     assert_eq!(next(&mut three, 2), [1]);
 }
@@ -105,7 +105,7 @@ fn who_is_unbound_goes_before_a_client_who_came_behind_him() {
     go(&mut balancer);
     balancer.place(Wish { client: 7, ..wish(1, Some(BackendId(0))) });
     balancer.place(Wish { client: 8, ..wish(2, None) });
-    assert_eq!(balancer.unbind(1, |_| panic!("it is full")), Some(BackendId(0)));
+    balancer.unbind(1, |_| panic!("it is full"));
     assert_eq!(served(&mut balancer, 2), [1, 2]);
 }
 
@@ -115,7 +115,7 @@ fn who_is_unbound_gets_the_one_that_failed_him_when_his_own_takes_no_others() {
     assert_eq!(balancer.place(wish(0, Some(BackendId(0)))), Placement::Go(BackendId(0)));
     balancer.place(Wish { avoid: Some(BackendId(1)), ..wish(1, Some(BackendId(0))) });
     let mut woken = Vec::new();
-    assert_eq!(balancer.unbind(1, |waiter| woken.push(waiter)), Some(BackendId(0)));
+    balancer.unbind(1, |waiter| woken.push(waiter));
     assert_eq!((&woken[..], balancer.answer(1)), (&[1][..], Some(Answer::Granted(BackendId(1)))));
 }
 
@@ -125,8 +125,114 @@ fn who_is_unbound_in_a_full_pool_waits_for_its_room() {
     balancer.pools[0].spec.maxconn = 1;
     assert_eq!(go(&mut balancer), 0);
     balancer.place(wish(1, Some(BackendId(0))));
-    assert_eq!(balancer.unbind(1, |_| panic!("the pool is full")), Some(BackendId(0)));
+    balancer.unbind(1, |_| panic!("the pool is full"));
     assert_eq!(next(&mut balancer, 0), [1]);
+}
+
+/// Two full backends, and one who is late for the first.
+fn one_late() -> Balancer {
+    let mut balancer = two_busy();
+    queue(&mut balancer, 1, 7, 0, 0);
+    balancer.unbind(1, |_| panic!("all are full"));
+    balancer.check_invariants();
+    balancer
+}
+
+fn told(balancer: &mut Balancer, waiter: u16) -> (Option<Answer>, Option<BackendId>) {
+    (balancer.answer(waiter), balancer.left(waiter))
+}
+
+#[test]
+fn who_is_late_is_served_at_home_in_his_turn_as_if_he_had_gone_on_waiting() {
+    let mut balancer = one_late();
+    queue(&mut balancer, 2, 8, 0, 0);
+    queue(&mut balancer, 3, 8, 0, 1);
+    assert_eq!([next(&mut balancer, 1), next(&mut balancer, 0)], [[3], [1]]);
+    assert_eq!(told(&mut balancer, 1), (Some(Answer::Granted(BackendId(0))), None));
+    // He is among the late ones no more.
+    assert_eq!([next(&mut balancer, 1), next(&mut balancer, 0)], [vec![], vec![2]]);
+    balancer.check_invariants();
+}
+
+#[test]
+fn late_ones_and_free_ones_take_turns_where_nobody_is_bound() {
+    let mut balancer = two_busy();
+    balancer.place(wish(1, None));
+    queue(&mut balancer, 2, 8, 0, 0);
+    balancer.place(Wish { client: 9, ..wish(3, None) });
+    queue(&mut balancer, 4, 10, -1, 0);
+    [2, 4].into_iter().for_each(|waiter| balancer.unbind(waiter, |_| panic!("all are full")));
+    assert_eq!([(); 4].map(|()| next(&mut balancer, 1)), [[4], [1], [2], [3]]);
+    assert_eq!([4, 1, 2].map(|waiter| balancer.left(waiter)), [Some(BackendId(0)), None, Some(BackendId(0))]);
+}
+
+#[test]
+fn who_is_late_and_leaves_is_late_no_more() {
+    let mut balancer = one_late();
+    balancer.leave(1, |_| panic!("he had no slot"));
+    balancer.check_invariants();
+    assert!(next(&mut balancer, 1).is_empty());
+}
+
+#[test]
+fn whose_home_goes_down_while_he_is_late_moves_for_good() {
+    for rests in [false, true] {
+        let mut balancer = one_late();
+        match rests {
+            true => balancer.set_admin(BackendId(0), Authority::Operator, Admin::Maint, |_| panic!("all are full")),
+            false => balancer.set_up(BackendId(0), false, |_| panic!("all are full")),
+        }
+        balancer.check_invariants();
+        assert_eq!((balancer.queued(POOL), next(&mut balancer, 1)), (1, vec![1]));
+        assert_eq!(told(&mut balancer, 1), (Some(Answer::Granted(BackendId(1))), None), "bound no longer");
+    }
+}
+
+#[test]
+fn one_that_comes_up_or_takes_users_again_serves_who_is_late() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1), spec(0, 1)]);
+    go(&mut balancer);
+    queue(&mut balancer, 1, 7, 0, 0);
+    balancer.unbind(1, |_| panic!("the other one takes no users"));
+    balancer.check_invariants();
+    let mut woken = Vec::new();
+    balancer.set_weight(BackendId(1), 1, |waiter| woken.push(waiter));
+    assert_eq!(
+        (&woken[..], told(&mut balancer, 1)),
+        (&[1][..], (Some(Answer::Granted(BackendId(1))), Some(BackendId(0))))
+    );
+}
+
+#[test]
+fn the_first_backup_serves_who_is_late_when_the_tier_falls() {
+    let backup = BackendSpec { backup: true, ..spec(1, 1) };
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(0, 1), spec(1, 1), backup]);
+    assert_eq!(balancer.place(wish(0, Some(BackendId(0)))), Placement::Go(BackendId(0)));
+    assert_eq!(go(&mut balancer), 1);
+    queue(&mut balancer, 1, 7, 0, 0);
+    balancer.unbind(1, |_| panic!("a backup takes nobody yet"));
+    let mut woken = Vec::new();
+    balancer.set_up(BackendId(1), false, |waiter| woken.push(waiter));
+    balancer.check_invariants();
+    assert_eq!(
+        (&woken[..], told(&mut balancer, 1)),
+        (&[1][..], (Some(Answer::Granted(BackendId(2))), Some(BackendId(0))))
+    );
+}
+
+#[test]
+fn scarce_room_in_a_pool_goes_to_who_is_at_home_there_before_who_is_late() {
+    let mut balancer = balancer(Algorithm::RoundRobin, vec![spec(1, 1), spec(1, 2), spec(1, 1)]);
+    balancer.pools[0].spec.maxconn = 3;
+    for id in [0, 1, 1] {
+        assert_eq!(balancer.place(wish(0, Some(BackendId(id)))), Placement::Go(BackendId(id)));
+    }
+    queue(&mut balancer, 1, 7, 0, 0);
+    balancer.unbind(1, |_| panic!("the pool is full"));
+    queue(&mut balancer, 2, 8, 0, 1);
+    balancer.check_invariants();
+    assert_eq!([(); 2].map(|()| next(&mut balancer, 1)), [[2], [1]]);
+    assert_eq!(told(&mut balancer, 1), (Some(Answer::Granted(BackendId(2))), Some(BackendId(0))), "the idle one");
 }
 
 #[test]

@@ -131,10 +131,18 @@ impl World {
 
     pub(super) fn wake(&mut self, waiter: u16) {
         assert_eq!(self.seats[usize::from(waiter)].0, State::Waiting, "{waiter} was woken and did not wait");
-        let bound = self.waiting.remove(&waiter).flatten();
+        let (bound, late) = (self.waiting.remove(&waiter).flatten(), self.late.remove(&waiter));
         match self.balancer.answer(waiter).expect("woken without an answer") {
             Answer::Granted(id) => {
-                assert!(bound.is_none_or(|home| id == home), "{bound:?} is up, and its user went to {id:?}");
+                let left = self.balancer.left(waiter);
+                assert_eq!(left, bound.filter(|&home| home != id), "he is told whether he left a home that is up");
+                assert!(left.is_none() || late, "{bound:?} is up, and its user went to {id:?}");
+                // Nobody came meanwhile who is bound to it.
+                assert!(
+                    left.is_none() || self.balancer.status(id).queued == 0,
+                    "late at {id:?}, which has users of its own"
+                );
+                self.counts.unbound += u64::from(left.is_some());
                 self.fly(waiter, id);
             }
             Answer::Refused => {
