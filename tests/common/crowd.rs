@@ -1,7 +1,7 @@
 //! Peers that take nothing and give what they can: every buffer on the way to them and from them fills.
 
 use nix::sys::socket::setsockopt;
-use nix::sys::socket::sockopt::RcvBuf;
+use nix::sys::socket::sockopt::{RcvBuf, SndBuf};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,6 +11,9 @@ use std::time::Duration;
 
 /// What the system takes for them before they read, in bytes; it doubles it.
 const WINDOW: usize = 4096;
+/// What it takes from each of them that nobody read, in bytes, doubled likewise. Without a bound a thousand floods are
+/// gigabytes, more than TCP may have in all, and then it drops what other tests send.
+const SENT: usize = 32 * 1024;
 
 /// Many connections, driven by one thread. Its clients leave when it is dropped; its backends stay.
 pub struct Crowd {
@@ -59,6 +62,7 @@ impl Crowd {
         let shared = Arc::new(Shared::default());
         for _ in 0..count {
             let socket = super::port::narrow_socket_of(&address, WINDOW).unwrap();
+            setsockopt(&socket, SndBuf, &SENT).unwrap();
             shared.enter(TcpStream::from(socket), head.as_bytes());
         }
         let thread = floods.then(|| {
@@ -72,6 +76,7 @@ impl Crowd {
     pub fn backend(reply: &'static [u8], floods: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         setsockopt(&listener, RcvBuf, &WINDOW).unwrap();
+        setsockopt(&listener, SndBuf, &SENT).unwrap();
         let (address, shared) = (listener.local_addr().unwrap(), Arc::new(Shared::default()));
         let accepting = Arc::clone(&shared);
         std::thread::spawn(move || {
