@@ -14,75 +14,19 @@ mod common;
 use common::backend::Backend;
 use common::client::Client;
 use common::device::Device;
-use common::process::{Beelance, command, copy_program, is_native, listener_and, temporary};
+use common::process::{Beelance, listener_and, temporary};
+use common::program::{Program, can_show};
 use common::raw::RawBackend;
 use common::{eventually, tunnel};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, chown, geteuid};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-
-/// A copy of the binary that another file can take the place of.
-struct Program(PathBuf);
-
-impl Program {
-    fn new() -> Self {
-        let path = temporary("program");
-        copy_program(command().get_program().as_ref(), &path);
-        Self(path)
-    }
-
-    fn command(&self) -> Command {
-        Command::new(&self.0)
-    }
-
-    /// Another copy is at its path from now on.
-    fn renew(&self) {
-        self.put(command().get_program().as_ref());
-    }
-
-    /// A script is there instead.
-    fn become_script(&self, script: &str) {
-        self.put_text(&format!("#!/bin/sh\n{script}\n"));
-    }
-
-    fn put_text(&self, text: &str) {
-        let file = temporary("text");
-        fs::write(&file, text).unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-        self.put(&file);
-        fs::remove_file(file).unwrap();
-    }
-
-    /// A package manager writes beside and renames.
-    fn put(&self, file: &Path) {
-        let beside = temporary("renewed");
-        copy_program(file, &beside);
-        fs::rename(beside, &self.0).unwrap();
-    }
-
-    fn inode(&self) -> u64 {
-        fs::metadata(&self.0).unwrap().ino()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
-fn can_show() -> bool {
-    if !is_native() {
-        eprintln!("SKIPPED in an emulator: a program that executes itself");
-    }
-    is_native()
-}
 
 /// Waits until the log says so for the `count`th time.
 #[track_caller]

@@ -18,7 +18,7 @@ use super::passive::Observe;
 use super::queue::{List, Place};
 use super::ring::Ring;
 use super::spec::{BackendSpec, PoolSpec};
-use super::state::State;
+use super::state::{Admin, State};
 use super::tier::Tier;
 use crate::limits::{BackendId, CLASSES, PoolId};
 
@@ -130,6 +130,11 @@ impl Balancer {
     /// Says whether a backend has an address.
     pub fn place_quietly(&mut self, id: BackendId, placed: bool) {
         self.backends[id.index()].state.placed = placed;
+    }
+
+    /// Says what the operator wants of a backend that was just installed.
+    pub fn order_quietly(&mut self, id: BackendId, admin: Admin) {
+        self.backends[id.index()].state.operator = admin;
     }
 
     /// Takes a backend out of its pool.

@@ -14,6 +14,7 @@ mod error;
 pub mod keys;
 mod listener;
 mod logs;
+mod member;
 mod mode;
 mod monitor;
 mod names;
@@ -43,11 +44,13 @@ pub use arrange::{Lacking, Object, Room, Standing, arrange};
 pub use effective::effective;
 pub use error::Errors;
 pub use logs::{AccessLog, LogForm, Logs};
+pub use member::{NoRoom, is_cookie_value, wrong_in_name};
 pub use mode::Mode;
 pub use monitor::Monitor;
 pub use names::{Names, Slots};
 pub use order::Order;
 pub use rules::{Custom, Deed, Maintenance};
+pub use socket::{RuntimeSocket, SOCKET_LEVELS};
 pub use stick::Stick;
 
 use crate::balance::{Algorithm, CookieRules, PassiveSpec, Rate, RetryOn};
@@ -218,6 +221,8 @@ pub struct Backend {
     pub slots: Option<Slots>,
     /// Where GET and HEAD are sent instead of to it.
     pub redirect: Option<Redirect>,
+    /// It is not the file's: an operator added it.
+    pub added: bool,
 }
 
 /// `pool.N`.
@@ -276,20 +281,6 @@ impl Pool {
         self.cookie.is_some() || self.stick.is_some()
     }
 }
-
-/// `admin.socket` and what goes with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuntimeSocket {
-    /// Its path.
-    pub path: String,
-    /// The permissions of its file.
-    pub mode: u32,
-    /// What its clients may do: the place in [`SOCKET_LEVELS`].
-    pub level: usize,
-}
-
-/// The levels of the runtime socket, the lowest first.
-pub const SOCKET_LEVELS: [&str; 3] = ["user", "operator", "admin"];
 
 /// `route.N`.
 #[derive(Clone, Debug, PartialEq, Eq)]

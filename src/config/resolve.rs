@@ -237,6 +237,7 @@ impl<'a> Resolver<'_, 'a> {
                 _ => None,
             },
             slots: wanted.slots(),
+            added: false,
             path,
             redirect: match settings.value(Id::BackendRedirect, name) {
                 Value::Redirect(redirect) => Some(redirect),

@@ -1,11 +1,25 @@
 //! `admin.socket`: where the runtime socket is, and what may be done there.
 
+use super::Listener;
 use super::address::Address;
 use super::keys::Id;
 use super::resolve::Resolver;
 use super::value::Value;
-use super::{Listener, RuntimeSocket};
 use crate::limits::MAX_UNIX_PATH;
+
+/// `admin.socket` and what goes with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeSocket {
+    /// Its path.
+    pub path: String,
+    /// The permissions of its file.
+    pub mode: u32,
+    /// What its clients may do: the place in [`SOCKET_LEVELS`].
+    pub level: usize,
+}
+
+/// The levels of the runtime socket, the lowest first.
+pub const SOCKET_LEVELS: [&str; 3] = ["user", "operator", "admin"];
 
 impl Resolver<'_, '_> {
     /// The runtime socket, if there is one, beside `listeners`.

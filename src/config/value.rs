@@ -405,7 +405,7 @@ pub(super) fn is_token(text: &str) -> bool {
 }
 
 /// RFC 6265's cookie-octets, but for what separates a backend's name from dates and from an application's own value.
-fn is_cookie_octet(byte: u8) -> bool {
+pub(super) fn is_cookie_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\|~".contains(&byte)
 }
 

@@ -1,7 +1,7 @@
 //! `beelance ctl`: one command to the runtime socket of a running beelance, and its answer.
 //!
 //! An answer that is an error is told apart by its severity, which the socket is asked to give: it goes to standard error,
-//! and the exit code says so.
+//! and the exit code says so. What is no error, and has one, loses it.
 
 use super::Failure;
 use crate::limits::CTL_PATIENCE_S;
@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// Asks for `[3]:` before errors; its own answer is an empty line.
+/// Asks for `[3]: ` before errors; its own answer is an empty line.
 const SEVERITY: &str = "set severity-output number;";
 
 /// Sends `command` to the socket at `path`; prints the answer.
@@ -43,9 +43,9 @@ fn told(answer: &[u8]) -> (Vec<u8>, bool) {
     let answer = answer.strip_suffix(b"\n").unwrap_or(answer);
     let (mut text, mut wrong) = (Vec::with_capacity(answer.len()), false);
     for line in answer.split_inclusive(|&byte| byte == b'\n') {
-        let rest = line.strip_prefix(b"[3]:");
-        wrong |= rest.is_some();
-        text.extend_from_slice(rest.unwrap_or(line));
+        let error = line.strip_prefix(b"[3]: ");
+        wrong |= error.is_some();
+        text.extend_from_slice(error.or(line.strip_prefix(b"[6]: ")).unwrap_or(line));
     }
     (text, wrong)
 }
@@ -67,9 +67,10 @@ mod tests {
     fn an_error_is_told_apart() {
         for (answer, text, wrong) in [
             ("\n\n", "", false),
-            ("\n[3]:No such server.\n\n", "No such server.\n", true),
+            ("\n[6]: Server deleted.\n", "Server deleted.", false),
+            ("\n[3]: No such server.\n\n", "No such server.\n", true),
             ("\n0.1.0\n\n", "0.1.0\n", false),
-            ("\n1 (initial 1)\n\n[3]:No such backend.\n\n", "1 (initial 1)\n\nNo such backend.\n", true),
+            ("\n1 (initial 1)\n\n[3]: No such backend.\n\n", "1 (initial 1)\n\nNo such backend.\n", true),
             ("", "", false),
         ] {
             assert_eq!(told(answer.as_bytes()), (text.as_bytes().to_vec(), wrong), "{answer:?}");

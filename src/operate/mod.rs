@@ -13,6 +13,7 @@ mod kernel;
 pub mod lines;
 mod logs;
 pub mod machine;
+mod membership;
 mod messages;
 mod nameserver;
 mod notify;

@@ -51,12 +51,17 @@ impl Service {
         Ok(format!("{}: {}", path.display(), tell(&before, &config, &changes)))
     }
 
-    /// The same for an operator who reads the log.
-    pub async fn reload_told(&'static self) {
-        match Box::pin(self.reload()).await {
+    /// The same for an operator who reads the log as well.
+    ///
+    /// # Errors
+    /// As [`Service::reload`].
+    pub async fn reload_told(&'static self) -> Result<String, String> {
+        let told = Box::pin(self.reload()).await;
+        match &told {
             Ok(what) => log::info!("reloaded {what}"),
             Err(why) => why.lines().for_each(|line| log::error!("reload: {line}")),
         }
+        told
     }
 }
 

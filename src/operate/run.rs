@@ -199,7 +199,7 @@ pub fn start(
     let _ = stdout.flush();
     service.start(sockets);
     if let Some((bound, level)) = bound_socket {
-        socket::start(proxy, bound, level);
+        socket::start(service, bound, level);
     }
     event_loop.executor.spawn(proxy::purge_idle(proxy)).detach();
     event_loop.executor.spawn(proxy::begin_trials(proxy)).detach();

@@ -25,9 +25,11 @@ use nix::unistd::Pid;
 use std::cell::RefCell;
 use std::env;
 use std::ffi::OsStr;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::task::{Poll, Waker};
 
 /// What [`Loop::run`] returns when the program is to be replaced.
 pub(super) const REPLACE: i32 = -1;
@@ -38,6 +40,9 @@ pub struct Upgrade {
     file: PathBuf,
     upgrades: u64,
     state: RefCell<State>,
+    /// Who waits for what becomes of it, and what did.
+    asker: RefCell<Option<Waker>>,
+    outcome: RefCell<Option<Result<String, String>>>,
 }
 
 enum State {
@@ -58,7 +63,14 @@ impl Upgrade {
             Some(program) => program.into(),
             None => env::current_exe()?,
         };
-        Ok(Self { program, file: std::path::absolute(file)?, upgrades, state: RefCell::new(State::Idle) })
+        Ok(Self {
+            program,
+            file: std::path::absolute(file)?,
+            upgrades,
+            state: RefCell::new(State::Idle),
+            asker: RefCell::default(),
+            outcome: RefCell::default(),
+        })
     }
 
     /// Begins an upgrade to the program at `path`, which is this one's unless given.
@@ -88,6 +100,29 @@ impl Upgrade {
         Ok(())
     }
 
+    /// What becomes of the upgrade that was just begun: that the program is about to take over, or why not.
+    ///
+    /// # Errors
+    /// Why not, as in the log.
+    pub(super) async fn outcome(&self) -> Result<String, String> {
+        poll_fn(|cx| match self.outcome.take() {
+            Some(outcome) => Poll::Ready(outcome),
+            None => {
+                self.asker.replace(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// Tells whoever waits for it; whether somebody does.
+    fn tell(&self, outcome: Result<String, String>) -> bool {
+        let Some(asker) = self.asker.take() else { return false };
+        self.outcome.replace(Some(outcome));
+        asker.wake();
+        true
+    }
+
     /// Ends a check that takes too long.
     async fn limit(&'static self, event_loop: &'static Loop, checking: Pid) {
         let Some(seat) = Seat::take(event_loop.reactor) else { return };
@@ -100,7 +135,7 @@ impl Upgrade {
     }
 
     /// Takes children that have ended off the process table, and does what follows.
-    pub(super) fn reap(&self, proxy: &Proxy) {
+    pub(super) fn reap(&self, proxy: &'static Proxy) {
         loop {
             match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
                 Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return,
@@ -110,7 +145,7 @@ impl Upgrade {
         }
     }
 
-    fn ended(&self, proxy: &Proxy, status: WaitStatus) {
+    fn ended(&self, proxy: &'static Proxy, status: WaitStatus) {
         let Some(pid) = status.pid() else { return };
         let mut state = self.state.borrow_mut();
         let path = match &*state {
@@ -120,21 +155,28 @@ impl Upgrade {
             }
         };
         *state = State::Idle;
-        match status {
-            WaitStatus::Exited(_, 0) if proxy.is_stopping() => {}
+        let refused = match status {
+            WaitStatus::Exited(_, 0) if proxy.is_stopping() => "it is stopping".to_owned(),
             WaitStatus::Exited(_, 0) => {
+                let told = self.tell(Ok(format!("{} takes the place of this one", path.display())));
                 *state = State::Checked(path);
-                proxy.event_loop().end(REPLACE);
+                // Whoever asked gets the answer before.
+                return match Seat::take(proxy.reactor).filter(|_| told) {
+                    Some(seat) => proxy.event_loop().executor.spawn(end(proxy, seat)).detach(),
+                    None => proxy.event_loop().end(REPLACE),
+                };
             }
             WaitStatus::Exited(_, code) => {
                 let (path, file) = (path.display(), self.file.display());
-                log::error!("upgrade: refused: `{path} check -c {file}` ends with exit code {code}: this one goes on");
+                format!("`{path} check -c {file}` ends with exit code {code}: this one goes on")
             }
             WaitStatus::Signaled(_, signal, _) => {
-                log::error!("upgrade: refused: `{} check` was ended by {signal}: this one goes on", path.display());
+                format!("`{} check` was ended by {signal}: this one goes on", path.display())
             }
-            _ => {}
-        }
+            _ => return,
+        };
+        log::error!("upgrade: refused: {refused}");
+        self.tell(Err(refused));
     }
 
     /// Executes the program that was checked, between two turns of the loop. Returns in the child, or when it failed.
@@ -162,6 +204,13 @@ impl Upgrade {
     }
 }
 
+/// Lets the program be replaced when the others have had their turn.
+async fn end(proxy: &'static Proxy, seat: Seat) {
+    seat.next_turn().await;
+    seat.next_turn().await;
+    proxy.event_loop().end(REPLACE);
+}
+
 fn root() -> Option<(String, RawFd)> {
     outside::root().map(|root| (ROOT.to_owned(), root.as_raw_fd()))
 }
@@ -173,7 +222,7 @@ pub(super) fn finish(proxy: &Proxy, lines: &[Lines], watchdog: Option<&Watchdog>
     let given_up: Vec<RawFd> = watchdog.map(|device| device.as_fd().as_raw_fd()).into_iter().collect();
     let seconds = u32::try_from(drain_ms / 1_000).unwrap_or(u32::MAX).saturating_add(10);
     let kept: Vec<RawFd> = lines.iter().map(Lines::descriptor).collect();
-    alone::stand_alone(reactor, &kept, &given_up, nowhere, seconds);
+    alone::stand_alone(reactor, &kept, &given_up, proxy.keeper(), nowhere, seconds);
     let deadline_ms = reactor.now_ms() + drain_ms;
     let seat = Seat::take_for_loop(reactor);
     // So that the loop wakes.

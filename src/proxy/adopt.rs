@@ -6,7 +6,7 @@
 
 use super::Proxy;
 use super::state::Told;
-use crate::balance::{BackendSpec, Hash, PoolSpec, dynamic};
+use crate::balance::{Admin, BackendSpec, Hash, PoolSpec, dynamic};
 use crate::config::{Backend, Config, Object, Pool, Standing};
 use crate::limits::{BackendId, PoolId};
 use std::net::SocketAddr;
@@ -206,6 +206,7 @@ impl Proxy {
         if !is_same(before, after, id) {
             self.sessions.borrow_mut().forget(id);
             self.forget_backend(id);
+            self.resting[id.index()].take();
             self.addresses[id.index()].set(None);
         }
         let private = backend.send_proxy.is_some();
@@ -233,6 +234,8 @@ impl Proxy {
         } else {
             let slowstart_ms = after.pools[backend.pool.index()].slowstart_ms;
             balancer.install(id, spec, slowstart_ms, self.reactor.now_ms());
+            // Nobody goes to who was added before an operator says so.
+            balancer.order_quietly(id, if backend.added { Admin::Maint } else { Admin::Ready });
         }
         balancer.place_quietly(id, address.is_some() || backend.path.is_some());
         let redirected = there.filter(|_| stays).is_some_and(|there| there.redirect.is_some());

@@ -30,6 +30,14 @@ struct Stack {
     private: bool,
 }
 
+impl Proxy {
+    /// The seat of the task that owns idle backend connections.
+    #[must_use]
+    pub fn keeper(&self) -> u16 {
+        self.idle.borrow().keeper
+    }
+}
+
 /// All idle backend connections.
 pub(super) struct Idle {
     entries: Box<[Entry]>,

@@ -22,11 +22,22 @@ const MOST: u64 = 1 << 17;
 const NAME: &std::ffi::CStr = c"beelance-ending";
 
 /// Makes this process, a child of fork(2), live for the connections in `reactor` only, for at most about `seconds`. `kept` are sockets
-/// that it needs as well, `given_up` what it must not hold. `nowhere` stands in for what it lost.
-pub fn stand_alone(reactor: &Reactor, kept: &[RawFd], given_up: &[RawFd], nowhere: &OwnedFd, seconds: u32) {
+/// that it needs as well, `given_up` what it must not hold; sockets of tasks are, but those whose owner is `keeper`. `nowhere` stands in for what it lost.
+pub fn stand_alone(
+    reactor: &Reactor,
+    kept: &[RawFd],
+    given_up: &[RawFd],
+    keeper: u16,
+    nowhere: &OwnedFd,
+    seconds: u32,
+) {
     // Whatever happens: not even a loop that hangs outlives this. It cannot be told by a signal, all of them are its parent's.
     alarm::set(seconds);
     let _ = prctl::set_name(NAME);
+    // Who is connected to one must not wait for an answer of nobody.
+    let is_lost = |owner: Option<u16>| owner.is_some_and(|owner| owner != keeper && reactor.seats_task(owner));
+    let of_tasks = reactor.sockets().filter(|&(_, owner)| is_lost(owner)).map(|(number, _)| number);
+    let lost: Vec<RawFd> = of_tasks.collect();
     reactor.forget_tasks();
     let lose = |number: RawFd| {
         // SAFETY: both are open; who owns the number finds a pipe without an end there, and is never run again.
@@ -41,7 +52,7 @@ pub fn stand_alone(reactor: &Reactor, kept: &[RawFd], given_up: &[RawFd], nowher
         let Ok(listens) = getsockopt(&socket, sockopt::AcceptConn) else { continue };
         // What is in the set is told by the refusal to add it again.
         let ours = reactor.epoll().add(socket, EpollEvent::empty()) == Err(Errno::EEXIST);
-        if !ours || listens {
+        if !ours || listens || lost.contains(&number) {
             // Its file lives on in the parent: closed here, it would stay in the set for ever.
             let _ = reactor.epoll().delete(socket);
             lose(number);

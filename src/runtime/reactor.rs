@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -70,6 +70,8 @@ pub struct Reactor {
     alarm: Alarm,
     clock: Clock,
     sources: Box<[Source]>,
+    /// The descriptor of each, -1 while it is free. Apart: who serves does not ask.
+    descriptors: Box<[Cell<RawFd>]>,
     free_sources: RefCell<Vec<u16>>,
     seats: Box<[Sitter]>,
     free_seats: RefCell<Vec<u16>>,
@@ -108,6 +110,7 @@ impl Reactor {
             alarm,
             clock: Clock::new(),
             sources: (0..sources).map(|_| source()).collect(),
+            descriptors: vec![Cell::new(-1); sources].into_boxed_slice(),
             free_sources: RefCell::new(indices(sources)),
             seats: (0..seats).map(|_| sitter()).collect(),
             free_seats: RefCell::new(indices(seats)),
@@ -265,6 +268,7 @@ impl Reactor {
         source.ready.set(ready);
         source.waiting.set(0);
         source.owner.set(NOBODY);
+        self.descriptors[usize::from(index)].set(socket.as_fd().as_raw_fd());
         if let Err(errno) = self.epoll.add(socket, EpollEvent::new(flags, self.token(index))) {
             self.leave(index);
             return Err(errno.into());
@@ -284,6 +288,7 @@ impl Reactor {
         let source = self.source(index);
         source.generation.set(source.generation.get().wrapping_add(1));
         source.owner.set(NOBODY);
+        self.descriptors[usize::from(index)].set(-1);
         self.free_sources.borrow_mut().push(index);
     }
 
@@ -293,6 +298,18 @@ impl Reactor {
 
     fn source(&self, index: u16) -> &Source {
         &self.sources[usize::from(index)]
+    }
+
+    /// What is registered: each socket's descriptor, and the seat of its owner if it has one.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = (RawFd, Option<u16>)> {
+        let owner = |source: &Source| Some(source.owner.get()).filter(|&owner| owner != NOBODY);
+        let all = self.descriptors.iter().zip(&self.sources).map(move |(number, source)| (number.get(), owner(source)));
+        all.filter(|&(number, _)| number >= 0)
+    }
+
+    /// Whether a task of the executor sits in a seat.
+    pub(super) fn seats_task(&self, seat: u16) -> bool {
+        self.seats.get(usize::from(seat)).is_some_and(|sitter| sitter.has_waker.get())
     }
 
     /// Sources that are not in use.

@@ -23,6 +23,7 @@ pub mod nginx;
 pub mod peer;
 pub mod port;
 pub mod process;
+pub mod program;
 pub mod prometheus;
 pub mod recipe;
 pub mod recorder;

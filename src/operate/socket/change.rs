@@ -66,7 +66,7 @@ fn agent(proxy: &Proxy, id: BackendId, word: Option<&str>) -> Next {
 }
 
 /// Reads a number as C does: what precedes anything else.
-fn number(word: &str) -> Option<(i64, &str)> {
+pub(super) fn number(word: &str) -> Option<(i64, &str)> {
     let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
     let end = word.len() - digits.len() + digits.bytes().take_while(u8::is_ascii_digit).count();
     let number = word[..end].parse().ok()?;

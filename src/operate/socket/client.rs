@@ -1,7 +1,7 @@
 //! One client of the runtime socket: its lines, taken apart, and the answers.
 
 use super::serve::{Desk, Room};
-use super::{Call, Next, Session, Severity, find, unknown};
+use super::{Call, ERROR, Next, Session, Severity, find, unknown};
 use crate::limits::{CLI_IDLE_MS, CLI_OUTPUT};
 use crate::operate::text::Text;
 use crate::runtime::{Received, Seat, Stream};
@@ -114,26 +114,36 @@ impl Client {
             Some((command, rest)) => (command.run, command.level, rest),
             None => (unknown as super::Run, super::Level::User, words),
         };
+        let began_ms = self.desk.proxy.reactor.now_ms();
         let mut step = 0;
         loop {
             self.make_room().await?;
-            let severity = self.session.severity;
             let before = self.room.output.len();
             let next = {
                 let out = &mut Text::new(&mut self.room.output, PIECE);
-                if run as usize == unknown as super::Run as usize && step == 0 {
-                    tell_severity(severity, out);
-                }
-                let mut call = Call { proxy: self.desk.proxy, session: &mut self.session, words, step };
+                let (service, proxy) = (self.desk.service, self.desk.proxy);
+                let mut call = Call { service, proxy, session: &mut self.session, words, step, began_ms };
                 if level > call.session.level { Next::Error("Permission denied\n") } else { run(&mut call, out) }
             };
             match next {
                 Next::More => step += 1,
                 Next::Done => return Ok(true),
+                Next::Later(at_ms) => {
+                    // Who left waits for nothing.
+                    let gone = || self.stream.broken().then_some(());
+                    if self.seat.until(at_ms, gone).await.is_ok() {
+                        return Err(Gone);
+                    }
+                }
+                Next::Told(told) => {
+                    let told = told.await;
+                    self.tell(&told).await?;
+                    return Ok(true);
+                }
                 Next::Error(message) => {
                     self.room.output.truncate(before);
                     let out = &mut Text::new(&mut self.room.output, PIECE);
-                    tell_severity(severity, out);
+                    self.session.severity.begin(ERROR, out);
                     out.bytes(message.as_bytes());
                     return Ok(true);
                 }
@@ -143,6 +153,25 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Says whether it went well, and then what is known of it, line by line.
+    async fn tell(&mut self, told: &Result<String, String>) -> Result<(), Gone> {
+        let (first, rest) = match told {
+            Ok(rest) => ("Success=1\n--", rest),
+            Err(rest) => ("Success=0\n--", rest),
+        };
+        if told.is_err() {
+            self.session.severity.begin(ERROR, &mut Text::new(&mut self.room.output, PIECE));
+        }
+        // An empty line would be the end of the answer.
+        for line in std::iter::once(first).chain(rest.lines().filter(|line| !line.is_empty())) {
+            let out = &mut Text::new(&mut self.room.output, PIECE - 1);
+            out.bytes(line.as_bytes());
+            self.room.output.push(b'\n');
+            self.make_room().await?;
+        }
+        Ok(())
     }
 
     /// Sends what there is where another piece might not fit. A dump of everything is long: others come between.
@@ -166,13 +195,4 @@ impl Client {
         self.room.output.clear();
         Ok(())
     }
-}
-
-/// What an error's message begins with.
-fn tell_severity(severity: Severity, out: &mut Text<'_>) {
-    out.bytes(match severity {
-        Severity::None => b"",
-        Severity::Number => b"[3]:",
-        Severity::Word => b"[ERROR]: ",
-    });
 }

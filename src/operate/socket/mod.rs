@@ -6,24 +6,29 @@
 //!
 //! One line is answered, and the connection closed, unless `prompt` asked for more; several commands on a line are
 //! separated by `;`. Whatever a command tells, it tells piece by piece through one fixed buffer, giving way between, so that
-//! nobody's request waits for an operator. Owns the commands' names, levels and help; what they do is in `change`, what they
+//! nobody's request waits for an operator. Owns the commands' names, levels and help; what they do is in `change`, `members`, `process` and `wait`, what they
 //! show in `show`, `servers` and `stat`.
 
 mod change;
 mod client;
+mod members;
+mod process;
 mod serve;
 mod servers;
 mod show;
 mod stat;
 mod table;
+mod wait;
 
 pub(super) use serve::start;
 pub(super) use stat::csv;
 
+use super::service::Service;
 use super::text::Text;
 use crate::config::{Config, SOCKET_LEVELS};
 use crate::limits::{BackendId, PoolId};
 use crate::proxy::Proxy;
+use std::pin::Pin;
 
 /// What a client may do (HAProxy `level`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +64,19 @@ enum Severity {
     Word,
 }
 
+/// What an error begins with where that is asked for.
+const ERROR: [&str; 2] = ["[3]: ", "[err]: "];
+
+impl Severity {
+    fn begin(self, [number, word]: [&str; 2], out: &mut Text<'_>) {
+        out.bytes(match self {
+            Self::None => b"",
+            Self::Number => number.as_bytes(),
+            Self::Word => word.as_bytes(),
+        });
+    }
+}
+
 /// What is remembered of a client from one command to the next.
 #[derive(Clone, Copy, Debug)]
 struct Session {
@@ -71,21 +89,42 @@ struct Session {
 
 /// A command on its way.
 struct Call<'a> {
+    service: &'static Service,
     proxy: &'static Proxy,
     session: &'a mut Session,
     /// What follows the command's name.
     words: &'a [&'a str],
     /// How many pieces were written before.
     step: usize,
+    /// When it came.
+    began_ms: u64,
 }
 
+impl Call<'_> {
+    /// What is written next is an error.
+    fn begin_error(&self, out: &mut Text<'_>) {
+        self.session.severity.begin(ERROR, out);
+    }
+
+    /// What is written next is said, and nothing that was asked for.
+    fn begin_note(&self, out: &mut Text<'_>) {
+        self.session.severity.begin(["[6]: ", "[info]: "], out);
+    }
+}
+
+/// What became of something that takes a while: as it is told in the log, be it an error or not.
+type Told = Pin<Box<dyn Future<Output = Result<String, String>>>>;
+
 /// What comes next.
-#[derive(Debug, PartialEq, Eq)]
 enum Next {
     /// Another piece.
     More,
     /// Nothing.
     Done,
+    /// The same again, at this time.
+    Later(u64),
+    /// `Success=1` or `Success=0`, and what is told then, as HAProxy's master socket answers.
+    Told(Told),
     /// Nothing but this message: something is wrong.
     Error(&'static str),
     /// Nothing, and the client leaves.
@@ -112,8 +151,10 @@ const fn command(name: &'static [&'static str], level: Level, help: [&'static st
 const COMMANDS: &[Command] = {
     use Level::{Admin, Operator, User};
     &[
+    command(&["add", "server"], Admin, ["<bk>/<srv>", "create a new server"], members::add),
     command(&["clear", "counters"], Operator, ["[all]", "clear max statistics counters (or all counters)"], change::clear_counters),
     command(&["clear", "table"], Operator, ["<table> [key <k>]", "remove an entry from a table, or all of them"], table::clear),
+    command(&["del", "server"], Admin, ["<bk>/<srv>", "remove a dynamically added server"], members::delete),
     command(&["disable", "agent"], Admin, ["", "disable agent checks"], change::disable_agent),
     command(&["disable", "health"], Admin, ["", "disable health checks"], change::disable_health),
     command(&["disable", "server"], Admin, ["(DEPRECATED)", "disable a server for maintenance (use 'set server' instead)"], change::disable_server),
@@ -122,6 +163,7 @@ const COMMANDS: &[Command] = {
     command(&["enable", "server"], Admin, [" (DEPRECATED)", "enable a disabled server (use 'set server' instead)"], change::enable_server),
     command(&["get", "weight"], User, ["<bk>/<srv>", "report a server's current weight"], change::get_weight),
     command(&["operator"], Operator, ["", "lower the level of the current CLI session to operator"], change::operator),
+    command(&["reload"], Admin, ["", "read the configuration file again"], process::reload),
     command(&["set", "maxconn", "server"], Admin, ["<bk>/<srv>", "change a server's maxconn setting"], change::set_maxconn),
     command(&["set", "server"], Admin, ["<bk>/<srv> [opts]", "change a server's state, weight or address"], change::set_server),
     command(&["set", "severity-output"], User, ["[none|number|string]", "set presence of severity level in feedback information"], change::set_severity),
@@ -138,7 +180,9 @@ const COMMANDS: &[Command] = {
     command(&["show", "stat"], User, ["[<proxy> <type> <server>]", "report counters for each proxy and server"], stat::stat),
     command(&["show", "table"], Operator, ["[<table>]", "report table usage stats or dump this table's contents"], table::show),
     command(&["show", "version"], User, ["", "show version of the current process"], show::version),
+    command(&["upgrade"], Admin, ["[<program>]", "let a program take the place of this one"], process::upgrade),
     command(&["user"], User, ["", "lower the level of the current CLI session to user"], change::user),
+    command(&["wait"], Admin, ["{-h|<delay>} [cond [args...]]", "wait the specified delay or condition"], wait::wait),
     command(&["help"], User, ["[<command>]", "list matching or all commands"], help),
     command(&["prompt"], User, ["", "toggle interactive mode with prompt"], change::prompt),
     command(&["quit"], User, ["", "disconnect"], |_, _| Next::Quit),
@@ -167,6 +211,7 @@ fn help(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
 fn unknown(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
     let known = call.words.first().filter(|first| COMMANDS.iter().any(|command| command.name[0] == **first));
     if call.step == 0 {
+        call.begin_error(out);
         out.bytes(match known {
             Some(_) => b"Unknown command, but maybe one of the following ones is a better match:\n",
             None => b"Unknown command. Please enter one of the following commands only:\n",

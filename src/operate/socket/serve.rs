@@ -3,6 +3,7 @@
 
 use super::{Level, client};
 use crate::limits::{ACCEPT_REST_MS, CLI_CLIENTS, CLI_LINE, CLI_OUTPUT};
+use crate::operate::service::Service;
 use crate::proxy::Proxy;
 use crate::runtime::{Listener, NEVER, Seat};
 use std::cell::{Cell, RefCell};
@@ -15,6 +16,7 @@ pub(super) struct Room {
 
 /// What all clients share.
 pub(super) struct Desk {
+    pub service: &'static Service,
     pub proxy: &'static Proxy,
     pub level: Level,
     rooms: RefCell<Vec<Room>>,
@@ -31,10 +33,11 @@ impl Desk {
 }
 
 /// Serves the runtime socket from now on.
-pub(in crate::operate) fn start(proxy: &'static Proxy, listener: Listener, level: Level) {
+pub(in crate::operate) fn start(service: &'static Service, listener: Listener, level: Level) {
+    let proxy = service.proxy;
     let room = |_| Room { input: vec![0; CLI_LINE].into_boxed_slice(), output: Vec::with_capacity(CLI_OUTPUT) };
     let rooms = RefCell::new((0..CLI_CLIENTS).map(room).collect());
-    let desk: &'static Desk = Box::leak(Box::new(Desk { proxy, level, rooms, acceptor: Cell::new(0) }));
+    let desk: &'static Desk = Box::leak(Box::new(Desk { service, proxy, level, rooms, acceptor: Cell::new(0) }));
     proxy.event_loop().executor.spawn(accept(desk, listener)).detach();
 }
 

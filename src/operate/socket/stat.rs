@@ -115,7 +115,7 @@ pub(in crate::operate) fn csv(proxy: &Proxy, step: usize, out: &mut Text<'_>) ->
         return true;
     }
     let all = Filter { number: -1, kinds: -1, server: -1 };
-    line(proxy, &proxy.config(), step - 1, &all, out) == Next::More
+    matches!(line(proxy, &proxy.config(), step - 1, &all, out), Next::More)
 }
 
 /// The `index`th line of all, if it is wanted.

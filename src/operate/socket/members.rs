@@ -1,0 +1,148 @@
+//! `add server` and `del server`, with HAProxy's rules and messages.
+//!
+//! Of the keywords of HAProxy's `server` line those that are a server's here; what is its pool's in a file cannot be one server's.
+
+use super::{Call, Next, pool};
+use crate::config::{Backend, is_cookie_value, wrong_in_name};
+use crate::http::proxy_protocol::ProxyVersion;
+use crate::limits::{BackendId, PoolId};
+use crate::operate::text::Text;
+use crate::proxy::Proxy;
+
+const NO_PAIR: &str = "Require 'backend/server'.";
+
+/// Keywords of HAProxy's that say something of a pool here, or of what there is not.
+const NOT_HERE: [&str; 15] = [
+    "agent-check",
+    "agent-port",
+    "downinter",
+    "error-limit",
+    "fall",
+    "fastinter",
+    "id",
+    "inter",
+    "minconn",
+    "observe",
+    "port",
+    "redir",
+    "rise",
+    "slowstart",
+    "ssl",
+];
+
+/// The pool and the name that `word` is.
+fn pair<'w>(proxy: &Proxy, word: Option<&&'w str>) -> Result<(PoolId, &'w str), &'static str> {
+    let (in_pool, name) = word
+        .and_then(|word| word.split_once('/'))
+        .filter(|pair| !pair.0.is_empty() && !pair.1.is_empty())
+        .ok_or(NO_PAIR)?;
+    Ok((pool(proxy, in_pool).ok_or("No such backend.")?, name))
+}
+
+fn find(proxy: &Proxy, pool: PoolId, name: &str) -> Option<BackendId> {
+    let config = proxy.config();
+    config.pools[pool.index()].backends.iter().copied().find(|id| config.backends[id.index()].name == name)
+}
+
+/// The server that `word` names.
+pub(super) fn named(proxy: &Proxy, word: Option<&&str>) -> Result<BackendId, &'static str> {
+    let (pool, name) = pair(proxy, word)?;
+    find(proxy, pool, name).ok_or("No such server.")
+}
+
+pub(super) fn delete(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
+    let removed = named(call.proxy, call.words.first())
+        .and_then(|id| call.service.remove_server(id).map_err(|stays| stays.words()));
+    match removed {
+        Ok(()) => {
+            call.begin_note(out);
+            out.bytes(b"Server deleted.");
+            Next::Done
+        }
+        Err(words) => Next::Error(words),
+    }
+}
+
+pub(super) fn add(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
+    let (pool, name) = match pair(call.proxy, call.words.first()) {
+        Ok(pair) => pair,
+        Err(words) => return Next::Error(words),
+    };
+    if find(call.proxy, pool, name).is_some() {
+        return Next::Error("Already exists a server with the same name in backend.\n");
+    }
+    let added = read(call, pool, name).and_then(|(backend, ready)| call.service.add_server(backend, ready));
+    match added {
+        Ok(()) => {
+            call.begin_note(out);
+            out.bytes(b"New server registered.\n");
+        }
+        Err(words) => {
+            call.begin_error(out);
+            out.bytes(words.as_bytes());
+            out.byte(b'\n');
+        }
+    }
+    Next::Done
+}
+
+/// What is to be added, and whether it is ready at once.
+fn read(call: &Call<'_>, pool: PoolId, name: &str) -> Result<(Backend, bool), String> {
+    match wrong_in_name(name) {
+        None => {}
+        Some(' ') => return Err("a server's name has at most 32 characters.".to_owned()),
+        Some(letter) => return Err(format!("character '{letter}' is not permitted in server name '{name}'.")),
+    }
+    let config = call.proxy.config();
+    let [_, place, keywords @ ..] = call.words else {
+        return Err("'server' expects <name> and <addr>[:<port>] as arguments.".to_owned());
+    };
+    let mut backend = Backend::added(&config, pool, name, place)
+        .map_err(|why| format!("'{place}': {why}: expected <addr>:<port>, <name>:<port> or unix:<path>."))?;
+    let settings = &config.pools[pool.index()];
+    let mut ready = false;
+    let mut words = keywords.iter().copied();
+    while let Some(keyword) = words.next() {
+        match keyword {
+            "weight" | "maxconn" | "maxqueue" => {
+                let word = words.next().unwrap_or_default();
+                let value: u32 =
+                    word.parse().map_err(|_| format!("'{keyword}' expects a whole number, not '{word}'."))?;
+                match keyword {
+                    "weight" => {
+                        backend.weight = u16::try_from(value)
+                            .ok()
+                            .filter(|&weight| weight <= 256)
+                            .ok_or_else(|| format!("weight of server {name} is not within 0 and 256 ({value}).."))?;
+                    }
+                    "maxconn" => backend.maxconn = value,
+                    _ => backend.maxqueue = value,
+                }
+            }
+            "cookie" => {
+                let value = words.next().filter(|value| is_cookie_value(value));
+                value
+                    .ok_or("'cookie' expects a value without blanks, quotes, commas and semicolons.")?
+                    .clone_into(&mut backend.cookie);
+                backend.dynamic_cookie = false;
+            }
+            "backup" => backend.backup = true,
+            "disabled" => ready = false,
+            "enabled" => ready = true,
+            "send-proxy" => backend.send_proxy = Some(ProxyVersion::V1),
+            "send-proxy-v2" => backend.send_proxy = Some(ProxyVersion::V2),
+            "check" if settings.check.is_some() => {}
+            "check" => {
+                return Err(format!(
+                    "'check': pool {0} has no check; pool.{0}.check says so for all of it.",
+                    settings.name
+                ));
+            }
+            _ if NOT_HERE.contains(&keyword) => {
+                return Err(format!("'{keyword}' option is not accepted for dynamic server"));
+            }
+            _ => return Err(format!("unknown keyword '{keyword}'")),
+        }
+    }
+    Ok((backend, ready))
+}
