@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     let command = match parse() {
         Ok(command) => command,
         Err(error) => {
-            eprintln!("beelance: {error}\n\n{USAGE}");
+            operate::tell(&format!("beelance: {error}\n\n{USAGE}"));
             return ExitCode::from(2);
         }
     };
@@ -40,14 +40,11 @@ fn main() -> ExitCode {
         Command::Check(path) => operate::check(&path).map(|()| 0),
         Command::Demo(port) => demo::run(port),
         Command::Ctl(path, command) => operate::ctl(&path, &command),
-        Command::Print(text) => {
-            print!("{text}");
-            Ok(0)
-        }
+        Command::Print(text) => operate::print(text.as_bytes()).map(|()| 0),
     };
     result.map_or_else(
         |failure| {
-            eprintln!("{}", failure.text());
+            operate::tell(failure.text());
             ExitCode::from(failure.code())
         },
         ExitCode::from,

@@ -15,50 +15,16 @@ use common::backend::Backend;
 use common::client::Client;
 use common::device::Device;
 use common::process::{Beelance, listener_and, temporary};
-use common::program::{Program, can_show};
+use common::program::{Program, can_show, children, copy_libraries, no_children_are_left, upgrade, wait_for};
 use common::raw::RawBackend;
 use common::{eventually, tunnel};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, chown, geteuid};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-
-/// Waits until the log says so for the `count`th time.
-#[track_caller]
-fn wait_for(beelance: &Beelance, text: &str, count: usize) {
-    beelance.wait_log(&format!("{text} ({count})"), |lines| {
-        (lines.iter().filter(|line| line.contains(text)).count() >= count).then_some(())
-    });
-}
-
-/// Upgrades it for the `number`th time, and waits until the new program serves.
-#[track_caller]
-fn upgrade(beelance: &Beelance, number: usize) {
-    beelance.signal(Signal::SIGUSR2);
-    wait_for(beelance, &format!("upgrade {number}: it took over"), 1);
-}
-
-/// The children of a process, those among them that have ended and nobody has waited for.
-fn children(pid: u32) -> Vec<(u32, char)> {
-    let of = |entry: fs::DirEntry| {
-        let child: u32 = entry.file_name().to_str()?.parse().ok()?;
-        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-        let mut words = stat.rsplit_once(") ")?.1.split(' ');
-        let state = words.next()?.chars().next()?;
-        (words.next()?.parse::<u32>().ok()? == pid).then_some((child, state))
-    };
-    fs::read_dir("/proc").unwrap().filter_map(|entry| of(entry.unwrap())).collect()
-}
-
-#[track_caller]
-fn no_children_are_left(beelance: &Beelance) {
-    eventually("all children have ended, and none is a zombie", || children(beelance.pid()).is_empty().then_some(()));
-}
 
 /// Clients that ask without end, some on one connection, some on a new one each time.
 struct Load {
@@ -275,17 +241,6 @@ fn a_tunnel_lives_on_until_it_ends() {
     drop((server, next_server));
     no_children_are_left(&beelance);
     tunnel::assert_open(&mut last_client, &mut last_server);
-}
-
-/// The files that a program which is not static loads, at the same places below `root`.
-fn copy_libraries(program: &Path, root: &Path) {
-    let listed = Command::new("ldd").arg(program).output().unwrap();
-    let text = String::from_utf8(listed.stdout).unwrap();
-    for word in text.split_whitespace().filter(|word| word.starts_with('/')) {
-        let place = root.join(word.trim_start_matches('/'));
-        fs::create_dir_all(place.parent().unwrap()).unwrap();
-        fs::copy(word, place).unwrap();
-    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use super::balancer::{Backend, Balancer};
 use super::passive::{Observe, Seen, Watch};
-use super::state::{Admin, Authority};
+use super::state::{Admin, Authority, Said, State};
 use super::tier::Tier;
 use crate::limits::{BackendId, PoolId};
 
@@ -147,6 +147,15 @@ impl Balancer {
     #[must_use]
     pub fn is_probed_up(&self, id: BackendId) -> bool {
         self.backend(id).state.probe_up
+    }
+
+    /// What is said of a backend, and what was changed of it.
+    #[must_use]
+    pub fn said(&self, id: BackendId) -> Said {
+        let backend = self.backend(id);
+        let State { probe_up, agent_up, operator, agent, .. } = backend.state;
+        let (weight, maxconn) = (backend.pace.weight_set(), backend.pace.maxconn_set());
+        Said { probe_up, agent_up, operator, agent, weight, maxconn }
     }
 
     /// What is wanted of a backend.

@@ -63,10 +63,10 @@ pub use outcomes::{Outcomes, Share, Trial, Verdict};
 pub use passive::{Observe, PassiveSpec, Seen};
 pub use rates::{Act, Rate, Rates};
 pub use retry::{Failed, RetryOn};
-pub use sessions::{SessionKey, Sessions};
+pub use sessions::{Saved, SessionKey, Sessions};
 pub use spec::{BackendSpec, PoolSpec};
 pub use stamp::{Dates, Lifetime, MAX_DATES, Stale};
-pub use state::{Admin, Authority};
+pub use state::{Admin, Authority, Said};
 pub use wish::{Answer, Placement, Refused, Room, Wish};
 
 /// How a pool places a request that has no affinity (`pool.N.balance`).

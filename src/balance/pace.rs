@@ -76,6 +76,11 @@ impl Pace {
         if self.now.most == u32::MAX { 0 } else { self.now.most }
     }
 
+    /// The same when it is not on its way up; nothing where the limit is searched.
+    pub(super) fn maxconn_set(&self) -> Option<u32> {
+        self.knee.is_none().then_some(self.maxconn)
+    }
+
     fn settle(&mut self) {
         let weight = u32::from(self.weight) * WEIGHT_SCALE;
         let weight = if self.share == FULL || weight == 0 { weight } else { (weight * self.share / FULL).max(1) };

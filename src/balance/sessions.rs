@@ -4,6 +4,7 @@
 //! that nobody can fill the set of another user, and long enough to stand for the key. A full set gives up what was used
 //! least recently. Entries of a backend that is down stay: who comes back after it finds it again.
 
+use super::hash::Hash;
 use super::siphash::siphash;
 use crate::limits::{BackendId, PoolId, SESSION_BYTES, SESSIONS};
 use core::net::IpAddr;
@@ -42,33 +43,52 @@ const _: () = assert!(size_of::<Entry>() as u64 == SESSION_BYTES && SESSIONS.is_
 pub struct Sessions {
     sets: Box<[[Entry; WAYS]]>,
     secret: [u64; 2],
-    /// Of each pool, how long an unused entry is good, in ticks.
-    expires: Box<[u32]>,
+    pools: Box<[OfPool]>,
+}
+
+/// What it knows of a pool.
+#[derive(Clone, Copy)]
+struct OfPool {
+    /// What its users are hashed with, so that one of two pools lies in two places: by its name, which outlives its place.
+    salt: u32,
+    /// How long an unused entry is good, in ticks.
+    expires: u32,
+}
+
+/// An entry, as another map can take it over whose keys are hashed with the same secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Saved {
+    /// Of the key.
+    pub hash: u64,
+    /// For how long it was not used, in tenths of a second.
+    pub age: u32,
+    /// The user's backend.
+    pub backend: BackendId,
 }
 
 impl Sessions {
-    /// A map of `capacity` entries. `expires_ms` says for each pool how long an unused entry is good.
+    /// A map of `capacity` entries for so many pools, none of which has any yet.
     #[must_use]
-    pub fn new(capacity: usize, secret: [u64; 2], expires_ms: impl Iterator<Item = u64>) -> Self {
+    pub fn new(capacity: usize, secret: [u64; 2], pools: usize) -> Self {
         Self {
             sets: vec![[Entry::FREE; WAYS]; capacity / WAYS].into_boxed_slice(),
             secret,
-            expires: expires_ms.map(expiry).collect(),
+            pools: vec![OfPool { salt: 0, expires: 0 }; pools].into_boxed_slice(),
         }
     }
 
     /// The key of a user of `pool` who is told apart by `text`; none when there is no text.
     #[must_use]
     pub fn key(&self, pool: PoolId, text: &[u8]) -> Option<SessionKey> {
-        (!text.is_empty()).then(|| SessionKey { pool, hash: siphash(self.secret, &[&[pool.0], text]) })
+        (!text.is_empty()).then(|| SessionKey { pool, hash: siphash(self.secret, &[&self.salt(pool), text]) })
     }
 
     /// The same of one who is told apart by his address. Who has one IPv6 address has the 2^64 beside it.
     #[must_use]
     pub fn source(&self, pool: PoolId, address: IpAddr) -> SessionKey {
         let hash = match address.to_canonical() {
-            IpAddr::V4(address) => siphash(self.secret, &[&[pool.0], &address.octets()]),
-            IpAddr::V6(address) => siphash(self.secret, &[&[pool.0], &address.octets()[..8]]),
+            IpAddr::V4(address) => siphash(self.secret, &[&self.salt(pool), &address.octets()]),
+            IpAddr::V6(address) => siphash(self.secret, &[&self.salt(pool), &address.octets()[..8]]),
         };
         SessionKey { pool, hash }
     }
@@ -86,17 +106,21 @@ impl Sessions {
 
     /// Remembers the backend this user was given.
     pub fn store(&mut self, key: SessionKey, backend: BackendId, now_ms: u64) {
-        let now = ticks(now_ms);
+        self.write(key, backend, 0, ticks(now_ms));
+    }
+
+    fn write(&mut self, key: SessionKey, backend: BackendId, age: u32, now: u32) {
         let Some(at) = self.set_of(key) else { return };
         let set = &self.sets[at];
         // His own entry, else a free one, else the one used least recently.
         let rank = |entry: &Entry| match entry {
             entry if entry.is_of(key) => (0, 0),
             entry if self.is_over(entry, now) => (1, 0),
-            entry => (2, entry.used),
+            entry => (2, u32::MAX - now.wrapping_sub(entry.used)),
         };
         if let Some(way) = (0..WAYS).min_by_key(|&way| rank(&set[way])) {
-            self.sets[at][way] = Entry { hash: key.hash, used: now, pool: key.pool, backend: Some(backend) };
+            self.sets[at][way] =
+                Entry { hash: key.hash, used: now.wrapping_sub(age), pool: key.pool, backend: Some(backend) };
         }
     }
 
@@ -106,9 +130,34 @@ impl Sessions {
         self.sets[at].iter_mut().filter(|entry| entry.is_of(key)).for_each(|entry| *entry = Entry::FREE);
     }
 
-    /// From now on an unused entry of `pool` is good for so long.
-    pub fn set_expiry(&mut self, pool: PoolId, expire_ms: u64) {
-        self.expires[pool.index()] = expiry(expire_ms);
+    /// From now on an unused entry of `pool`, which has this name, is good for so long.
+    pub fn set_pool(&mut self, pool: PoolId, name: &str, expire_ms: u64) {
+        self.pools[pool.index()] = OfPool { salt: Hash::Beelance.of(&[name.as_bytes()]), expires: expiry(expire_ms) };
+    }
+
+    /// What keys are hashed with.
+    #[must_use]
+    pub fn secret(&self) -> [u64; 2] {
+        self.secret
+    }
+
+    /// Keys are hashed with this from now on; only while there are none.
+    pub fn set_secret(&mut self, secret: [u64; 2]) {
+        self.secret = secret;
+    }
+
+    /// All entries that are good.
+    pub fn saved(&self, now_ms: u64) -> impl Iterator<Item = Saved> {
+        let now = ticks(now_ms);
+        let good = self.sets.iter().flatten().filter(move |entry| !self.is_over(entry, now));
+        good.filter_map(move |&Entry { hash, used, backend, .. }| {
+            Some(Saved { hash, age: now.wrapping_sub(used), backend: backend? })
+        })
+    }
+
+    /// Takes over an entry of another map; `pool` is its backend's.
+    pub fn restore(&mut self, pool: PoolId, saved: Saved, now_ms: u64) {
+        self.write(SessionKey { pool, hash: saved.hash }, saved.backend, saved.age, ticks(now_ms));
     }
 
     /// Forgets who was given `backend`: another server has its place.
@@ -130,6 +179,10 @@ impl Sessions {
         self.sets.iter().flatten().filter(|entry| entry.pool == pool && !self.is_over(entry, now)).count()
     }
 
+    fn salt(&self, pool: PoolId) -> [u8; 4] {
+        self.pools[pool.index()].salt.to_ne_bytes()
+    }
+
     /// The set of a key; none in a map without room.
     fn set_of(&self, key: SessionKey) -> Option<usize> {
         let sets = self.sets.len() as u64;
@@ -139,18 +192,19 @@ impl Sessions {
     }
 
     fn is_over(&self, entry: &Entry, now: u32) -> bool {
-        let expires = self.expires.get(entry.pool.index()).copied().unwrap_or(0);
-        entry.backend.is_none() || now.saturating_sub(entry.used) > expires
+        let expires = self.pools.get(entry.pool.index()).map_or(0, |pool| pool.expires);
+        entry.backend.is_none() || now.wrapping_sub(entry.used) > expires
     }
 }
 
 /// A part of a tick counts as one.
 fn expiry(ms: u64) -> u32 {
-    ticks(ms.saturating_add(TICK_MS - 1))
+    u32::try_from(ms.div_ceil(TICK_MS)).unwrap_or(u32::MAX)
 }
 
+/// They begin anew when 32 bits are full: ages are differences.
 fn ticks(ms: u64) -> u32 {
-    u32::try_from(ms / TICK_MS).unwrap_or(u32::MAX)
+    u32::try_from((ms / TICK_MS) & u64::from(u32::MAX)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -162,7 +216,10 @@ mod tests {
     const SECRET: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
 
     fn map(capacity: usize, expire_ms: u64) -> Sessions {
-        Sessions::new(capacity, SECRET, [expire_ms, 2 * expire_ms].into_iter())
+        let mut map = Sessions::new(capacity, SECRET, 2);
+        map.set_pool(POOL, "one", expire_ms);
+        map.set_pool(PoolId(1), "two", 2 * expire_ms);
+        map
     }
 
     fn source(map: &Sessions, address: &str) -> SessionKey {
@@ -253,6 +310,32 @@ mod tests {
     }
 
     #[test]
+    fn another_map_goes_on_with_its_entries() {
+        let mut map = map(64, 10_000);
+        let [anna, bert] = [b"anna", b"bert"].map(|user| map.key(PoolId(1), user).unwrap());
+        map.store(anna, BackendId(1), 70_000);
+        map.store(bert, BackendId(2), 82_000);
+        // Of which one is over.
+        map.store(map.key(POOL, b"anna").unwrap(), BackendId(3), 70_000);
+        let saved: Vec<Saved> = map.saved(85_000).collect();
+        // Its clock is another, and so is the place of the pool.
+        let mut next = Sessions::new(64, [0, 0], 3);
+        next.set_secret(map.secret());
+        next.set_pool(PoolId(2), "two", 20_000);
+        for entry in &saved {
+            next.restore(PoolId(2), *entry, 100);
+        }
+        assert_eq!(next.saved(100).collect::<Vec<_>>(), saved);
+        let key = |user: &[u8]| next.key(PoolId(2), user).unwrap();
+        let [anna, bert] = [key(b"anna"), key(b"bert")];
+        assert_eq!(next.find(bert, 200), Some(BackendId(2)));
+        assert_eq!(next.known(PoolId(2), 5_000), 2);
+        // Her time goes on where it was: 15 of 20 s had passed.
+        assert_eq!(next.known(PoolId(2), 5_300), 1);
+        assert_eq!(next.find(anna, 5_300), None);
+    }
+
+    #[test]
     fn a_map_without_room_remembers_nothing() {
         let mut map = map(0, 1000);
         let key = map.key(POOL, b"a").unwrap();
@@ -270,7 +353,7 @@ mod tests {
         let kept = addresses().filter(|&address| map.find(map.source(POOL, address), 0).is_some()).count();
         assert!(kept * 100 >= SESSIONS / 2 * 98, "{kept} of {} in a table twice as large", SESSIONS / 2);
         // Who share a set under one key do not under another.
-        let other = Sessions::new(SESSIONS, [1, 2], std::iter::once(1000));
+        let other = Sessions::new(SESSIONS, [1, 2], 1);
         let set = |map: &Sessions, address| map.set_of(map.source(POOL, address)).unwrap();
         let crowd: Vec<IpAddr> = addresses().filter(|&address| set(&map, address) < 8).collect();
         let still = crowd.iter().filter(|&&address| set(&other, address) < 8).count();

@@ -26,6 +26,23 @@ pub enum Authority {
     Agent,
 }
 
+/// What of a backend is said while it runs, and what was changed of it; for who goes on with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// The probes say that it is up.
+    pub probe_up: bool,
+    /// The agent does.
+    pub agent_up: bool,
+    /// What the operator wants of it.
+    pub operator: Admin,
+    /// What its agent wants.
+    pub agent: Admin,
+    /// 0..=256.
+    pub weight: u16,
+    /// 0 = unlimited; nothing where it is searched.
+    pub maxconn: Option<u32>,
+}
+
 /// All that is said about one backend.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct State {

@@ -32,9 +32,7 @@ pub fn ctl(path: &Path, command: &str) -> Result<u8, Failure> {
     if wrong {
         return Err(Failure::Config(String::from_utf8_lossy(&text).trim_end().to_owned()));
     }
-    // A reader that has seen enough closes the pipe: that is no failure.
-    let _ = io::stdout().write_all(&text);
-    Ok(0)
+    super::print(&text).map(|()| 0)
 }
 
 /// The answer without what was asked for beside it, and whether any of it is an error.

@@ -1,5 +1,5 @@
 //! What this program was given by who executed it: sockets that listen already, from systemd or from the program in whose place
-//! it is, and of the latter the watchdog and the ways out of a chroot as well.
+//! it is, and of the latter the watchdog, the ways out of a chroot, and what it knew as well.
 //!
 //! Owns the names of these. A listener takes the socket that is bound where it would bind one itself.
 
@@ -19,6 +19,8 @@ pub(super) const ROOT: &str = "beelance.root";
 pub(super) const WATCHDOG: &str = "beelance.watchdog";
 /// The socket to systemd.
 pub(super) const NOTIFY: &str = "beelance.notify";
+/// What the program before leaves beside them.
+pub(super) const STATE: &str = "beelance.state";
 /// The variable that counts the programs which this process was before.
 pub(super) const UPGRADES: &str = "BEELANCE_UPGRADES";
 /// The variable with the path of the program, which /proc may not be able to tell.
@@ -30,6 +32,7 @@ pub struct Inheritance {
     sockets: Vec<Inherited>,
     pub(super) watchdog: Option<OwnedFd>,
     pub(super) notify: Option<OwnedFd>,
+    pub(super) state: Option<OwnedFd>,
     /// How many programs this process was before.
     pub(super) upgrades: u64,
     /// Sockets that listeners took.
@@ -52,6 +55,7 @@ impl Inheritance {
                 }
                 WATCHDOG => all.watchdog = Some(inherited.descriptor),
                 NOTIFY => all.notify = Some(inherited.descriptor),
+                STATE => all.state = Some(inherited.descriptor),
                 _ => all.sockets.push(inherited),
             }
         }

@@ -7,6 +7,7 @@ mod admin;
 mod agent;
 pub mod confine;
 mod ctl;
+mod handover;
 pub mod header;
 pub mod inheritance;
 mod kernel;
@@ -34,5 +35,5 @@ mod watches;
 
 pub use ctl::ctl;
 pub use messages::last;
-pub use run::{Failure, Running, check, run, start};
+pub use run::{Failure, Running, check, print, run, start, tell};
 pub use service::Service;

@@ -6,7 +6,7 @@ use super::logs::Logs;
 use super::messages::Serving;
 use super::service::Service;
 use super::upgrade::{self, Upgrade};
-use super::{admin, confine, kernel, machine, notify, resolver, signals, socket, watchdog};
+use super::{admin, confine, handover, kernel, machine, notify, resolver, signals, socket, watchdog};
 use crate::config::{self, Address, Config};
 use crate::limits::{Machine, SPARE_SEATS, SPARE_SOURCES};
 use crate::proxy::{self, Proxy};
@@ -52,7 +52,7 @@ impl Failure {
 fn load(path: &Path, machine: &Machine) -> Result<Config, Failure> {
     let config = config::load(path, machine).map_err(|errors| Failure::Config(errors.to_string()))?;
     for warning in &config.warnings {
-        eprintln!("{warning}");
+        tell(warning);
     }
     Ok(config)
 }
@@ -65,9 +65,24 @@ pub fn check(path: &Path) -> Result<(), Failure> {
     // Of a program in a chroot that asks this one.
     drop(Inheritance::take());
     let config = load(path, &machine::read())?;
-    // A reader that has seen enough closes the pipe: that is no failure of the check.
-    let _ = write!(io::stdout(), "{}\n{}\n", config::effective(&config), config.limits.budget);
-    Ok(())
+    print(format!("{}\n{}\n", config::effective(&config), config.limits.budget).as_bytes())
+}
+
+/// Prints `text` on standard output.
+///
+/// # Errors
+/// [`Failure::System`] when it does not take it. A reader that has seen enough, and closes the pipe, is no failure.
+pub fn print(text: &[u8]) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::system("standard output")(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Writes a line to standard error; where that takes none, there is nobody to tell.
+pub fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// `beelance run`: serves until a signal ends it; the exit code.
@@ -78,7 +93,7 @@ pub fn run(path: &Path) -> Result<u8, Failure> {
     let (inheritance, machine) = (Inheritance::take(), machine::read());
     let config = load(path, &machine)?;
     for line in kernel::warnings(&config).iter().filter(|_| !inheritance.is_upgrade()) {
-        eprintln!("beelance: {line}");
+        tell(&format!("beelance: {line}"));
     }
     start(config, Some(path), machine, inheritance, |_| ())?.serve()
 }
@@ -111,7 +126,7 @@ impl Running {
                 return Ok(u8::try_from(code).unwrap_or(0));
             };
             match upgrade.carry_out(self.service, self.watchdog) {
-                Replaced::Child(nowhere) => upgrade::finish(self.proxy, self.lines, self.watchdog, &nowhere),
+                Replaced::Child(nowhere) => upgrade::finish(self.service, self.lines, self.watchdog, &nowhere),
                 Replaced::Failed(error) => log::error!("upgrade: failed: {error}: this one goes on"),
             }
             notify::ready("serving");
@@ -159,6 +174,7 @@ pub fn start(
 
     notify::connect(inheritance.notify.take());
     let watchdog = watchdog::open(&config, inheritance.watchdog.take());
+    let state = inheritance.state.take();
     service.inheritance.replace(inheritance);
     let sockets = service.sockets(&config, false);
     let sockets = sockets.map_err(|why| Failure::System(format!("beelance: {why}")));
@@ -197,6 +213,9 @@ pub fn start(
         admin::start(proxy, lines, bound, host);
     }
     let _ = stdout.flush();
+    if let Some(state) = state {
+        handover::go_on(proxy, state);
+    }
     service.start(sockets);
     if let Some((bound, level)) = bound_socket {
         socket::start(service, bound, level);

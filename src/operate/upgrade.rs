@@ -7,10 +7,10 @@
 //! ```
 //!
 //! What fails leaves everything as it was. The child has the data plane alone: no probes, no names, no signals. The new program
-//! starts afresh beside its sockets: statistics, the state of servers, the session map and changes made while it ran are not
-//! handed over.
+//! goes on with what is known of servers and users ([`super::handover`]); statistics begin anew.
 
-use super::inheritance::{NOTIFY, PROGRAM, ROOT, UPGRADES, WATCHDOG};
+use super::handover;
+use super::inheritance::{NOTIFY, PROGRAM, ROOT, STATE, UPGRADES, WATCHDOG};
 use super::lines::Lines;
 use super::notify;
 use super::service::Service;
@@ -195,6 +195,9 @@ impl Upgrade {
         descriptors.extend(root());
         descriptors.extend(watchdog.map(|device| (WATCHDOG.to_owned(), device.as_fd().as_raw_fd())));
         descriptors.extend(notify::socket().map(|socket| (NOTIFY.to_owned(), socket.as_raw_fd())));
+        let state = handover::save(proxy);
+        let state = state.inspect_err(|error| log::warn!("upgrade: servers and users start anew: {error}"));
+        descriptors.extend(state.iter().map(|file| (STATE.to_owned(), file.as_raw_fd())));
         let variables = [(PROGRAM, path.display().to_string()), (UPGRADES, (self.upgrades + 1).to_string())];
         let arguments = [path.as_os_str(), OsStr::new("run"), OsStr::new("-c"), self.file.as_os_str()];
         match Program::new(&path, &arguments, &variables, &descriptors) {
@@ -216,7 +219,8 @@ fn root() -> Option<(String, RawFd)> {
 }
 
 /// In the child: finishes the connections there are, and ends.
-pub(super) fn finish(proxy: &Proxy, lines: &[Lines], watchdog: Option<&Watchdog>, nowhere: &OwnedFd) -> ! {
+pub(super) fn finish(service: &Service, lines: &[Lines], watchdog: Option<&Watchdog>, nowhere: &OwnedFd) -> ! {
+    let proxy = service.proxy;
     let (event_loop, reactor) = (proxy.event_loop(), proxy.reactor);
     let drain_ms = proxy.config().drain_timeout_ms;
     let given_up: Vec<RawFd> = watchdog.map(|device| device.as_fd().as_raw_fd()).into_iter().collect();

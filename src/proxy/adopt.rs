@@ -180,7 +180,7 @@ impl Proxy {
             left.into_iter().for_each(|id| balancer.remove(id));
         }
         if let Some(stick) = &pool.stick {
-            sessions.set_expiry(id, stick.expire_ms);
+            sessions.set_pool(id, &pool.name, stick.expire_ms);
         }
         self.budgets[id.index()].borrow_mut().allow(pool.retry_budget);
     }

@@ -152,8 +152,10 @@ impl Proxy {
         // The standard library keys its hashers from the system's entropy.
         let seed = RandomState::new().hash_one(0);
         let secret = [0, 1].map(|half| RandomState::new().hash_one(half));
-        let of_pools = config.pools.iter().map(|pool| pool.stick.as_ref().map_or(0, |stick| stick.expire_ms));
-        let expires_ms = of_pools.chain(std::iter::repeat(0)).take(room.pools);
+        let mut sessions = Sessions::new(budget.beside.sessions, secret, room.pools);
+        for (id, pool) in config.pools() {
+            sessions.set_pool(id, &pool.name, pool.stick.as_ref().map_or(0, |stick| stick.expire_ms));
+        }
         let (small, large) = (budget.small_buffers, budget.large_buffers);
         let buffers = Buffers::new(small, large, budget.pipes, event_loop.reactor);
         let mut balancer = Balancer::new(&pools, specs, seats).seeded(seed).with_room(room.pools, room.backends);
@@ -189,7 +191,7 @@ impl Proxy {
                 .map(|at| RefCell::new(Budget::new(config.pools.get(at).map_or(0, |pool| pool.retry_budget))))
                 .collect(),
             trials: Cell::new(0),
-            sessions: RefCell::new(Sessions::new(budget.beside.sessions, secret, expires_ms)),
+            sessions: RefCell::new(sessions),
             limiter: Limiter::new(&config, secret),
             date: RefCell::new(DateLine::default()),
             ids: request_id::Source::new([0, 1].map(|half| RandomState::new().hash_one(half))),

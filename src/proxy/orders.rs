@@ -1,7 +1,7 @@
 //! What an operator asks for beside states: who is remembered where, and which watches rest.
 
 use super::Proxy;
-use crate::balance::SessionKey;
+use crate::balance::{Said, SessionKey, Sessions};
 use crate::http::key::Key;
 use crate::limits::{BackendId, PoolId};
 use std::cell::Cell;
@@ -62,6 +62,17 @@ impl Proxy {
     /// Forgets a user.
     pub fn forget_session(&self, key: SessionKey) {
         self.sessions.borrow_mut().forget_user(key);
+    }
+
+    /// What is said of a backend, and what was changed of it while it ran.
+    #[must_use]
+    pub fn said(&self, id: BackendId) -> Said {
+        self.balancer.borrow().said(id)
+    }
+
+    /// Works with the session map as a whole.
+    pub fn with_sessions<T>(&self, work: impl FnOnce(&mut Sessions) -> T) -> T {
+        work(&mut self.sessions.borrow_mut())
     }
 
     /// Forgets all users of a pool.

@@ -23,6 +23,7 @@ mod event_loop;
 pub mod exec;
 pub mod inherited;
 pub mod lag;
+pub mod memory_file;
 pub mod outside;
 pub mod privileges;
 mod process;
