@@ -130,8 +130,8 @@ pub const ADMIN_CLIENTS: usize = 8;
 pub const ADMIN_HEAD: usize = 4 * 1024;
 /// Bytes of a response there that wait for one write.
 pub const ADMIN_BUFFER: usize = 4 * 1024;
-/// Each of these clients: both buffers, and the task.
-pub const ADMIN_CLIENT_BYTES: u64 = (ADMIN_HEAD + ADMIN_BUFFER + 4 * 1024) as u64;
+/// Each of these clients: both buffers, the task, and a decision that it is told.
+pub const ADMIN_CLIENT_BYTES: u64 = (ADMIN_HEAD + ADMIN_BUFFER + 12 * 1024) as u64;
 /// Milliseconds a client has there for a request's head, from when one is expected.
 pub const ADMIN_HEAD_MS: u64 = 15_000;
 /// Milliseconds it has to take a whole response.

@@ -14,6 +14,8 @@ beelance, an HTTP/1.1 load balancer for small boards
   beelance ctl   [-s SOCKET] COMMAND...
                               one command to the runtime socket of a running beelance, `help` for instance;
                               SOCKET defaults to /run/beelance.sock
+  beelance ctl   [-s SOCKET] top
+                              what it does, live; `q` ends
   beelance --help | --version
 
 Exit codes: 0 fine, 1 the configuration is wrong or the answer is an error, 2 wrong usage, 3 the system refused something.
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Run(path) => operate::run(&path),
         Command::Check(path) => operate::check(&path).map(|()| 0),
         Command::Demo(port) => demo::run(port),
+        Command::Ctl(path, command) if command == "top" => operate::top(&path),
         Command::Ctl(path, command) => operate::ctl(&path, &command),
         Command::Print(text) => operate::print(text.as_bytes()).map(|()| 0),
     };

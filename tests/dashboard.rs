@@ -67,6 +67,10 @@ fn a_person_at_it() {
         "\"locked\":true",
         "\"dark\":\"rgb(22, 20, 15)\"",
         "\"overflow\":0",
+        "\"overflowBelow\":0",
+        "\"why\":\"It goes to default/s2.\"",
+        "\"steps\":\"listener pool affinity balance server server choice retries\"",
+        "\"mistake\":\"src takes an IPv4 or IPv6 address.\"",
     ] {
         assert!(seen.contains(part), "{part} in {seen}");
     }

@@ -205,48 +205,52 @@ impl Balancer {
 
     /// Finds a slot for a request, or a place to wait.
     pub fn place(&mut self, wish: Wish) -> Placement {
-        let Wish { waiter, pool, key, avoid, .. } = wish;
-        self.waiters.avoid(waiter, avoid);
-        self.keys[usize::from(waiter)] = key;
+        self.waiters.avoid(wish.waiter, wish.avoid);
+        self.keys[usize::from(wish.waiter)] = wish.key;
+        let placement = self.decide(&wish);
+        match placement {
+            Placement::Go(id) => self.take_slot(id),
+            Placement::WaitForBackend(id, _) => self.wait(wish, Place::Backend(id)),
+            Placement::WaitForPool(_) => self.wait(wish, Place::Pool(wish.pool)),
+            Placement::Refused(_) => {}
+        }
+        placement
+    }
+
+    /// What becomes of a request. Nothing changes but whose turn it is, and what is drawn: [`Balancer::preview`] puts those back.
+    #[inline(always)]
+    pub(super) fn decide(&mut self, wish: &Wish) -> Placement {
         if let Some(id) = wish.sticky.filter(|&id| self.is_up(id)) {
             if self.has_slot(id) {
-                self.take_slot(id);
                 return Placement::Go(id);
             }
             let (ahead, most) = (self.backend(id).waiting.len(), self.backend(id).spec.maxqueue);
             if most == 0 || ahead < most {
-                return match self.wait(wish, Place::Backend(id)) {
-                    true => Placement::WaitForBackend(id, ahead),
-                    false => Placement::Refused(Refused::QueueFull),
-                };
+                return self.queue(wish.pool, Placement::WaitForBackend(id, ahead));
             }
             if !wish.may_move {
                 return Placement::Refused(Refused::QueueFull);
             }
         }
-        match self.choose(pool, key, avoid) {
-            Choice::Chosen(id) => {
-                self.take_slot(id);
-                Placement::Go(id)
-            }
+        match self.choose(wish.pool, wish.key, wish.avoid) {
+            Choice::Chosen(id) => Placement::Go(id),
             Choice::AllBusy => {
-                let ahead = self.pools[pool.index()].waiting.len();
-                match self.wait(wish, Place::Pool(pool)) {
-                    true => Placement::WaitForPool(ahead),
-                    false => Placement::Refused(Refused::QueueFull),
-                }
+                self.queue(wish.pool, Placement::WaitForPool(self.pools[wish.pool.index()].waiting.len()))
             }
             Choice::Nobody => Placement::Refused(Refused::NoBackend),
         }
     }
 
-    /// Puts a request in a list, if the pool's queue has room.
-    fn wait(&mut self, wish: Wish, place: Place) -> bool {
+    /// A place to wait, if the pool's queue has room.
+    fn queue(&self, pool: PoolId, place: Placement) -> Placement {
+        let Pool { spec, queued, .. } = &self.pools[pool.index()];
+        if spec.maxqueue > 0 && *queued >= spec.maxqueue { Placement::Refused(Refused::QueueFull) } else { place }
+    }
+
+    /// Puts a request in a list.
+    fn wait(&mut self, wish: Wish, place: Place) {
         let class = wish.class.clamp(MIN_CLASS, MAX_CLASS);
         let pool = &mut self.pools[wish.pool.index()];
-        if pool.spec.maxqueue > 0 && pool.queued >= pool.spec.maxqueue {
-            return false;
-        }
         pool.queued += 1;
         let round = self.clients.join(Line { pool: wish.pool.0, class }, wish.client, pool.rounds[of_class(class)]);
         self.arrivals += 1;
@@ -256,7 +260,6 @@ impl Balancer {
             Place::Pool(_) | Place::Nowhere | Place::Granted(_) | Place::Refused => &mut pool.waiting,
         };
         self.waiters.insert(list, wish.waiter, turn, wish.client, place);
-        true
     }
 
     /// Takes a request out of the list it waits in.
@@ -358,7 +361,7 @@ impl Pool {
 }
 
 /// The place of a class in [`Pool::rounds`].
-fn of_class(class: i8) -> usize {
+pub(super) fn of_class(class: i8) -> usize {
     usize::from(class.abs_diff(MIN_CLASS)).min(CLASSES - 1)
 }
 

@@ -21,16 +21,18 @@ pub(super) enum Choice {
 }
 
 /// A pool's load and weight, and the percentage of the average that none may be above for the sake of a key.
-struct Bound {
+pub(super) struct Bound {
     load: u64,
     weight: u64,
     factor: u64,
 }
 
 impl Bound {
+    const NONE: Self = Self { load: 0, weight: 0, factor: 0 };
+
     /// Whether a backend may take another request: its load is below `(all load + 1) * factor / 100`, split by weight.
     /// That is above zero, and for somebody it always holds.
-    fn allows(&self, backend: &Backend) -> bool {
+    pub(super) fn allows(&self, backend: &Backend) -> bool {
         let share = self.factor * backend.pace.weight();
         self.factor == 0 || backend.load() * 100 * self.weight < (self.load + 1) * share
     }
@@ -98,8 +100,7 @@ impl Balancer {
             if !tier.can_take(id, backend, avoid) {
                 continue;
             }
-            let load = backend.load();
-            let key = if load == 0 { 0 } else { (load + 1) * 65_536 / backend.pace.weight().max(1) };
+            let key = backend.key();
             if best.is_none_or(|(lowest, _)| key < lowest) {
                 best = Some((key, at));
             }
@@ -133,25 +134,31 @@ impl Balancer {
     /// Whom the key belongs to, or the next in its order who is below the bound; when all of those are full, the first
     /// with a slot.
     fn by_key(&self, pool: PoolId, key: u32, hash: Hash, factor: u32, avoid: Option<BackendId>) -> Option<BackendId> {
-        let mut bound = Bound { load: 0, weight: 0, factor: u64::from(factor) };
         let find = |bound: &Bound| match hash {
             Hash::Beelance => self.by_draw(pool, key, avoid, bound),
             Hash::Haproxy => self.on_ring(pool, key, avoid, bound),
         };
-        if factor > 0 {
-            let Pool { members, tier, .. } = &self.pools[pool.index()];
-            for &id in members {
-                let backend = self.backend(id);
-                if tier.takes(id, backend) {
-                    bound.load += backend.load();
-                    bound.weight += backend.pace.weight();
-                }
-            }
-            if let Some(id) = find(&bound) {
-                return Some(id);
+        if factor > 0
+            && let Some(id) = find(&self.bound(pool, factor))
+        {
+            return Some(id);
+        }
+        find(&Bound::NONE)
+    }
+
+    /// What a key may bring a backend, where that is bounded.
+    #[inline(always)]
+    pub(super) fn bound(&self, pool: PoolId, factor: u32) -> Bound {
+        let mut bound = Bound { factor: u64::from(factor), ..Bound::NONE };
+        let Pool { members, tier, .. } = &self.pools[pool.index()];
+        for &id in members {
+            let backend = self.backend(id);
+            if tier.takes(id, backend) {
+                bound.load += backend.load();
+                bound.weight += backend.pace.weight();
             }
         }
-        find(&Bound { factor: 0, ..bound })
+        bound
     }
 
     /// The best draw.
@@ -195,6 +202,15 @@ impl Balancer {
         let Pool { members, tier, .. } = &self.pools[pool.index()];
         let with_id = members.iter().map(|&id| (id, self.backend(id)));
         with_id.filter(move |(id, backend)| tier.can_take(*id, backend, avoid))
+    }
+}
+
+impl Backend {
+    /// HAProxy's key: 0 when idle, else requests in flight and queued plus one, over the weight.
+    #[inline(always)]
+    pub(super) fn key(&self) -> u64 {
+        let load = self.load();
+        if load == 0 { 0 } else { (load + 1) * 65_536 / self.pace.weight().max(1) }
     }
 }
 

@@ -29,6 +29,11 @@ const FREE: Slot = Slot { client: 0, line: Line { pool: 0, class: 0 }, waiting: 
 type Packed = [u64; 3];
 
 impl Slot {
+    /// The round of one request more, while `now` is the round being served.
+    fn next_round(self, now: u64) -> u64 {
+        if self.waiting == 0 { now } else { now.max(self.round + 1) }
+    }
+
     fn pack(self) -> Packed {
         let [class] = self.line.class.to_ne_bytes();
         let [low, high] = self.waiting.to_ne_bytes();
@@ -64,9 +69,14 @@ impl Clients {
         let at = self.find(line, client);
         let slot = self.slot(at);
         self.count += usize::from(slot.waiting == 0);
-        let round = if slot.waiting == 0 { now } else { now.max(slot.round + 1) };
+        let round = slot.next_round(now);
         self.slots[at] = Slot { client, line, waiting: slot.waiting + 1, round }.pack();
         round
+    }
+
+    /// The round that another request of `client` would belong to.
+    pub(super) fn round(&self, line: Line, client: u64, now: u64) -> u64 {
+        self.slot(self.find(line, client)).next_round(now)
     }
 
     /// One request fewer waits.

@@ -20,6 +20,8 @@ mod crowd;
 pub mod dynamic;
 #[cfg(test)]
 mod figures;
+#[cfg(test)]
+mod foretold;
 mod hash;
 mod health;
 #[cfg(test)]
@@ -30,6 +32,7 @@ mod meter;
 mod outcomes;
 mod pace;
 mod passive;
+mod preview;
 mod queue;
 mod random;
 mod rates;
@@ -61,7 +64,8 @@ pub use health::{Health, Interval};
 pub use meter::{Means, Rate as PerSecond, Second};
 pub use outcomes::{Outcomes, Share, Trial, Verdict};
 pub use passive::{Observe, PassiveSpec, Seen};
-pub use rates::{Act, Rate, Rates};
+pub use preview::{Candidate, Standing};
+pub use rates::{Act, Counted, Rate, Rates};
 pub use retry::{Failed, RetryOn};
 pub use sessions::{Saved, SessionKey, Sessions};
 pub use spec::{BackendSpec, PoolSpec};

@@ -1,7 +1,7 @@
 //! Numbers nobody needs to be unable to guess: a seeded generator (xorshift with a multiplied output).
 
 /// The generator.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 
 impl Random {

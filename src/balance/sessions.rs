@@ -96,12 +96,25 @@ impl Sessions {
     /// The backend this user was given, if he comes in time; his time begins anew.
     pub fn find(&mut self, key: SessionKey, now_ms: u64) -> Option<BackendId> {
         let now = ticks(now_ms);
-        let at = self.set_of(key)?;
-        let set = &self.sets[at];
-        let way = set.iter().position(|entry| entry.is_of(key) && !self.is_over(entry, now))?;
+        let (at, way) = self.place_of(key, now)?;
         let entry = &mut self.sets[at][way];
         entry.used = now;
         entry.backend
+    }
+
+    /// The same for somebody who only asks: his time does not begin anew.
+    #[must_use]
+    pub fn peek(&self, key: SessionKey, now_ms: u64) -> Option<BackendId> {
+        let (at, way) = self.place_of(key, ticks(now_ms))?;
+        self.sets[at][way].backend
+    }
+
+    /// Where the entry of a key is, unless it is over.
+    #[inline(always)]
+    fn place_of(&self, key: SessionKey, now: u32) -> Option<(usize, usize)> {
+        let at = self.set_of(key)?;
+        let way = self.sets[at].iter().position(|entry| entry.is_of(key) && !self.is_over(entry, now))?;
+        Some((at, way))
     }
 
     /// Remembers the backend this user was given.

@@ -166,7 +166,11 @@ proptest! {
                 Event::Arrive { key, sticky, avoid, may_move, client, class } => {
                     let Some(waiter) = idle.pop_front() else { continue };
                     let (sticky, avoid) = (sticky.map(BackendId), avoid.map(BackendId));
-                    match balancer.place(Wish { waiter, pool: POOL, key, sticky, avoid, may_move, client, class }) {
+                    let wish = Wish { waiter, pool: POOL, key, sticky, avoid, may_move, client, class };
+                    let foretold = balancer.foretell(&wish);
+                    let placement = balancer.place(wish);
+                    balancer.check_foretold(&foretold, &wish, placement);
+                    match placement {
                         Placement::Go(id) => flying.push((waiter, id)),
                         Placement::WaitForBackend(..) | Placement::WaitForPool(_) => { waiting.insert(waiter, ()); }
                         Placement::Refused(_) => idle.push_back(waiter),

@@ -81,14 +81,34 @@ impl Route {
     /// Whether every condition holds.
     #[must_use]
     pub fn matches(&self, facts: &Facts<'_>) -> bool {
+        self.mismatch(facts).is_none()
+    }
+
+    /// The first kind of condition that does not hold, by its name in the configuration.
+    #[must_use]
+    #[inline(always)]
+    pub fn mismatch(&self, facts: &Facts<'_>) -> Option<&'static str> {
         let host = facts.host.map(without_port);
-        (self.methods.is_empty() || self.methods.iter().any(|method| method.as_bytes() == facts.method))
-            && (self.hosts.is_empty()
-                || host.is_some_and(|host| self.hosts.iter().any(|pattern| pattern.matches(host))))
-            && (self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches(facts.path)))
-            && (self.sources.is_empty()
-                || facts.source.is_some_and(|source| self.sources.iter().any(|block| block.contains(source))))
-            && self.headers.iter().all(|pattern| pattern.matches(facts.headers))
+        match () {
+            () if !(self.methods.is_empty() || self.methods.iter().any(|method| method.as_bytes() == facts.method)) => {
+                Some("method")
+            }
+            () if !(self.hosts.is_empty()
+                || host.is_some_and(|host| self.hosts.iter().any(|pattern| pattern.matches(host)))) =>
+            {
+                Some("host")
+            }
+            () if !(self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches(facts.path))) => {
+                Some("path")
+            }
+            () if !(self.sources.is_empty()
+                || facts.source.is_some_and(|source| self.sources.iter().any(|block| block.contains(source)))) =>
+            {
+                Some("src")
+            }
+            () if !self.headers.iter().all(|pattern| pattern.matches(facts.headers)) => Some("header"),
+            () => None,
+        }
     }
 
     /// Whether it takes every request.
@@ -374,6 +394,15 @@ mod tests {
         };
         assert!(route.matches(&facts));
         assert!(!route.is_unconditional());
+        for (expected, facts) in [
+            ("method", Facts { method: b"head", ..facts }),
+            ("host", Facts { host: None, path: b"/x", ..facts }),
+            ("path", Facts { path: b"/x", source: None, ..facts }),
+            ("src", Facts { source: None, headers: &[], ..facts }),
+            ("header", Facts { headers: &[], ..facts }),
+        ] {
+            assert_eq!(route.mismatch(&facts), Some(expected));
+        }
         assert!(!route.matches(&Facts { method: b"head", ..facts }));
         assert!(!route.matches(&Facts { host: None, ..facts }));
         assert!(!route.matches(&Facts { path: b"/x", ..facts }));

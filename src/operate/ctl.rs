@@ -18,6 +18,15 @@ const SEVERITY: &str = "set severity-output number;";
 /// # Errors
 /// [`Failure::Config`] when the answer is an error, [`Failure::System`] when there is none.
 pub fn ctl(path: &Path, command: &str) -> Result<u8, Failure> {
+    let text = ask(path, command)?;
+    super::print(text.as_bytes()).map(|()| 0)
+}
+
+/// The answer to `command`.
+///
+/// # Errors
+/// As [`ctl`].
+pub(super) fn ask(path: &Path, command: &str) -> Result<String, Failure> {
     let failed = |error: io::Error| Failure::System(format!("beelance: {}: {error}{}", path.display(), hint(&error)));
     if command.contains(['\n', '\r']) {
         return Err(Failure::Config("beelance: a command is one line".into()));
@@ -29,10 +38,8 @@ pub fn ctl(path: &Path, command: &str) -> Result<u8, Failure> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).map_err(failed)?;
     let (text, wrong) = told(&answer);
-    if wrong {
-        return Err(Failure::Config(String::from_utf8_lossy(&text).trim_end().to_owned()));
-    }
-    super::print(&text).map(|()| 0)
+    let text = String::from_utf8_lossy(&text).into_owned();
+    if wrong { Err(Failure::Config(text.trim_end().to_owned())) } else { Ok(text) }
 }
 
 /// The answer without what was asked for beside it, and whether any of it is an error.

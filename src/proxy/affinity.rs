@@ -16,6 +16,7 @@ use crate::http::response::{Own, ResponseHead};
 use crate::limits::{BackendId, MAX_PREFIXES, PREFIX_BYTES, PoolId};
 use crate::runtime::Buffer;
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 /// What binds a request to a backend.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,9 +28,17 @@ pub(super) struct Bond {
     /// Whether it is a POST.
     post: bool,
     /// Whose it is, in the session map.
-    session: Option<SessionKey>,
+    pub session: Option<SessionKey>,
     /// The backend that the session map knows for him.
     remembered: Option<BackendId>,
+}
+
+/// Whose request it is.
+pub(super) struct Client<'c> {
+    pub proxy: &'static Proxy,
+    pub peer: &'c Option<SocketAddr>,
+    /// It is only asked about: that a user is known counts for no use of his entry.
+    pub is_guess: bool,
 }
 
 impl Bond {
@@ -37,8 +46,9 @@ impl Bond {
     ///
     /// # Errors
     /// [`TooManyCuts`].
+    #[inline(always)]
     pub(super) fn of(
-        connection: &Connection,
+        client: &Client<'_>,
         (pool_id, pool): (PoolId, &Pool),
         bytes: &[u8],
         head: &RequestHead<'_, '_>,
@@ -46,19 +56,19 @@ impl Bond {
     ) -> Result<Self, TooManyCuts> {
         match pool.cookie.is_none() && pool.stick.is_none() {
             true => Ok(Self::default()),
-            false => Self::read(connection, (pool_id, pool), bytes, head, cuts),
+            false => Self::read(client, (pool_id, pool), bytes, head, cuts),
         }
     }
 
     #[inline(never)]
     fn read(
-        connection: &Connection,
+        client: &Client<'_>,
         (pool_id, pool): (PoolId, &Pool),
         bytes: &[u8],
         head: &RequestHead<'_, '_>,
         cuts: &mut Cuts,
     ) -> Result<Self, TooManyCuts> {
-        let proxy = connection.proxy;
+        let &Client { proxy, peer, is_guess } = client;
         let mut bond = Self::default();
         if let Some(cookie) = &pool.cookie {
             bond.post = head.method == b"POST";
@@ -67,13 +77,13 @@ impl Bond {
         if let Some(stick) = &pool.stick {
             let sessions = proxy.sessions.borrow();
             bond.session = match &stick.key {
-                Key::Source => connection.peer.map(|peer| sessions.source(pool_id, peer.ip())),
+                Key::Source => peer.map(|peer| sessions.source(pool_id, peer.ip())),
                 Key::Uri { .. } | Key::Header(_) | Key::Cookie(_) | Key::UrlParam(_) => {
                     stick.key.of(head).and_then(|[value, _]| sessions.key(pool_id, value))
                 }
             };
             drop(sessions);
-            bond.recall(proxy);
+            bond.recall(proxy, is_guess);
         }
         Ok(bond)
     }
@@ -84,15 +94,19 @@ impl Bond {
         let mut bond = Self::default();
         if pool.stick.is_some() {
             bond.session = connection.peer.map(|peer| proxy.sessions.borrow().source(pool_id, peer.ip()));
-            bond.recall(proxy);
+            bond.recall(proxy, false);
         }
         bond
     }
 
     /// Finds out where the session map leads, if that is up.
-    fn recall(&mut self, proxy: &Proxy) {
+    fn recall(&mut self, proxy: &Proxy, is_guess: bool) {
         let mut sessions = proxy.sessions.borrow_mut();
-        let found = self.session.and_then(|session| sessions.find(session, proxy.reactor.now_ms()));
+        let now_ms = proxy.reactor.now_ms();
+        let found = self.session.and_then(|session| match is_guess {
+            true => sessions.peek(session, now_ms),
+            false => sessions.find(session, now_ms),
+        });
         self.remembered = found.filter(|&id| proxy.balancer.borrow().is_up(id));
     }
 

@@ -1,7 +1,7 @@
 //! From a complete head to a decision: parse, route, find the affinity, rewrite in place.
 
 use super::added::Out;
-use super::affinity::{Bond, growth};
+use super::affinity::{Bond, Client, growth};
 use super::broken::Broken;
 use super::connection::Connection;
 use super::exchange::Exchange;
@@ -67,17 +67,11 @@ pub(super) fn understand<'a>(
     let parsed = parsed.as_ref().map_err(|&refusal| refusal)?;
     let length = parsed.length;
     let head = &head[..length];
-    let Way { pool: mut pool_id, class, mut rule, edits, route } = way(proxy, config, parsed, listener, client);
+    let Way { pool: first, class, mut rule, edits, route } = way(proxy, config, parsed, listener, client);
 
-    let mut pool = &config.pools[pool_id.index()];
-    let mut bond = Bond::of(connection, (pool_id, pool), head, parsed, &mut cuts).map_err(Refusal::from)?;
-    if pool.overflow.is_some() && bond.backend().is_none() {
-        let other = proxy.spread(config, pool_id);
-        if other != pool_id {
-            (pool_id, pool) = (other, &config.pools[other.index()]);
-            bond = Bond::of(connection, (pool_id, pool), head, parsed, &mut cuts).map_err(Refusal::from)?;
-        }
-    }
+    let who = Client { proxy, peer: &connection.peer, is_guess: false };
+    let (pool_id, bond) = settle(&who, config, first, head, parsed, &mut cuts).map_err(Refusal::from)?;
+    let pool = &config.pools[pool_id.index()];
     let (mut says_proto, mut says_host) = (false, false);
     if let Some(edits) = edits {
         edits.cut(head, parsed.fields, &mut cuts).map_err(Refusal::from)?;
@@ -115,7 +109,7 @@ pub(super) fn understand<'a>(
         find_new_host(parsed, || connection.here(), &mut host);
     }
     if parsed.max_forwards == Some(0) && rule == Rule::None {
-        rule = Rule::Here(if parsed.method == b"TRACE" { 405 } else { 200 });
+        rule = goes_no_further(parsed);
     }
     let ask = Ask {
         pool: pool_id,
@@ -174,6 +168,36 @@ pub(super) fn understand<'a>(
     Ok(asked.insert(ask))
 }
 
+/// The pool that a request for `first` is placed in, and what binds it there: who is bound to no backend goes where the pool's
+/// overflow leads.
+///
+/// # Errors
+/// [`TooManyCuts`].
+#[inline(always)]
+pub(super) fn settle(
+    who: &Client<'_>,
+    config: &Config,
+    first: PoolId,
+    head: &[u8],
+    parsed: &RequestHead<'_, '_>,
+    cuts: &mut Cuts,
+) -> Result<(PoolId, Bond), TooManyCuts> {
+    let pool = &config.pools[first.index()];
+    let bond = Bond::of(who, (first, pool), head, parsed, cuts)?;
+    if pool.overflow.is_some() && bond.backend().is_none() {
+        let other = who.proxy.spread(config, first);
+        if other != first {
+            return Ok((other, Bond::of(who, (other, &config.pools[other.index()]), head, parsed, cuts)?));
+        }
+    }
+    Ok((first, bond))
+}
+
+/// What becomes of a request that may pass no further proxy (RFC 9110 section 7.6.2).
+pub(super) fn goes_no_further(parsed: &RequestHead<'_, '_>) -> Rule {
+    Rule::Here(if parsed.method == b"TRACE" { 405 } else { 200 })
+}
+
 /// What the request is called: what a trusted client calls it in the field `name`, else something new.
 #[inline(never)]
 fn identify(
@@ -227,7 +251,7 @@ pub(super) fn refused(broken: Broken) -> Fault {
 const TOO_LONG: Fault = Fault::Refused(Refusal { status: 413, reason: "the body is longer than limits.body" });
 
 /// The number of what the pool hashes requests by.
-fn key(pool: &Pool, head: &RequestHead<'_, '_>, source: Option<IpAddr>) -> Option<u32> {
+pub(super) fn key(pool: &Pool, head: &RequestHead<'_, '_>, source: Option<IpAddr>) -> Option<u32> {
     let Algorithm::Hash { hash, .. } = pool.balance else { return None };
     match pool.key.as_ref()? {
         Key::Source => key_of_source(pool, source),

@@ -14,6 +14,7 @@ mod connection;
 mod counters;
 mod doors;
 mod exchange;
+mod explain;
 mod flow;
 mod head;
 #[cfg(test)]
@@ -42,6 +43,7 @@ mod workers;
 pub use adopt::{Changes, backend_spec, pool_spec};
 pub use condition::{Checked, Finding};
 pub use counters::{Failures, Loyalty, Traffic};
+pub use explain::{End, Explained};
 pub use idle::purge_idle;
 pub use place::Arrival;
 pub use record::{Journal, Record, UNNAMED};

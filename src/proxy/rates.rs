@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::obtain::client_of;
 use super::record::Record;
 use super::shed::Kind;
-use crate::balance::{Act, Crowd, Rate, Rates};
+use crate::balance::{Act, Counted, Crowd, Rate, Rates};
 use crate::config::Config;
 use crate::fault::{Fault, Phase};
 use crate::http::trust::{trusts_client, trusts_peer};
@@ -102,18 +102,8 @@ impl Limiter {
     fn request(&self, config: &Config, client: IpAddr, route: Option<RouteId>, now_ms: u64) -> Result<(), Fault> {
         let mut rates = self.rates.borrow_mut();
         let client = client_of(client);
-        let who = rates.who(client, None);
-        let routed = route.and_then(|route| Some((route, config.routes.get(route.index())?.rate?)));
-        let bounds = [
-            config.clients.rate.map(|rate| (who, rate)),
-            routed.map(|(route, rate)| (rates.who(client, Some(route)), rate)),
-        ];
+        let Waits { bounds, barred_ms, wait_ms } = waits(&rates, config, client, route, now_ms);
         let errors = config.clients.errors;
-        let barred_ms = errors.map_or(0, |rate| rates.wait_ms(who, Act::Error, rate, now_ms));
-        let mut wait_ms = 0;
-        for (who, rate) in bounds.iter().flatten() {
-            wait_ms = rates.wait_ms(*who, Act::Request, *rate, now_ms).max(wait_ms);
-        }
         if barred_ms == 0 && wait_ms == 0 {
             for (who, rate) in bounds.iter().flatten() {
                 rates.count(*who, Act::Request, *rate, now_ms);
@@ -138,6 +128,30 @@ impl Limiter {
     }
 }
 
+/// What bounds the requests of one client, and how long it is to wait for that.
+struct Waits {
+    bounds: [Option<(Counted, Rate)>; 2],
+    /// Because of its errors.
+    barred_ms: u64,
+    wait_ms: u64,
+}
+
+#[inline(always)]
+fn waits(rates: &Rates, config: &Config, client: u64, route: Option<RouteId>, now_ms: u64) -> Waits {
+    let who = rates.who(client, None);
+    let routed = route.and_then(|route| Some((route, config.routes.get(route.index())?.rate?)));
+    let bounds = [
+        config.clients.rate.map(|rate| (who, rate)),
+        routed.map(|(route, rate)| (rates.who(client, Some(route)), rate)),
+    ];
+    let barred_ms = config.clients.errors.map_or(0, |rate| rates.wait_ms(who, Act::Error, rate, now_ms));
+    let mut wait_ms = 0;
+    for (who, rate) in bounds.iter().flatten() {
+        wait_ms = rates.wait_ms(*who, Act::Request, *rate, now_ms).max(wait_ms);
+    }
+    Waits { bounds, barred_ms, wait_ms }
+}
+
 /// This client did something wrong; how long it is barred, in milliseconds.
 #[inline(never)]
 fn err(rates: &mut Rates, client: u64, rate: Rate, now_ms: u64) -> u64 {
@@ -146,7 +160,33 @@ fn err(rates: &mut Rates, client: u64, rate: Rate, now_ms: u64) -> u64 {
     rates.wait_ms(who, Act::Error, rate, now_ms)
 }
 
+/// Whether nothing bounds a client, whatever it does.
+fn is_exempt(config: &Config, address: IpAddr) -> bool {
+    config.clients.exempt.iter().any(|block| block.contains(address))
+}
+
 impl Proxy {
+    /// Milliseconds that a client would have to wait before it may ask for something on this route: for its errors, and for its
+    /// requests. Nothing is counted.
+    pub(super) fn would_wait_ms(
+        &self,
+        config: &Config,
+        listener: ListenerId,
+        client: Option<IpAddr>,
+        route: Option<RouteId>,
+    ) -> [u64; 2] {
+        let trust = &config.listeners[listener.index()].trust;
+        let is_free = trusts_peer(trust, client) || trusts_client(trust, client);
+        match (&self.limiter, client) {
+            (Some(limiter), Some(address)) if !is_free && !is_exempt(config, address) => {
+                let rates = limiter.rates.borrow();
+                let waits = waits(&rates, config, client_of(address), route, self.reactor.now_ms());
+                [waits.barred_ms, waits.wait_ms]
+            }
+            _ => [0; 2],
+        }
+    }
+
     /// Whether single clients have limits.
     pub(super) fn limits_clients(&self) -> bool {
         self.limiter.is_some()
@@ -197,7 +237,7 @@ impl Proxy {
     fn judge(&self, limiter: &Limiter, address: IpAddr, uses_reserve: bool) -> Result<Standing, Closed> {
         let config = self.config();
         let clients = &config.clients;
-        if clients.exempt.iter().any(|block| block.contains(address)) {
+        if is_exempt(&config, address) {
             return Ok(Standing::Free);
         }
         let now_ms = self.reactor.now_ms();

@@ -83,8 +83,7 @@ fn choose_route<'c>(
         return;
     }
     let facts = Facts { method: head.method, host: head.host, path: head.path, headers: head.fields, source };
-    let here = |routed: &Routed| routed.listeners.is_empty() || routed.listeners.contains(&listener);
-    let mut routes = config.routes().filter(|(_, routed)| here(routed));
+    let mut routes = config.routes().filter(|(_, routed)| is_for(routed, listener));
     let Some((id, routed)) = routes.find(|(_, routed)| routed.route.matches(&facts)) else { return };
     let allowed = |source| routed.maintenance.allow.iter().any(|block| block.contains(source));
     (way.class, way.route) = (routed.priority, Some(id));
@@ -95,6 +94,11 @@ fn choose_route<'c>(
     } else {
         way.rule = Rule::Route(id);
     }
+}
+
+/// Whether a route is for what comes in here.
+pub(super) fn is_for(routed: &Routed, listener: ListenerId) -> bool {
+    routed.listeners.is_empty() || routed.listeners.contains(&listener)
 }
 
 /// 503 while beelance stops, or a pool has too few servers; else 200.
@@ -282,16 +286,18 @@ impl Connection {
         ask: &Ask,
         slot: Slot,
     ) -> Result<Slot, Fault> {
-        if config.pools[ask.pool.index()].redirects && Self::is_redirected(config, exchange, ask, slot.backend) {
+        if config.pools[ask.pool.index()].redirects
+            && is_redirected(config, ask.method, exchange.request.parts()[0], slot.backend)
+        {
             self.proxy.redirected(slot);
             return Err(Fault::Redirected);
         }
         Ok(slot)
     }
+}
 
-    #[inline(never)]
-    fn is_redirected(config: &Config, exchange: &Exchange, ask: &Ask, id: BackendId) -> bool {
-        config.backends[id.index()].redirect.is_some()
-            && (ask.method == Method::Head || exchange.request.parts()[0].starts_with(b"GET "))
-    }
+/// Whether this backend redirects a request with this method and head.
+#[inline(never)]
+pub(super) fn is_redirected(config: &Config, method: Method, head: &[u8], id: BackendId) -> bool {
+    config.backends[id.index()].redirect.is_some() && (method == Method::Head || head.starts_with(b"GET "))
 }

@@ -31,6 +31,7 @@ mod reactor;
 mod seat;
 mod socket;
 mod splice;
+pub mod terminal;
 mod unix;
 mod waker;
 mod watchdog;

@@ -17,8 +17,8 @@ const open = async (options) => {
   const context = await browser.newContext(options);
   const page = await context.newPage();
   page.on('console', (message) => {
-    // A wrong token is answered 401, which the browser tells as an error: that one is meant.
-    if (['error', 'warning'].includes(message.type()) && !message.text().includes('401')) seen.errors.push(message.text());
+    // A wrong token is answered 401, an address that is none 400, which the browser tells as errors: those are meant.
+    if (['error', 'warning'].includes(message.type()) && !/\b40[01]\b/.test(message.text())) seen.errors.push(message.text());
   });
   page.on('pageerror', (error) => seen.errors.push(String(error)));
   page.on('request', (request) => { if (!request.url().startsWith(url)) seen.elsewhere.push(request.url()); });
@@ -72,6 +72,23 @@ await page.keyboard.press('Space');
 await until(() => document.querySelector('tr[data-server=s1] .pill').textContent === 'Up');
 seen.back = await state('s1');
 
+// What would become of a request, asked by the keyboard alone; a mistake is told.
+await page.focus('#why-host');
+await page.keyboard.type('shop.example');
+await page.fill('#why-cookie', 'SRV=s2');
+await page.keyboard.press('Enter');
+await until(() => document.querySelectorAll('#why-steps li').length > 5);
+seen.why = await text('#why-end');
+seen.steps = await page.$$eval('#why-steps b', (all) => all.map((it) => it.textContent).join(' '));
+await page.fill('#why-src', 'nobody');
+await page.keyboard.press('Enter');
+await until(() => document.getElementById('why-end').className === 'bad');
+seen.mistake = await text('#why-end');
+await page.fill('#why-src', '192.0.2.7');
+await page.keyboard.press('Enter');
+await until(() => document.querySelectorAll('#why-steps li').length > 5);
+await page.screenshot({ path: folder + '/dashboard-explain.png', fullPage: true });
+
 // Every control has a name for a screen reader, every table a caption; the token is nowhere but in a variable.
 seen.unnamed = await page.evaluate(() => [...document.querySelectorAll('button, input')].filter((it) =>
   !(it.getAttribute('aria-label') || it.textContent.trim() || document.querySelector(`label[for=${it.id || 'none'}]`))).length);
@@ -85,8 +102,12 @@ seen.locked = await page.isHidden('tr[data-server=s1] .act');
 const dark = await open({ viewport: { width: 1280, height: 760 }, colorScheme: 'dark' });
 seen.dark = await dark.evaluate(() => getComputedStyle(document.body).backgroundColor);
 await dark.screenshot({ path: folder + '/dashboard-dark.png', fullPage: true });
-const phone = await open({ viewport: { width: 390, height: 844 }, isMobile: true, colorScheme: 'light' });
+const phone = await open({ viewport: { width: 390, height: 844 }, isMobile: true, hasTouch: true, colorScheme: 'light' });
 seen.overflow = await phone.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+await phone.fill('#why-host', 'shop.example');
+await phone.tap('#why button');
+await phone.waitForSelector('#why-steps li', PATIENCE);
+seen.overflowBelow = await phone.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 await phone.screenshot({ path: folder + '/dashboard-phone.png', fullPage: true });
 await browser.close();
 console.log(JSON.stringify(seen));

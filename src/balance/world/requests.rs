@@ -30,7 +30,9 @@ impl World {
     fn place(&mut self, wish: Wish) {
         let bound = wish.sticky.filter(|&id| self.balancer.is_up(id));
         let wanted = self.wanted(&wish);
+        let foretold = self.balancer.foretell(&wish);
         let placement = self.balancer.place(wish);
+        self.balancer.check_foretold(&foretold, &wish, placement);
         match placement {
             Placement::Go(id) => {
                 let kept = bound.is_none_or(|home| id == home || self.balancer.status(home).queued > 0);

@@ -3,7 +3,7 @@
 use super::orders::{self, Order};
 use super::out::{Gone, Out};
 use super::serve::Desk;
-use super::{Level, health, metrics, page, status};
+use super::{Level, explain, health, metrics, page, status};
 use crate::operate::socket;
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 pub(super) struct Asked<'b> {
     pub method: &'b [u8],
     pub path: &'b [u8],
+    /// With its `?`, if it has any.
+    pub query: &'b [u8],
     pub level: Level,
     /// The client knows chunks.
     pub chunks: bool,
@@ -32,6 +34,8 @@ pub(super) enum Way<'b> {
     Metrics,
     /// `/api/v1/status`
     Status,
+    /// `/api/v1/explain`
+    Explain,
     /// `/stats;csv`
     Csv,
     /// Something is to be changed.
@@ -86,6 +90,7 @@ pub(super) fn way<'b>(asked: &Asked<'b>) -> Way<'b> {
         b"/healthz" | b"/readyz" => Way::Health,
         b"/metrics" => Way::Metrics,
         b"/api/v1/status" => Way::Status,
+        b"/api/v1/explain" => Way::Explain,
         b"/stats;csv" => Way::Csv,
         path => match path.strip_prefix(orders::PREFIX) {
             Some(rest) => match (asked.method, Order::read(rest)) {
@@ -121,6 +126,7 @@ pub(super) async fn answer(
         // Boxed, they are not in the way of all others.
         Way::Metrics => Box::pin(metrics::serve(desk, out, asked)).await,
         Way::Status => Box::pin(status::serve(desk, out, asked)).await,
+        Way::Explain => Box::pin(explain::serve(desk, out, asked)).await,
         Way::Csv => csv(desk, out, asked).await,
         Way::Order(order) => refuse(out, order.carry_out(desk, asked.level, peer), asked.keep).await,
     }

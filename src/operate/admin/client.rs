@@ -130,6 +130,7 @@ fn judge<'b>(desk: &Desk, head: &'b [u8]) -> Result<Asked<'b>, Refusal> {
     let mut asked = Asked {
         method: parsed.method,
         path: parsed.path,
+        query: parsed.query,
         level: level.unwrap_or(Level::User),
         chunks: parsed.version == Version::Http11,
         // What cannot be told from the next request without chunks ends with the connection.

@@ -11,6 +11,7 @@
 
 mod answer;
 mod client;
+mod explain;
 mod fields;
 mod guard;
 mod health;

@@ -16,7 +16,8 @@ struct Gone;
 
 /// Serves it until it leaves.
 pub(super) async fn serve(desk: &'static Desk, room: Room, seat: Seat, stream: Stream) {
-    let session = Session { level: desk.level, prompt: false, severity: Severity::None, idle_ms: CLI_IDLE_MS };
+    let session =
+        Session { level: desk.level, prompt: false, severity: Severity::None, idle_ms: CLI_IDLE_MS, explained: None };
     let mut client = Client { desk, room, seat, stream, session, filled: 0 };
     let _ = client.lines().await;
     client.stream.finish_sending();

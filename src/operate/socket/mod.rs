@@ -11,6 +11,7 @@
 
 mod change;
 mod client;
+mod explain;
 mod members;
 mod process;
 mod serve;
@@ -27,7 +28,7 @@ use super::service::Service;
 use super::text::Text;
 use crate::config::{Config, SOCKET_LEVELS};
 use crate::limits::{BackendId, PoolId};
-use crate::proxy::Proxy;
+use crate::proxy::{Explained, Proxy};
 use std::pin::Pin;
 
 /// What a client may do (HAProxy `level`).
@@ -78,13 +79,14 @@ impl Severity {
 }
 
 /// What is remembered of a client from one command to the next.
-#[derive(Clone, Copy, Debug)]
 struct Session {
     level: Level,
     /// It stays for more lines.
     prompt: bool,
     severity: Severity,
     idle_ms: u64,
+    /// What `explain` is telling.
+    explained: Option<Box<Explained>>,
 }
 
 /// A command on its way.
@@ -161,6 +163,7 @@ const COMMANDS: &[Command] = {
     command(&["enable", "agent"], Admin, ["", "enable agent checks"], change::enable_agent),
     command(&["enable", "health"], Admin, ["", "enable health checks"], change::enable_health),
     command(&["enable", "server"], Admin, [" (DEPRECATED)", "enable a disabled server (use 'set server' instead)"], change::enable_server),
+    command(&["explain"], User, ["<method> <host> <path> [opts]", "tell what would become of a request now"], explain::explain),
     command(&["get", "weight"], User, ["<bk>/<srv>", "report a server's current weight"], change::get_weight),
     command(&["operator"], Operator, ["", "lower the level of the current CLI session to operator"], change::operator),
     command(&["reload"], Admin, ["", "read the configuration file again"], process::reload),

@@ -2,6 +2,7 @@
 
 use super::{Call, Next};
 use crate::operate::text::Text;
+use crate::proxy::Loyalty;
 
 fn pair(out: &mut Text<'_>, name: &str, value: u64) {
     out.bytes(name.as_bytes());
@@ -80,6 +81,14 @@ pub(super) fn info(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
     pair(out, "LoopLagMs", lags.recent_ms);
     pair(out, "LoopLagAverageUs", lags.average_us);
     pair(out, "LoopLagMostMs", lags.most_ms);
+    let (mut hits, mut moved, mut newcomers) = (0, 0, 0);
+    for (id, _) in config.pools() {
+        let Loyalty { hits: stayed, moved: left, new } = proxy.pool_stats(id).loyalty;
+        (hits, moved, newcomers) = (hits + stayed, moved + left, newcomers + new);
+    }
+    pair(out, "AffinityHits", hits);
+    pair(out, "AffinityMoved", moved);
+    pair(out, "AffinityNew", newcomers);
     Next::Done
 }
 

@@ -283,6 +283,31 @@
     refresh();
   };
 
+  // What would become of a request: the end in a sentence, and the steps that lead there.
+  const tellWhy = (text, steps, isBad) => {
+    $("why-end").className = isBad ? "bad" : "";
+    $("why-end").textContent = text;
+    $("why-steps").replaceChildren(...steps.map(({ step, says }) => {
+      const it = make("li");
+      it.append(make("b", "", step), " " + says);
+      return it;
+    }));
+  };
+  $("why").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const wanted = [...new FormData($("why"))].filter(([, value]) => value);
+    try {
+      const answer = await ask("/api/v1/explain?" + new URLSearchParams(wanted));
+      if (!answer.ok) { tellWhy((await answer.text()).trim(), [], true); return; }
+      const { result, status, pool, server, steps } = await answer.json();
+      const ends = { server: "It goes to " + pool + "/" + server + ".", reply: "It is answered " + status + ".",
+        wait: "It waits for " + (server ? pool + "/" + server : "any server of " + pool) + "." };
+      tellWhy(ends[result], steps, false);
+    } catch (error) {
+      tellWhy("No answer.", [], true);
+    }
+  });
+
   const lock = (why) => {
     token = "";
     document.body.classList.remove("operator");
