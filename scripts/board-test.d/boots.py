@@ -1,6 +1,7 @@
 """The boards that are booted: what each one is like, and what is checked on it."""
 
 import checks
+import documented
 import image
 import installed
 import machine
@@ -41,7 +42,7 @@ class Boot:
 
 ALL = (
     Boot("flash", f"a board of {machine.MEMORY_MB} MB, its root in flash", "/rw/beelance.conf", (
-        checks.boot, checks.configure, checks.serves, checks.privileges, checks.start, checks.idle, checks.probes, checks.clock, checks.reload, checks.upgrade,
+        checks.boot, documented.without_a_board, checks.configure, checks.serves, checks.privileges, checks.start, checks.idle, checks.probes, checks.clock, checks.reload, checks.upgrade,
         checks.no_writes, checks.link, checks.drain, checks.crash, installed.on_flash),
          ports=(80, 22),
          disks=(machine.Disk("root", image.SQUASHFS), machine.Disk("rw", WRITABLE, writable=True)),
