@@ -77,7 +77,7 @@ fn a_person_at_it() {
     // The drained server got nothing of the second load.
     assert_eq!(backends[0].count() + backends[1].count(), 50);
     assert!(backends[1].count() >= 35, "{}", backends[1].count());
-    for picture in ["light", "dark", "phone"] {
+    for picture in ["light", "dark", "phone", "explain"] {
         let file = folder.join(format!("dashboard-{picture}.png"));
         assert!(std::fs::metadata(&file).unwrap().len() > 10_000);
         if std::env::var_os("BEELANCE_BLESS").is_some() {
