@@ -27,7 +27,7 @@ pub enum Finding {
 impl Finding {
     /// What HAProxy writes for it.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Self::Nothing => "INI",
             Self::SocketError => "SOCKERR",

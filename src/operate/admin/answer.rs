@@ -5,6 +5,7 @@ use super::out::{Gone, Out};
 use super::serve::Desk;
 use super::{Level, explain, health, metrics, page, status};
 use crate::operate::socket;
+use crate::operate::text::Text;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
@@ -26,8 +27,10 @@ pub(super) struct Asked<'b> {
 /// Where a request leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way<'b> {
-    /// `/healthz`, `/readyz`: for everybody, by whatever name.
-    Health,
+    /// `/healthz`: for everybody, by whatever name, as is the next.
+    Healthy,
+    /// `/readyz`
+    Ready,
     /// A file of the dashboard.
     Page(&'static page::File),
     /// `/metrics`
@@ -87,7 +90,8 @@ fn reason(status: u16) -> &'static str {
 /// Where a method and a path lead.
 pub(super) fn way<'b>(asked: &Asked<'b>) -> Way<'b> {
     let way = match asked.path {
-        b"/healthz" | b"/readyz" => Way::Health,
+        b"/healthz" => Way::Healthy,
+        b"/readyz" => Way::Ready,
         b"/metrics" => Way::Metrics,
         b"/api/v1/status" => Way::Status,
         b"/api/v1/explain" => Way::Explain,
@@ -118,24 +122,76 @@ pub(super) async fn answer(
     peer: Option<SocketAddr>,
 ) -> Result<(), Gone> {
     out.head_only = asked.method == b"HEAD";
-    match asked.way {
-        Way::Refused(reply) => refuse(out, reply, asked.keep).await,
-        Way::Health if asked.path == b"/healthz" => refuse(out, Reply::of(200, "ok"), asked.keep).await,
-        Way::Health => health::ready(desk, out, asked).await,
-        Way::Page(file) => send_file(out, file, asked.keep).await,
-        // Boxed, they are not in the way of all others.
-        Way::Metrics => Box::pin(metrics::serve(desk, out, asked)).await,
-        Way::Status => Box::pin(status::serve(desk, out, asked)).await,
-        Way::Explain => Box::pin(explain::serve(desk, out, asked)).await,
-        Way::Csv => csv(desk, out, asked).await,
-        Way::Order(order) => refuse(out, order.carry_out(desk, asked.level, peer), asked.keep).await,
-    }
+    let reply = match asked.way {
+        Way::Page(file) => return send_file(out, file, asked.keep).await,
+        Way::Metrics | Way::Status | Way::Explain | Way::Csv | Way::Ready => match streamed(desk, asked) {
+            Ok(streamed) => return stream(out, asked, streamed).await,
+            Err(reply) => reply,
+        },
+        Way::Healthy => Reply::of(200, "ok"),
+        Way::Order(order) => order.carry_out(desk, asked.level, peer),
+        Way::Refused(reply) => reply,
+    };
+    refuse(out, reply, asked.keep).await
+}
+
+/// A text of unknown length.
+struct Streamed<'a> {
+    status: u16,
+    media_type: &'static str,
+    /// Writes the next piece; whether there is another.
+    piece: Box<dyn FnMut(&mut Text<'_>) -> bool + 'a>,
+}
+
+fn streamed<'a>(desk: &'a Desk, asked: &Asked<'_>) -> Result<Streamed<'a>, Reply> {
+    let proxy = desk.proxy;
+    proxy.refresh_statistics();
+    let (mut status, mut media_type) = (200, PLAIN);
+    let piece: Box<dyn FnMut(&mut Text<'_>) -> bool + 'a> = match asked.way {
+        Way::Metrics => {
+            media_type = "text/plain; version=0.0.4; charset=utf-8";
+            let mut scrape = metrics::Scrape::new(proxy, desk.lines);
+            Box::new(move |text| scrape.piece(proxy, text))
+        }
+        Way::Status => {
+            media_type = "application/json";
+            let mut page = status::Page::new(&desk.json_host, asked.level);
+            Box::new(move |text| page.piece(proxy, text))
+        }
+        Way::Explain => {
+            media_type = "application/json";
+            let mut answer = explain::Answer::to(desk, asked.query)?;
+            Box::new(move |text| answer.piece(text))
+        }
+        Way::Ready => {
+            let mut ready = health::Ready::of(proxy);
+            status = ready.status();
+            Box::new(move |text| ready.piece(proxy, text))
+        }
+        _ => {
+            let mut step = 0;
+            Box::new(move |text| {
+                step += 1;
+                socket::csv(proxy, step - 1, text)
+            })
+        }
+    };
+    Ok(Streamed { status, media_type, piece })
+}
+
+/// Answers piece by piece.
+async fn stream(out: &mut Out<'_>, asked: &Asked<'_>, mut streamed: Streamed<'_>) -> Result<(), Gone> {
+    head(out, streamed.status, streamed.media_type, asked.keep, SEALED);
+    out.put(&mut |text| text.bytes(if asked.chunks { b"Transfer-Encoding: chunked\r\n\r\n" } else { b"\r\n" }));
+    out.begin(asked.chunks).await?;
+    while out.write(&mut *streamed.piece).await? {}
+    out.end().await
 }
 
 /// Sends a short answer, of one line.
 pub(super) async fn refuse(out: &mut Out<'_>, reply: Reply, keep: bool) -> Result<(), Gone> {
     head(out, reply.status, PLAIN, keep, SEALED);
-    out.put(|text| {
+    out.put(&mut |text| {
         text.bytes(b"Content-Length: ");
         text.long(reply.text.len() as u64 + 1);
         text.bytes(b"\r\n\r\n");
@@ -150,7 +206,7 @@ pub(super) async fn refuse(out: &mut Out<'_>, reply: Reply, keep: bool) -> Resul
 
 async fn send_file(out: &mut Out<'_>, file: &page::File, keep: bool) -> Result<(), Gone> {
     head(out, 200, file.media_type, keep, page::POLICY);
-    out.put(|text| {
+    out.put(&mut |text| {
         text.bytes(b"Content-Encoding: gzip\r\nContent-Length: ");
         text.long(file.bytes.len() as u64);
         text.bytes(b"\r\n\r\n");
@@ -158,27 +214,8 @@ async fn send_file(out: &mut Out<'_>, file: &page::File, keep: bool) -> Result<(
     out.send(file.bytes).await
 }
 
-/// HAProxy's statistics, a line for each object.
-async fn csv(desk: &Desk, out: &mut Out<'_>, asked: &Asked<'_>) -> Result<(), Gone> {
-    stream(out, asked, 200, PLAIN).await?;
-    let (mut step, mut more) = (0, true);
-    while more {
-        out.write(|text| more = socket::csv(desk.proxy, step, text)).await?;
-        step += 1;
-        more &= !out.head_only;
-    }
-    out.end().await
-}
-
-/// Begins an answer of unknown length.
-pub(super) async fn stream(out: &mut Out<'_>, asked: &Asked<'_>, status: u16, media_type: &str) -> Result<(), Gone> {
-    head(out, status, media_type, asked.keep, SEALED);
-    out.put(|text| text.bytes(if asked.chunks { b"Transfer-Encoding: chunked\r\n\r\n" } else { b"\r\n" }));
-    out.begin(asked.chunks).await
-}
-
 fn head(out: &mut Out<'_>, status: u16, media_type: &str, keep: bool, policy: &[u8]) {
-    out.put(|text| {
+    out.put(&mut |text| {
         text.bytes(b"HTTP/1.1 ");
         text.number(status.into());
         for part in [" ", reason(status), "\r\nContent-Type: ", media_type, "\r\n"] {

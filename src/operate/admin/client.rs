@@ -135,10 +135,10 @@ fn judge<'b>(desk: &Desk, head: &'b [u8]) -> Result<Asked<'b>, Refusal> {
         chunks: parsed.version == Version::Http11,
         // What cannot be told from the next request without chunks ends with the connection.
         keep: parsed.keep_alive && parsed.version == Version::Http11,
-        way: Way::Health,
+        way: Way::Healthy,
     };
     asked.way = answer::way(&asked);
-    if asked.way == Way::Health {
+    if matches!(asked.way, Way::Healthy | Way::Ready) {
         return Ok(asked);
     }
     let origin = guard::only(parsed.fields, "origin");

@@ -3,8 +3,7 @@
 //! Beside these three, which have defaults, the query takes `cookie`, `header`, `src` and `listen`, as often as wanted. What was
 //! asked is not told back, so nothing in the answer has to be escaped.
 
-use super::answer::{Asked, Reply, refuse, stream};
-use super::out::{Gone, Out};
+use super::answer::Reply;
 use super::serve::Desk;
 use crate::limits::CLI_LINE;
 use crate::operate::explain::{self, Question};
@@ -54,21 +53,36 @@ fn ask(desk: &Desk, query: &[u8]) -> Result<Box<Explained>, &'static str> {
     question.answer(desk.proxy)
 }
 
-/// Answers.
-pub(super) async fn serve(desk: &Desk, out: &mut Out<'_>, asked: &Asked<'_>) -> Result<(), Gone> {
-    let told = match ask(desk, asked.query) {
-        Ok(told) => told,
-        Err(message) => return refuse(out, Reply::of(400, message.trim_end()), asked.keep).await,
-    };
-    stream(out, asked, 200, "application/json").await?;
-    out.write(|text| begin(&told, text)).await?;
-    let (mut at, mut more) = (0, !out.head_only);
-    while more {
-        out.write(|text| more = explain::line(&told, at, true, text)).await?;
-        at += 1;
+/// An answer, told piece by piece.
+pub(super) struct Answer {
+    told: Box<Explained>,
+    step: usize,
+    more: bool,
+}
+
+impl Answer {
+    /// That to `query`.
+    ///
+    /// # Errors
+    /// What is wrong with the query.
+    pub(super) fn to(desk: &Desk, query: &[u8]) -> Result<Self, Reply> {
+        let told = ask(desk, query).map_err(|message| Reply::of(400, message.trim_end()))?;
+        Ok(Self { told, step: 0, more: true })
     }
-    out.write(|text| text.bytes(b"]}\n")).await?;
-    out.end().await
+
+    /// Writes the next piece; whether there is another.
+    pub(super) fn piece(&mut self, out: &mut Text<'_>) -> bool {
+        match self.step.checked_sub(1) {
+            None => begin(&self.told, out),
+            Some(at) if self.more => self.more = explain::line(&self.told, at, true, out),
+            Some(_) => {
+                out.bytes(b"]}\n");
+                return false;
+            }
+        }
+        self.step += 1;
+        true
+    }
 }
 
 /// What programs read, up to the steps.

@@ -48,9 +48,9 @@ impl<'a> Out<'a> {
     }
 
     /// Appends a piece of the head, or of a body whose length was told. At most [`PIECE`] bytes at once.
-    pub(super) fn put(&mut self, write: impl FnOnce(&mut Text<'_>)) {
+    pub(super) fn put<T>(&mut self, write: &mut dyn FnMut(&mut Text<'_>) -> T) -> T {
         let room = self.buffer.most.saturating_sub(self.buffer.bytes.len() + BEHIND);
-        write(&mut Text::new(&mut self.buffer.bytes, room.min(PIECE)));
+        write(&mut Text::new(&mut self.buffer.bytes, room.min(PIECE)))
     }
 
     /// Sends the head that was put, and begins a body whose length nobody knows.
@@ -61,10 +61,10 @@ impl<'a> Out<'a> {
         Ok(())
     }
 
-    /// Appends a piece of such a body; sends what there is where it might not fit.
-    pub(super) async fn write(&mut self, write: impl FnOnce(&mut Text<'_>)) -> Result<(), Gone> {
+    /// Appends a piece of such a body; sends what there is where it might not fit. Whether there is another piece.
+    pub(super) async fn write(&mut self, piece: &mut dyn FnMut(&mut Text<'_>) -> bool) -> Result<bool, Gone> {
         if self.head_only {
-            return Ok(());
+            return Ok(false);
         }
         if self.buffer.bytes.len() + PIECE + BEHIND > self.buffer.most {
             self.end_chunk();
@@ -73,8 +73,7 @@ impl<'a> Out<'a> {
             // A scrape of everything is long: others come between.
             self.seat.next_turn().await;
         }
-        self.put(write);
-        Ok(())
+        Ok(self.put(piece))
     }
 
     /// Ends such a body, and sends what is left of it.

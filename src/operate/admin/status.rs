@@ -3,172 +3,185 @@
 //! Numbers and names only: nothing in it has to be escaped. Times are in milliseconds.
 
 use super::Level;
-use super::answer::{Asked, stream};
-use super::out::{Gone, Out};
-use super::serve::Desk;
-use crate::balance::Admin;
+use crate::config::Config;
+use crate::limits::BackendId;
+use crate::operate::figures::of::{ALL, BACKEND, LISTENER, POOL};
+use crate::operate::figures::{Figure as F, Figures, NOTHING, Object};
+use crate::operate::own::{Own, Reading};
 use crate::operate::text::Text;
-use crate::proxy::{BackendStats, Failures, Loyalty, Many, PoolStats, Traffic};
-use std::fs;
+use crate::proxy::Proxy;
 
-/// Resident memory of this process, in bytes; nothing where /proc is not there.
-pub(super) fn resident() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+/// What an object's numbers are called here, and of which kinds of objects they are told.
+#[rustfmt::skip]
+static NUMBERS: &[(&str, u8, F)] = &[
+    ("now", ALL, F::Now), ("most", ALL, F::Most), ("total", ALL, F::Total), ("rate", ALL, F::Rate),
+    ("received", ALL, F::Received), ("sent", ALL, F::Sent),
+    ("s1", ALL, F::Status1), ("s2", ALL, F::Status2), ("s3", ALL, F::Status3), ("s4", ALL, F::Status4), ("s5", ALL, F::Status5),
+    ("denied", ALL, F::Denied), ("limited", ALL, F::Limited), ("malformed", ALL, F::Malformed),
+    ("connect", ALL, F::Unconnected), ("response", ALL, F::Unanswered), ("retries", ALL, F::Retries),
+    ("redispatches", ALL, F::Redispatches), ("waited", ALL, F::Waited),
+    ("clientAborts", ALL, F::ClientAborts), ("serverAborts", ALL, F::ServerAborts),
+    ("requestRate", LISTENER, F::RequestRate), ("requests", LISTENER, F::Requests),
+    ("hits", POOL | BACKEND, F::Hits), ("moved", POOL | BACKEND, F::Moved), ("newcomers", POOL | BACKEND, F::New),
+    ("queueMs", POOL | BACKEND, F::QueueAverage), ("connectMs", POOL | BACKEND, F::ConnectAverage),
+    ("responseMs", POOL | BACKEND, F::ResponseAverage), ("totalMs", POOL | BACKEND, F::TotalAverage),
+    ("queue", POOL | BACKEND, F::Queue), ("mostQueue", POOL | BACKEND, F::MostQueue),
+    ("sessions", POOL, F::Sessions), ("active", POOL, F::Active), ("backups", POOL, F::Backups),
+    ("maxconn", BACKEND, F::Limit), ("weight", BACKEND, F::SetWeight), ("sinceMs", BACKEND, F::SinceMs),
+    ("downs", BACKEND, F::Downs), ("ejections", BACKEND, F::Ejections), ("idle", BACKEND, F::IdleConnections),
+    ("checkStatus", BACKEND, F::CheckStatus), ("checkMs", BACKEND, F::CheckMs), ("backup", BACKEND, F::Backups),
+];
+
+/// The same of the process.
+#[rustfmt::skip]
+static OWN: &[(&str, Reading)] = &[
+    ("uptimeMs", |it| it.uptime_ms), ("stopping", |it| it.stopping), ("connections", |it| it.connections),
+    ("maxConnections", |it| it.most_connections), ("requests", |it| it.requests), ("memoryLimit", |it| it.memory_limit),
+    ("lagMs", |it| it.lag_ms), ("lagUs", |it| it.average_lag_us), ("lagEverMs", |it| it.most_lag_ms),
+    ("smallBuffers", |it| it.small_buffers[0]), ("smallInUse", |it| it.small_buffers[1]),
+    ("largeBuffers", |it| it.large_buffers[0]), ("largeInUse", |it| it.large_buffers[1]),
+];
+
+/// Where a page is.
+#[derive(Clone, Copy)]
+enum Place {
+    Head,
+    Listener(usize),
+    Pool(usize),
+    /// In a pool.
+    Server(usize, usize),
+    End,
 }
 
-/// `"name":number,`
-fn numbers(out: &mut Text<'_>, all: &[(&str, u64)]) {
-    for (name, number) in all {
-        for part in ["\"", name, "\":"] {
-            out.bytes(part.as_bytes());
+/// How far a page is.
+pub(super) struct Page<'a> {
+    host: &'a str,
+    level: Level,
+    place: Place,
+}
+
+impl<'a> Page<'a> {
+    pub(super) fn new(host: &'a str, level: Level) -> Self {
+        Self { host, level, place: Place::Head }
+    }
+
+    /// Writes the next piece; whether there is another.
+    pub(super) fn piece(&mut self, proxy: &Proxy, out: &mut Text<'_>) -> bool {
+        let config = proxy.config();
+        let order = &config.order;
+        self.place = match self.place {
+            Place::Head => {
+                self.write_head(proxy, out);
+                Place::Listener(0)
+            }
+            Place::Listener(at) => match order.listeners.get(at) {
+                Some(&id) => {
+                    write_object(out, proxy, &config, at, Object::Listener(id));
+                    out.byte(b'}');
+                    Place::Listener(at + 1)
+                }
+                None => {
+                    out.bytes(b"],\"pools\":[");
+                    Place::Pool(0)
+                }
+            },
+            Place::Pool(at) => match order.pools.get(at) {
+                Some(&id) => {
+                    write_object(out, proxy, &config, at, Object::Pool(id));
+                    out.bytes(b",\"servers\":[");
+                    Place::Server(at, 0)
+                }
+                None => Place::End,
+            },
+            Place::Server(pool, at) => match member(&config, pool, at) {
+                Some(id) => {
+                    write_object(out, proxy, &config, at, Object::Backend(id));
+                    out.byte(b'}');
+                    Place::Server(pool, at + 1)
+                }
+                None => {
+                    out.bytes(b"]}");
+                    Place::Pool(pool + 1)
+                }
+            },
+            Place::End => {
+                out.bytes(b"]}\n");
+                return false;
+            }
+        };
+        true
+    }
+
+    fn write_head(&self, proxy: &Proxy, out: &mut Text<'_>) {
+        let own = Own::of(proxy, &[]);
+        let level = match self.level {
+            Level::User => "user",
+            Level::Operator => "operator",
+            Level::Admin => "admin",
+        };
+        out.bytes(b"{\"level\":");
+        write_quoted(out, level);
+        write_text(out, "version", env!("CARGO_PKG_VERSION"));
+        write_text(out, "host", self.host);
+        for (name, value) in OWN {
+            write_number(out, name, value(&own));
         }
-        out.long(*number);
-        out.byte(b',');
-    }
-}
-
-/// `"name":"text",`
-fn text(out: &mut Text<'_>, name: &str, value: &str) {
-    for part in ["\"", name, "\":\"", value, "\","] {
-        out.bytes(part.as_bytes());
-    }
-}
-
-fn many(out: &mut Text<'_>, it: &Many) {
-    numbers(out, &[("now", it.now), ("most", it.most), ("total", it.total), ("rate", it.rate)]);
-}
-
-fn traffic(out: &mut Text<'_>, it: &Traffic) {
-    numbers(out, &[("received", it.received), ("sent", it.sent)]);
-    numbers(out, &[("s1", it.statuses[1]), ("s2", it.statuses[2]), ("s3", it.statuses[3])]);
-    numbers(out, &[("s4", it.statuses[4]), ("s5", it.statuses[5])]);
-}
-
-fn failures(out: &mut Text<'_>, it: &Failures) {
-    numbers(out, &[("denied", it.denied), ("limited", it.limited), ("malformed", it.malformed)]);
-    numbers(out, &[("connect", it.connect), ("response", it.response), ("retries", it.retries)]);
-    numbers(out, &[("redispatches", it.redispatches), ("waited", it.waited)]);
-    numbers(out, &[("clientAborts", it.client_aborts), ("serverAborts", it.server_aborts)]);
-}
-
-fn loyalty(out: &mut Text<'_>, it: &Loyalty) {
-    numbers(out, &[("hits", it.hits), ("moved", it.moved), ("newcomers", it.new)]);
-}
-
-fn averages(out: &mut Text<'_>, [queue, connect, response, total]: [u64; 4]) {
-    numbers(out, &[("queueMs", queue), ("connectMs", connect), ("responseMs", response), ("totalMs", total)]);
-}
-
-/// What a server is, in one word.
-fn state(it: &BackendStats) -> &'static str {
-    match it.admin {
-        Admin::Maint => "maint",
-        Admin::Drain => "drain",
-        Admin::Ready if it.healthy => "up",
-        Admin::Ready => "down",
-    }
-}
-
-fn server(out: &mut Text<'_>, name: &str, is_backup: bool, it: &BackendStats) {
-    out.byte(b'{');
-    text(out, "name", name);
-    text(out, "state", state(it));
-    text(out, "check", it.checked.finding.code());
-    many(out, &it.requests);
-    traffic(out, &it.traffic);
-    failures(out, &it.failures);
-    loyalty(out, &it.loyalty);
-    averages(out, it.averages_ms);
-    numbers(out, &[("maxconn", it.maxconn.into()), ("weight", it.weight.into()), ("sinceMs", it.since_ms)]);
-    numbers(out, &[("downs", it.downs), ("ejections", it.ejections), ("idle", it.idle_connections)]);
-    numbers(out, &[("checkStatus", it.checked.status.into()), ("checkMs", it.checked.duration_ms)]);
-    if let Some(percent) = it.throttle {
-        numbers(out, &[("throttle", percent.into())]);
-    }
-    numbers(out, &[("backup", is_backup.into()), ("queue", it.queue[0])]);
-    out.bytes(b"\"mostQueue\":");
-    out.long(it.queue[1]);
-    out.byte(b'}');
-}
-
-fn pool(out: &mut Text<'_>, name: &str, keeps_users: bool, it: &PoolStats) {
-    out.byte(b'{');
-    text(out, "name", name);
-    many(out, &it.requests);
-    traffic(out, &it.traffic);
-    failures(out, &it.failures);
-    loyalty(out, &it.loyalty);
-    averages(out, it.averages_ms);
-    numbers(out, &[("queue", it.queue[0]), ("mostQueue", it.queue[1]), ("sessions", it.sessions)]);
-    numbers(
-        out,
-        &[("active", it.usable.0 as u64), ("backups", it.usable.1 as u64), ("keepsUsers", keeps_users.into())],
-    );
-    out.bytes(b"\"servers\":[");
-}
-
-/// Writes all of it.
-pub(super) async fn serve(desk: &Desk, out: &mut Out<'_>, asked: &Asked<'_>) -> Result<(), Gone> {
-    stream(out, asked, 200, "application/json").await?;
-    let (proxy, config) = (desk.proxy, desk.proxy.config());
-    proxy.refresh_statistics();
-    let (lags, usage, budget) = (proxy.reactor.lags(), proxy.usage(), config.limits.budget);
-    let resident = resident();
-    let level = match asked.level {
-        Level::User => "user",
-        Level::Operator => "operator",
-        Level::Admin => "admin",
-    };
-    out.write(|out| {
-        out.byte(b'{');
-        text(out, "version", env!("CARGO_PKG_VERSION"));
-        text(out, "host", &desk.json_host);
-        text(out, "level", level);
-        numbers(out, &[("uptimeMs", proxy.reactor.now_ms()), ("stopping", proxy.is_stopping().into())]);
-        numbers(out, &[("connections", proxy.connections() as u64), ("maxConnections", budget.connections as u64)]);
-        numbers(out, &[("requests", proxy.requests()), ("memoryLimit", budget.memory)]);
-        if let Some(bytes) = resident {
-            numbers(out, &[("memory", bytes)]);
+        if own.memory != NOTHING {
+            write_number(out, "memory", own.memory);
         }
-        numbers(out, &[("lagMs", lags.recent_ms), ("lagUs", lags.average_us), ("lagEverMs", lags.most_ms)]);
-        numbers(out, &[("smallBuffers", budget.small_buffers as u64), ("smallInUse", usage.small_buffers as u64)]);
-        numbers(out, &[("largeBuffers", budget.large_buffers as u64), ("largeInUse", usage.large_buffers as u64)]);
-        out.bytes(b"\"listeners\":[");
-    })
-    .await?;
-    for (at, id) in config.order.listeners.iter().copied().enumerate() {
-        let (it, listener) = (proxy.listener_stats(id), &config.listeners[id.index()]);
-        out.write(|out| {
-            out.bytes(if at == 0 { b"{" } else { b",{" });
-            text(out, "name", &listener.name);
-            many(out, &it.connections);
-            traffic(out, &it.traffic);
-            failures(out, &it.failures);
-            numbers(out, &[("requestRate", it.requests.rate), ("requests", it.requests.total)]);
-            out.bytes(b"\"mode\":\"http\"}");
-        })
-        .await?;
+        out.bytes(b",\"listeners\":[");
     }
-    out.write(|out| out.bytes(b"],\"pools\":[")).await?;
-    for (at, id) in config.order.pools.iter().copied().enumerate() {
-        let (it, of) = (proxy.pool_stats(id), &config.pools[id.index()]);
-        out.write(|out| {
-            out.bytes(if at == 0 { b"" } else { b"," });
-            pool(out, &of.name, of.keeps_users(), &it);
-        })
-        .await?;
-        for (at, &id) in of.backends.iter().enumerate() {
-            let (it, backend) = (proxy.backend_stats(id), &config.backends[id.index()]);
-            out.write(|out| {
-                out.bytes(if at == 0 { b"" } else { b"," });
-                server(out, &backend.name, backend.backup, &it);
-            })
-            .await?;
+}
+
+fn member(config: &Config, pool: usize, at: usize) -> Option<BackendId> {
+    let id = config.order.pools.get(pool)?;
+    config.pools[id.index()].backends.get(at).copied()
+}
+
+/// All members of an object but its servers, without the brace at the end; it is the `at`th of a list.
+fn write_object(out: &mut Text<'_>, proxy: &Proxy, config: &Config, at: usize, object: Object) {
+    let figures = Figures::of(proxy, config, object);
+    let [pool, server] = object.names(config);
+    let is_server = matches!(object, Object::Backend(_));
+    out.bytes(if at == 0 { b"{\"name\":" } else { b",{\"name\":" });
+    write_quoted(out, if is_server { server } else { pool });
+    for &(name, which, figure) in NUMBERS {
+        let value = figures.get(figure);
+        if figures.are(which) {
+            write_number(out, name, if value == NOTHING { 0 } else { value });
         }
-        out.write(|out| out.bytes(b"]}")).await?;
     }
-    out.write(|out| out.bytes(b"]}\n")).await?;
-    out.end().await
+    match object {
+        Object::Listener(_) => write_text(out, "mode", figures.mode()),
+        Object::Pool(id) => write_number(out, "keepsUsers", config.pools[id.index()].keeps_users().into()),
+        Object::Backend(_) => {
+            write_text(out, "state", figures.word(F::State, &["down", "up", "maint", "drain"]));
+            write_text(out, "check", figures.finding().code());
+            if figures.get(F::Throttle) != NOTHING {
+                write_number(out, "throttle", figures.get(F::Throttle));
+            }
+        }
+    }
+}
+
+/// `,"name":number`
+fn write_number(out: &mut Text<'_>, name: &str, number: u64) {
+    out.byte(b',');
+    write_quoted(out, name);
+    out.byte(b':');
+    out.long(number);
+}
+
+/// `,"name":"text"`
+fn write_text(out: &mut Text<'_>, name: &str, value: &str) {
+    out.byte(b',');
+    write_quoted(out, name);
+    out.byte(b':');
+    write_quoted(out, value);
+}
+
+fn write_quoted(out: &mut Text<'_>, text: &str) {
+    out.byte(b'"');
+    out.bytes(text.as_bytes());
+    out.byte(b'"');
 }

@@ -26,7 +26,7 @@ pub(super) use stat::csv;
 
 use super::service::Service;
 use super::text::Text;
-use crate::config::{Config, SOCKET_LEVELS};
+use crate::config::SOCKET_LEVELS;
 use crate::limits::{BackendId, PoolId};
 use crate::proxy::{Explained, Proxy};
 use std::pin::Pin;
@@ -267,21 +267,6 @@ fn server(proxy: &Proxy, word: Option<&&str>) -> Result<BackendId, &'static str>
 fn pool(proxy: &Proxy, word: &str) -> Option<PoolId> {
     let config = proxy.config();
     config.pools().find(|(_, pool)| pool.name == word).map(|(id, _)| id)
-}
-
-/// The place of a backend in its pool, from 1 on: HAProxy's `sid`.
-fn number_of_backend(config: &Config, id: BackendId) -> u64 {
-    let members = &config.pools[config.backends[id.index()].pool.index()].backends;
-    members.iter().position(|&member| member == id).map_or(0, |at| at as u64 + 1)
-}
-
-/// The number of a listener, or of a pool behind them: HAProxy's `iid`.
-fn number_of_listener(index: usize) -> u64 {
-    index as u64 + 2
-}
-
-fn number_of_pool(index: usize) -> u64 {
-    (index + crate::limits::MAX_LISTENERS) as u64 + 2
 }
 
 #[cfg(test)]

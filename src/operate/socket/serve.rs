@@ -26,7 +26,9 @@ pub(super) struct Desk {
 
 impl Desk {
     /// Gives a place back.
-    pub(super) fn leave(&self, room: Room) {
+    pub(super) fn leave(&self, mut room: Room) {
+        // What a client that left was not sent is for nobody else.
+        room.output.clear();
         self.rooms.borrow_mut().push(room);
         self.proxy.reactor.wake(self.acceptor.get());
     }

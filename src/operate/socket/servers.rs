@@ -1,9 +1,10 @@
 //! `show servers state` and `show servers conn`: what another HAProxy, or a script, reads back.
 
-use super::{Call, Next, number_of_backend, number_of_pool, pool};
+use super::{Call, Next, pool};
 use crate::balance::Admin;
 use crate::config::Config;
 use crate::limits::{BackendId, PoolId};
+use crate::operate::figures::{number_of_backend, number_of_pool};
 use crate::operate::text::Text;
 use crate::proxy::{BackendStats, Finding, Proxy};
 use crate::runtime::Endpoint;

@@ -1,41 +1,43 @@
 //! What is told of the process and of pools: `show info`, `show backend`, `show version`, `show errors`.
 
 use super::{Call, Next};
+use crate::operate::own::{Own, Reading};
 use crate::operate::text::Text;
-use crate::proxy::Loyalty;
 
-fn pair(out: &mut Text<'_>, name: &str, value: u64) {
-    out.bytes(name.as_bytes());
-    out.bytes(b": ");
-    out.long(value);
-    out.byte(b'\n');
-}
+/// Lines of `show info`, by HAProxy's names.
+#[rustfmt::skip]
+static NUMBERS: &[(&str, Reading)] = &[
+    ("Nbthread", |_| 1), ("Nbproc", |_| 1), ("Process_num", |_| 1), ("Pid", |_| std::process::id().into()),
+    ("Uptime_sec", |it| it.uptime_ms / 1000), ("Memmax_MB", |it| it.memory_limit / (1024 * 1024)),
+    ("Ulimit-n", |it| it.descriptors), ("Maxsock", |it| it.descriptors),
+    ("Maxconn", |it| it.most_connections), ("Hard_maxconn", |it| it.most_connections),
+    ("CurrConns", |it| it.connections), ("CumConns", |it| it.all_connections), ("CumReq", |it| it.requests),
+    ("Maxpipes", |it| it.pipes[0]), ("PipesUsed", |it| it.pipes[1]), ("PipesFree", |it| it.pipes[0].saturating_sub(it.pipes[1])),
+    ("ConnRate", |it| it.rate[0]), ("ConnRateLimit", |_| 0), ("MaxConnRate", |it| it.rate[1]),
+    ("SessRate", |it| it.rate[0]), ("SessRateLimit", |_| 0), ("MaxSessRate", |it| it.rate[1]),
+    ("Tasks", |it| it.connections), ("Run_queue", |_| 0), ("Stopping", |it| it.stopping), ("Listeners", |it| it.listeners),
+    // Ours.
+    ("Memmax_bytes", |it| it.memory_limit), ("Slots", |it| it.slots), ("Queued", |it| it.queued),
+    ("SmallBuffersUsed", |it| it.small_buffers[1]), ("SmallBuffers", |it| it.small_buffers[0]),
+    ("LargeBuffersUsed", |it| it.large_buffers[1]), ("LargeBuffers", |it| it.large_buffers[0]),
+    ("LoopLagMs", |it| it.lag_ms), ("LoopLagAverageUs", |it| it.average_lag_us), ("LoopLagMostMs", |it| it.most_lag_ms),
+    ("AffinityHits", |it| it.loyalty.hits), ("AffinityMoved", |it| it.loyalty.moved), ("AffinityNew", |it| it.loyalty.new),
+];
 
 /// `show info`: HAProxy's names for what there is here, and ours for the rest. Tools look for its own name, too.
 pub(super) fn info(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
-    let proxy = call.proxy;
-    proxy.refresh_statistics();
-    let config = proxy.config();
-    let budget = &config.limits.budget;
-    let (usage, lags) = (proxy.usage(), proxy.reactor.lags());
-    let seconds = proxy.reactor.now_ms() / 1000;
-    let mut connections = 0;
-    let (mut rate, mut most_rate) = (0, 0);
-    for (id, _) in config.listeners() {
-        let stats = proxy.listener_stats(id);
-        connections += stats.connections.total;
-        rate += stats.connections.rate;
-        most_rate = stats.connections.most_rate.max(most_rate);
-    }
-    out.bytes(
-        concat!("Name: HAProxy\nVersion: ", env!("CARGO_PKG_VERSION"), "\nRelease_date: -\ndescription: beelance\n")
-            .as_bytes(),
+    call.proxy.refresh_statistics();
+    let own = Own::of(call.proxy, &[]);
+    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let head = concat!(
+        "Name: HAProxy\nVersion: ",
+        env!("CARGO_PKG_VERSION"),
+        "\nRelease_date: -\ndescription: beelance\nnode: "
     );
-    pair(out, "Nbthread", 1);
-    pair(out, "Nbproc", 1);
-    pair(out, "Process_num", 1);
-    pair(out, "Pid", std::process::id().into());
-    out.bytes(b"Uptime: ");
+    for part in [head, &host, "\nUptime: "] {
+        out.bytes(part.as_bytes());
+    }
+    let seconds = own.uptime_ms / 1000;
     for (number, unit) in [(seconds / 86_400, "d "), (seconds / 3600 % 24, "h")] {
         out.long(number);
         out.bytes(unit.as_bytes());
@@ -45,50 +47,12 @@ pub(super) fn info(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
         out.long(number);
         out.bytes(unit.as_bytes());
     }
-    pair(out, "Uptime_sec", seconds);
-    pair(out, "Memmax_MB", budget.memory / (1024 * 1024));
-    pair(out, "Ulimit-n", budget.descriptors());
-    pair(out, "Maxsock", budget.descriptors());
-    pair(out, "Maxconn", budget.connections as u64);
-    pair(out, "Hard_maxconn", budget.connections as u64);
-    pair(out, "CurrConns", usage.connections as u64);
-    pair(out, "CumConns", connections);
-    pair(out, "CumReq", proxy.requests());
-    pair(out, "Maxpipes", budget.pipes as u64);
-    pair(out, "PipesUsed", usage.pipes as u64);
-    pair(out, "PipesFree", budget.pipes.saturating_sub(usage.pipes) as u64);
-    pair(out, "ConnRate", rate);
-    pair(out, "ConnRateLimit", 0);
-    pair(out, "MaxConnRate", most_rate);
-    pair(out, "SessRate", rate);
-    pair(out, "SessRateLimit", 0);
-    pair(out, "MaxSessRate", most_rate);
-    pair(out, "Tasks", usage.connections as u64);
-    pair(out, "Run_queue", 0);
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
-    out.bytes(b"node: ");
-    out.bytes(host.as_bytes());
-    out.byte(b'\n');
-    pair(out, "Stopping", proxy.is_stopping().into());
-    pair(out, "Listeners", config.listeners().count() as u64);
-    pair(out, "Memmax_bytes", budget.memory);
-    pair(out, "Slots", usage.slots.into());
-    pair(out, "Queued", usage.queued.into());
-    pair(out, "SmallBuffersUsed", usage.small_buffers as u64);
-    pair(out, "SmallBuffers", budget.small_buffers as u64);
-    pair(out, "LargeBuffersUsed", usage.large_buffers as u64);
-    pair(out, "LargeBuffers", budget.large_buffers as u64);
-    pair(out, "LoopLagMs", lags.recent_ms);
-    pair(out, "LoopLagAverageUs", lags.average_us);
-    pair(out, "LoopLagMostMs", lags.most_ms);
-    let (mut hits, mut moved, mut newcomers) = (0, 0, 0);
-    for (id, _) in config.pools() {
-        let Loyalty { hits: stayed, moved: left, new } = proxy.pool_stats(id).loyalty;
-        (hits, moved, newcomers) = (hits + stayed, moved + left, newcomers + new);
+    for (name, number) in NUMBERS {
+        out.bytes(name.as_bytes());
+        out.bytes(b": ");
+        out.long(number(&own));
+        out.byte(b'\n');
     }
-    pair(out, "AffinityHits", hits);
-    pair(out, "AffinityMoved", moved);
-    pair(out, "AffinityNew", newcomers);
     Next::Done
 }
 

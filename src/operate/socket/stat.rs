@@ -1,97 +1,164 @@
 //! `show stat`: one line for each listener, backend and pool, in HAProxy's columns.
 
-use super::{Call, Next, number_of_backend, number_of_listener, number_of_pool};
-use crate::balance::{Admin, Algorithm, Observe};
-use crate::config::{Config, Mode};
-use crate::limits::{BackendId, ListenerId, PoolId};
+use super::{Call, Next};
+use crate::balance::{Admin, Algorithm};
+use crate::config::Config;
+use crate::limits::BackendId;
+use crate::operate::figures::of::{ALL, BACKEND, CHECKED, HTTP, LISTENER, OBSERVED, POOL, PROBED};
+use crate::operate::figures::{self, Figure, Figures, NOTHING, Object, Unit, number_of_listener, number_of_pool};
 use crate::operate::text::Text;
-use crate::proxy::{Failures, Finding, Many, Proxy, Traffic};
+use crate::proxy::Proxy;
 
-/// HAProxy 2.6's, up to what its protocols add.
-const HEADER: &str = "# pxname,svname,qcur,qmax,scur,smax,slim,stot,bin,bout,dreq,dresp,ereq,econ,eresp,wretr,wredis,\
-    status,weight,act,bck,chkfail,chkdown,lastchg,downtime,qlimit,pid,iid,sid,throttle,lbtot,tracked,type,rate,rate_lim,\
-    rate_max,check_status,check_code,check_duration,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,hrsp_5xx,hrsp_other,hanafail,\
-    req_rate,req_rate_max,req_tot,cli_abrt,srv_abrt,comp_in,comp_out,comp_byp,comp_rsp,lastsess,last_chk,last_agt,\
-    qtime,ctime,rtime,ttime,agent_status,agent_code,agent_duration,check_desc,agent_desc,check_rise,check_fall,\
-    check_health,agent_rise,agent_fall,agent_health,addr,cookie,mode,algo,conn_rate,conn_rate_max,conn_tot,intercepted,\
-    dcon,dses,wrew,connect,reuse,cache_lookups,cache_hits,srv_icur,src_ilim,qtime_max,ctime_max,rtime_max,ttime_max,\
-    eint,idle_conn_cur,safe_conn_cur,used_conn_cur,need_conn_est,uweight,\
-    agg_server_status,agg_server_check_status,agg_check_status,-,\n";
-/// Columns, the last one's comma among them.
-const COLUMNS: usize = 104;
+/// What stands in a column.
+#[derive(Clone, Copy, Debug)]
+enum Cell {
+    Empty,
+    Number(Figure),
+    /// Milliseconds, told in seconds.
+    Seconds(Figure),
+    Word(Word),
+}
 
-/// Bits of `type` in `show stat PROXY TYPE SERVER`.
-const FRONTEND: i64 = 1;
-const BACKEND: i64 = 2;
-const SERVER: i64 = 4;
+/// What is no number.
+#[derive(Clone, Copy, Debug)]
+enum Word {
+    Proxy,
+    Server,
+    Status,
+    Check,
+    CheckWords,
+    Address,
+    Cookie,
+    Mode,
+    Algorithm,
+    Dash,
+}
 
-/// Which lines are wanted.
+use Cell::{Empty, Number, Seconds};
+
+macro_rules! columns {
+    ($($name:literal $($which:ident)|* => $cell:expr;)*) => {
+        /// HAProxy 2.6's, up to what its protocols add.
+        const HEADER: &str = concat!("# ", $($name, ","),*, "\n");
+        /// What stands in each of them, and in the lines of which objects.
+        static COLUMNS: &[(Cell, u8)] = &[$(($cell, $($which)|*)),*];
+    };
+}
+
+const SKIPPED: u8 = 0;
+
+columns! {
+    "pxname" ALL => Cell::Word(Word::Proxy);
+    "svname" ALL => Cell::Word(Word::Server);
+    "qcur" POOL | BACKEND => Number(Figure::Queue);
+    "qmax" POOL | BACKEND => Number(Figure::MostQueue);
+    "scur" ALL => Number(Figure::Now);
+    "smax" ALL => Number(Figure::Most);
+    "slim" ALL => Number(Figure::Limit);
+    "stot" ALL => Number(Figure::Total);
+    "bin" ALL => Number(Figure::Received);
+    "bout" ALL => Number(Figure::Sent);
+    "dreq" LISTENER | POOL => Number(Figure::Denied);
+    "dresp" ALL => Number(Figure::Zero);
+    "ereq" LISTENER => Number(Figure::Malformed);
+    "econ" POOL | BACKEND => Number(Figure::Unconnected);
+    "eresp" POOL | BACKEND => Number(Figure::Unanswered);
+    "wretr" POOL | BACKEND => Number(Figure::Retries);
+    "wredis" POOL | BACKEND => Number(Figure::Redispatches);
+    "status" ALL => Cell::Word(Word::Status);
+    "weight" POOL | BACKEND => Number(Figure::Weight);
+    "act" POOL | BACKEND => Number(Figure::Active);
+    "bck" POOL | BACKEND => Number(Figure::Backups);
+    "chkfail" BACKEND | PROBED => Number(Figure::CheckFailures);
+    "chkdown" POOL | BACKEND | PROBED => Number(Figure::Downs);
+    "lastchg" POOL | BACKEND => Seconds(Figure::SinceMs);
+    "downtime" POOL | BACKEND | PROBED => Seconds(Figure::DownMs);
+    "qlimit" BACKEND => Number(Figure::QueueLimit);
+    "pid" ALL => Number(Figure::One);
+    "iid" ALL => Number(Figure::Proxy);
+    "sid" ALL => Number(Figure::Server);
+    "throttle" BACKEND => Number(Figure::Throttle);
+    "lbtot" POOL | BACKEND => Number(Figure::Balanced);
+    "tracked" SKIPPED => Empty;
+    "type" ALL => Number(Figure::Type);
+    "rate" ALL => Number(Figure::Rate);
+    "rate_lim" LISTENER => Number(Figure::Zero);
+    "rate_max" ALL => Number(Figure::MostRate);
+    "check_status" BACKEND | CHECKED => Cell::Word(Word::Check);
+    "check_code" BACKEND | CHECKED => Number(Figure::CheckStatus);
+    "check_duration" BACKEND | CHECKED => Number(Figure::CheckMs);
+    "hrsp_1xx" ALL | HTTP => Number(Figure::Status1);
+    "hrsp_2xx" ALL | HTTP => Number(Figure::Status2);
+    "hrsp_3xx" ALL | HTTP => Number(Figure::Status3);
+    "hrsp_4xx" ALL | HTTP => Number(Figure::Status4);
+    "hrsp_5xx" ALL | HTTP => Number(Figure::Status5);
+    "hrsp_other" ALL | HTTP => Number(Figure::OtherStatus);
+    "hanafail" BACKEND | HTTP | OBSERVED => Number(Figure::Ejections);
+    "req_rate" LISTENER | HTTP => Number(Figure::RequestRate);
+    "req_rate_max" LISTENER | HTTP => Number(Figure::MostRequestRate);
+    "req_tot" ALL | HTTP => Number(Figure::Requests);
+    "cli_abrt" POOL | BACKEND => Number(Figure::ClientAborts);
+    "srv_abrt" POOL | BACKEND => Number(Figure::ServerAborts);
+    "comp_in" LISTENER | POOL | HTTP => Number(Figure::Zero);
+    "comp_out" LISTENER | POOL | HTTP => Number(Figure::Zero);
+    "comp_byp" LISTENER | POOL | HTTP => Number(Figure::Zero);
+    "comp_rsp" LISTENER | POOL | HTTP => Number(Figure::Zero);
+    "lastsess" POOL | BACKEND => Seconds(Figure::Unused);
+    "last_chk" SKIPPED => Empty;
+    "last_agt" SKIPPED => Empty;
+    "qtime" POOL | BACKEND => Number(Figure::QueueAverage);
+    "ctime" POOL | BACKEND => Number(Figure::ConnectAverage);
+    "rtime" POOL | BACKEND => Number(Figure::ResponseAverage);
+    "ttime" POOL | BACKEND => Number(Figure::TotalAverage);
+    "agent_status" SKIPPED => Empty;
+    "agent_code" SKIPPED => Empty;
+    "agent_duration" SKIPPED => Empty;
+    "check_desc" BACKEND | CHECKED => Cell::Word(Word::CheckWords);
+    "agent_desc" SKIPPED => Empty;
+    "check_rise" BACKEND | CHECKED => Number(Figure::Rise);
+    "check_fall" BACKEND | CHECKED => Number(Figure::Fall);
+    "check_health" BACKEND | CHECKED => Number(Figure::Level);
+    "agent_rise" SKIPPED => Empty;
+    "agent_fall" SKIPPED => Empty;
+    "agent_health" SKIPPED => Empty;
+    "addr" BACKEND => Cell::Word(Word::Address);
+    "cookie" POOL | BACKEND => Cell::Word(Word::Cookie);
+    "mode" ALL => Cell::Word(Word::Mode);
+    "algo" POOL => Cell::Word(Word::Algorithm);
+    "conn_rate" LISTENER => Number(Figure::Rate);
+    "conn_rate_max" LISTENER => Number(Figure::MostRate);
+    "conn_tot" LISTENER => Number(Figure::Total);
+    "intercepted" LISTENER => Number(Figure::Answered);
+    "dcon" SKIPPED => Empty;
+    "dses" SKIPPED => Empty;
+    "wrew" SKIPPED => Empty;
+    "connect" SKIPPED => Empty;
+    "reuse" SKIPPED => Empty;
+    "cache_lookups" SKIPPED => Empty;
+    "cache_hits" SKIPPED => Empty;
+    "srv_icur" BACKEND => Number(Figure::IdleConnections);
+    "src_ilim" SKIPPED => Empty;
+    "qtime_max" SKIPPED => Empty;
+    "ctime_max" SKIPPED => Empty;
+    "rtime_max" SKIPPED => Empty;
+    "ttime_max" SKIPPED => Empty;
+    "eint" SKIPPED => Empty;
+    "idle_conn_cur" BACKEND => Number(Figure::IdleConnections);
+    "safe_conn_cur" BACKEND => Number(Figure::Zero);
+    "used_conn_cur" BACKEND => Number(Figure::Now);
+    "need_conn_est" BACKEND => Number(Figure::Zero);
+    "uweight" POOL | BACKEND => Number(Figure::SetWeight);
+    "agg_server_status" SKIPPED => Empty;
+    "agg_server_check_status" SKIPPED => Empty;
+    "agg_check_status" SKIPPED => Empty;
+    "-" ALL => Cell::Word(Word::Dash);
+}
+
+/// Which lines are wanted: the proxy's number, bits of `type` in `show stat PROXY TYPE SERVER`, the server's number.
 struct Filter {
     number: i64,
     kinds: i64,
     server: i64,
-}
-
-/// One line: columns are written in order, those between are left empty.
-pub(super) struct Row<'a, 'b> {
-    out: &'a mut Text<'b>,
-    at: usize,
-}
-
-/// The places of the columns that are written.
-#[rustfmt::skip]
-mod column {
-    pub(super) const PXNAME: usize = 0; pub(super) const QCUR: usize = 2; pub(super) const SCUR: usize = 4;
-    pub(super) const SLIM: usize = 6; pub(super) const STOT: usize = 7; pub(super) const DREQ: usize = 10;
-    pub(super) const DRESP: usize = 11; pub(super) const ECON: usize = 13;
-    pub(super) const STATUS: usize = 17; pub(super) const WEIGHT: usize = 18; pub(super) const CHKFAIL: usize = 21;
-    pub(super) const CHKDOWN: usize = 22; pub(super) const LASTCHG: usize = 23; pub(super) const DOWNTIME: usize = 24;
-    pub(super) const QLIMIT: usize = 25; pub(super) const PID: usize = 26; pub(super) const THROTTLE: usize = 29;
-    pub(super) const LBTOT: usize = 30; pub(super) const TYPE: usize = 32;
-    pub(super) const RATE_MAX: usize = 35; pub(super) const CHECK: usize = 36;
-    pub(super) const HRSP: usize = 39; pub(super) const HANAFAIL: usize = 45; pub(super) const REQ_RATE: usize = 46;
-    pub(super) const REQ_TOT: usize = 48; pub(super) const CLI_ABRT: usize = 49; pub(super) const COMP: usize = 51;
-    pub(super) const LASTSESS: usize = 55; pub(super) const TIMES: usize = 58; pub(super) const CHECK_DESC: usize = 65;
-    pub(super) const CHECK_RISE: usize = 67; pub(super) const ADDR: usize = 73; pub(super) const COOKIE: usize = 74;
-    pub(super) const MODE: usize = 75; pub(super) const ALGO: usize = 76; pub(super) const CONN_RATE: usize = 77;
-    pub(super) const INTERCEPTED: usize = 80; pub(super) const ICUR: usize = 88; pub(super) const IDLE: usize = 95;
-    pub(super) const UWEIGHT: usize = 99;
-}
-
-impl<'a, 'b> Row<'a, 'b> {
-    fn new(out: &'a mut Text<'b>) -> Self {
-        Self { out, at: 0 }
-    }
-
-    fn go(&mut self, column: usize) {
-        debug_assert!(column >= self.at, "column {column} after {}", self.at);
-        while self.at < column {
-            self.out.byte(b',');
-            self.at += 1;
-        }
-    }
-
-    fn text(&mut self, column: usize, text: &str) {
-        self.go(column);
-        self.out.bytes(text.as_bytes());
-    }
-
-    fn number(&mut self, column: usize, number: u64) {
-        self.go(column);
-        self.out.long(number);
-    }
-
-    /// Numbers side by side.
-    fn numbers(&mut self, column: usize, numbers: &[u64]) {
-        for (offset, number) in numbers.iter().enumerate() {
-            self.number(column + offset, *number);
-        }
-    }
-
-    fn end(mut self) {
-        self.text(COLUMNS - 1, "-");
-        self.out.bytes(b",\n");
-    }
 }
 
 pub(super) fn stat(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
@@ -120,34 +187,53 @@ pub(in crate::operate) fn csv(proxy: &Proxy, step: usize, out: &mut Text<'_>) ->
 
 /// The `index`th line of all, if it is wanted.
 fn line(proxy: &Proxy, config: &Config, index: usize, filter: &Filter, out: &mut Text<'_>) -> Next {
-    let wanted = |number: u64, kind| {
-        filter.kinds & kind != 0 && (filter.number <= 0 || u64::try_from(filter.number) == Ok(number))
-    };
-    if let Some((id, _)) = config.listeners().nth(index) {
-        if wanted(number_of_listener(id.index()), FRONTEND) {
-            listener(proxy, config, id, out);
-        }
+    let Some((object, kind)) = nth(config, index) else { return Next::Done };
+    let figures = Figures::of(proxy, config, object);
+    let is = |wanted: i64, figure| wanted <= 0 || u64::try_from(wanted) == Ok(figures.get(figure));
+    if filter.kinds & kind == 0
+        || !is(filter.number, Figure::Proxy)
+        || (kind == 4 && !is(filter.server, Figure::Server))
+    {
         return Next::More;
     }
-    let mut index = index - config.listeners().count();
-    for (pool_id, pool) in config.pools() {
-        let at = pool_id.index();
-        if let Some(&id) = pool.backends.get(index) {
-            let sid = i64::try_from(index + 1).unwrap_or(0);
-            if wanted(number_of_pool(at), SERVER) && (filter.server <= 0 || filter.server == sid) {
-                backend(proxy, config, id, out);
+    for &(cell, which) in COLUMNS {
+        if figures.are(which) {
+            match cell {
+                Cell::Empty => {}
+                Cell::Number(figure) => number(out, figures.get(figure), Unit::Number),
+                Cell::Seconds(figure) => number(out, figures.get(figure), Unit::Seconds),
+                Cell::Word(word) => write_word(proxy, config, object, &figures, word, out),
             }
-            return Next::More;
+        }
+        out.byte(b',');
+    }
+    out.byte(b'\n');
+    Next::More
+}
+
+/// What the `index`th line is about, and its bit of `type`: listeners, and each pool behind its backends.
+fn nth(config: &Config, index: usize) -> Option<(Object, i64)> {
+    let order = &config.order;
+    if let Some(&id) = order.listeners.get(index) {
+        return Some((Object::Listener(id), 1));
+    }
+    let mut index = index - order.listeners.len();
+    for (id, pool) in config.pools() {
+        if let Some(&member) = pool.backends.get(index) {
+            return Some((Object::Backend(member), 4));
         }
         if index == pool.backends.len() {
-            if wanted(number_of_pool(at), BACKEND) {
-                whole_pool(proxy, config, pool_id, out);
-            }
-            return Next::More;
+            return Some((Object::Pool(id), 2));
         }
         index -= pool.backends.len() + 1;
     }
-    Next::Done
+    None
+}
+
+fn number(out: &mut Text<'_>, number: u64, unit: Unit) {
+    if number != NOTHING {
+        figures::write(out, number, unit);
+    }
 }
 
 fn filter(call: &Call<'_>) -> Result<Filter, &'static str> {
@@ -167,176 +253,56 @@ fn filter(call: &Call<'_>) -> Result<Filter, &'static str> {
     Ok(Filter { number, kinds: of(kinds), server: of(server) })
 }
 
-fn listener(proxy: &Proxy, config: &Config, id: ListenerId, out: &mut Text<'_>) {
-    let stats = proxy.listener_stats(id);
-    let settings = &config.listeners[id.index()];
-    let mut row = Row::new(out);
-    row.text(column::PXNAME, &settings.name);
-    row.text(1, "FRONTEND");
-    let Many { now, most, total, rate, most_rate } = stats.connections;
-    row.numbers(column::SCUR, &[now, most, config.limits.budget.connections as u64, total]);
-    row.numbers(8, &[stats.traffic.received, stats.traffic.sent]);
-    row.numbers(column::DREQ, &[stats.failures.denied, 0, stats.failures.malformed]);
-    row.text(column::STATUS, if proxy.is_stopping() { "STOP" } else { "OPEN" });
-    row.numbers(column::PID, &[1, number_of_listener(id.index()), 0]);
-    row.numbers(column::TYPE, &[0, rate, 0, most_rate]);
-    if settings.mode == Mode::Http {
-        statuses(&mut row, &stats.traffic);
-        row.numbers(column::REQ_RATE, &[stats.requests.rate, stats.requests.most_rate, stats.requests.total]);
-        row.numbers(column::COMP, &[0; 4]);
-    }
-    row.text(column::MODE, mode(settings.mode));
-    row.numbers(column::CONN_RATE, &[rate, most_rate, total]);
-    row.number(column::INTERCEPTED, stats.failures.answered);
-    row.end();
+fn write_word(proxy: &Proxy, config: &Config, object: Object, figures: &Figures, word: Word, out: &mut Text<'_>) {
+    let [of_proxy, of_server] = object.names(config);
+    let found = figures.finding();
+    let text = match (word, object) {
+        (Word::Proxy, _) => of_proxy,
+        (Word::Server, _) => of_server,
+        (Word::Status, Object::Listener(_)) => figures.word(Figure::State, &["STOP", "OPEN"]),
+        (Word::Status, Object::Pool(_)) => figures.word(Figure::State, &["DOWN", "UP"]),
+        (Word::Status, Object::Backend(id)) => return write_status(proxy, id, figures, out),
+        (Word::Check, _) => found.code(),
+        (Word::CheckWords, _) => found.words(),
+        (Word::Address, Object::Backend(id)) => return super::servers::write_address(proxy, config, id, out),
+        (Word::Cookie, Object::Backend(id)) => {
+            let backend = &config.backends[id.index()];
+            if config.pools[backend.pool.index()].cookie.is_some() { &backend.cookie } else { "" }
+        }
+        (Word::Cookie, Object::Pool(id)) => match &config.pools[id.index()].cookie {
+            Some(cookie) => &cookie.name,
+            None => "",
+        },
+        (Word::Mode, _) => figures.mode(),
+        (Word::Algorithm, Object::Pool(id)) => algorithm(config.pools[id.index()].balance),
+        (Word::Dash, _) => "-",
+        (Word::Address | Word::Cookie | Word::Algorithm, _) => "",
+    };
+    out.bytes(text.as_bytes());
 }
 
-fn backend(proxy: &Proxy, config: &Config, id: BackendId, out: &mut Text<'_>) {
-    let stats = proxy.backend_stats(id);
-    let settings = &config.backends[id.index()];
-    let pool = &config.pools[settings.pool.index()];
-    let mut row = Row::new(out);
-    row.text(column::PXNAME, &pool.name);
-    row.text(1, &settings.name);
-    row.numbers(column::QCUR, &stats.queue);
-    row.numbers(column::SCUR, &[stats.requests.now, stats.requests.most]);
-    if stats.maxconn > 0 {
-        row.number(column::SLIM, stats.maxconn.into());
-    }
-    row.number(column::STOT, stats.requests.total);
-    row.numbers(8, &[stats.traffic.received, stats.traffic.sent]);
-    row.number(column::DRESP, 0);
-    failures(&mut row, &stats.failures);
-    let checked = pool.check.as_ref().filter(|_| stats.admin != Admin::Maint);
-    let levels = pool.check.as_ref().map(|check| (check.rise, check.fall));
-    row.go(column::STATUS);
-    let down = levels.is_some() && !stats.healthy;
-    match (stats.admin, levels) {
-        (Admin::Maint, _) => row.out.bytes(b"MAINT"),
-        (_, _) if down => row.out.bytes(b"DOWN"),
-        (Admin::Drain, _) => row.out.bytes(b"DRAIN"),
-        (Admin::Ready, None) => row.out.bytes(if stats.healthy { b"no check" } else { b"DOWN" }),
-        (Admin::Ready, Some(_)) => row.out.bytes(b"UP"),
-    }
-    if let Some((rise, fall)) = levels.filter(|_| checked.is_some() && stats.admin == Admin::Ready) {
-        let level = stats.checked.level;
-        let (part, of) = if down { (level, rise) } else { ((level + 1).saturating_sub(rise), fall) };
-        if part > 0 && part < of && stats.checked.finding != Finding::Nothing {
-            row.out.byte(b' ');
-            row.out.number(part);
-            row.out.byte(b'/');
-            row.out.number(of);
+/// The state of a server; on the way to another one, how far it is: `UP 1/3`.
+fn write_status(proxy: &Proxy, id: BackendId, figures: &Figures, out: &mut Text<'_>) {
+    let balancer = proxy.balancer.borrow();
+    let (admin, is_probed, is_up) = (balancer.admin(id), figures.are(BACKEND | PROBED), balancer.is_healthy(id));
+    out.bytes(match admin {
+        Admin::Maint => b"MAINT",
+        Admin::Drain | Admin::Ready if is_probed && !is_up => b"DOWN",
+        Admin::Drain => b"DRAIN",
+        Admin::Ready if !is_up => b"DOWN",
+        Admin::Ready if is_probed => b"UP",
+        Admin::Ready => b"no check",
+    });
+    if admin == Admin::Ready && is_probed && figures.get(Figure::Found) != NOTHING {
+        let [level, rise, fall] = [Figure::Level, Figure::Rise, Figure::Fall].map(|figure| figures.get(figure));
+        let (part, of) = if is_up { ((level + 1).saturating_sub(rise), fall) } else { (level, rise) };
+        if part > 0 && part < of {
+            out.byte(b' ');
+            out.long(part);
+            out.byte(b'/');
+            out.long(of);
         }
     }
-    let weight = if stats.admin == Admin::Ready { stats.weight } else { 0 };
-    row.numbers(column::WEIGHT, &[weight.into(), u64::from(!settings.backup), u64::from(settings.backup)]);
-    if levels.is_some() {
-        row.numbers(column::CHKFAIL, &[stats.check_failures, stats.downs]);
-    }
-    row.numbers(column::LASTCHG, &[stats.since_ms / 1000]);
-    if levels.is_some() {
-        row.number(column::DOWNTIME, stats.down_ms / 1000);
-    }
-    if settings.maxqueue > 0 {
-        row.number(column::QLIMIT, settings.maxqueue.into());
-    }
-    row.numbers(column::PID, &[1, number_of_pool(settings.pool.index()), number_of_backend(config, id)]);
-    if let Some(throttle) = stats.throttle {
-        row.number(column::THROTTLE, throttle.into());
-    }
-    row.number(column::LBTOT, stats.requests.total.saturating_sub(stats.loyalty.hits));
-    row.numbers(column::TYPE, &[2, stats.requests.rate]);
-    row.number(column::RATE_MAX, stats.requests.most_rate);
-    if checked.is_some() {
-        row.text(column::CHECK, stats.checked.finding.code());
-        row.go(column::CHECK + 1);
-        if stats.checked.status > 0 {
-            row.out.number(stats.checked.status.into());
-        }
-        row.number(column::CHECK + 2, stats.checked.duration_ms);
-    }
-    if pool.mode == Mode::Http {
-        statuses(&mut row, &stats.traffic);
-        if pool.passive.observe != Observe::None {
-            row.number(column::HANAFAIL, stats.ejections);
-        }
-        row.number(column::REQ_TOT, stats.traffic.exchanges());
-    }
-    row.numbers(column::CLI_ABRT, &[stats.failures.client_aborts, stats.failures.server_aborts]);
-    last_session(&mut row, stats.idle_ms);
-    row.numbers(column::TIMES, &stats.averages_ms);
-    if let Some((rise, fall)) = levels.filter(|_| checked.is_some()) {
-        row.text(column::CHECK_DESC, stats.checked.finding.words());
-        row.numbers(column::CHECK_RISE, &[rise.into(), fall.into(), stats.checked.level.into()]);
-    }
-    row.go(column::ADDR);
-    super::servers::write_address(proxy, config, id, row.out);
-    if pool.cookie.is_some() {
-        row.text(column::COOKIE, &settings.cookie);
-    }
-    row.text(column::MODE, mode(pool.mode));
-    row.number(column::ICUR, stats.idle_connections);
-    row.numbers(column::IDLE, &[stats.idle_connections, 0, stats.requests.now, 0, stats.weight.into()]);
-    row.end();
-}
-
-fn whole_pool(proxy: &Proxy, config: &Config, id: PoolId, out: &mut Text<'_>) {
-    let stats = proxy.pool_stats(id);
-    let settings = &config.pools[id.index()];
-    let mut row = Row::new(out);
-    row.text(column::PXNAME, &settings.name);
-    row.text(1, "BACKEND");
-    row.numbers(column::QCUR, &stats.queue);
-    let limit =
-        if settings.maxconn > 0 { u64::from(settings.maxconn) } else { config.limits.budget.connections as u64 };
-    row.numbers(column::SCUR, &[stats.requests.now, stats.requests.most, limit, stats.requests.total]);
-    row.numbers(8, &[stats.traffic.received, stats.traffic.sent]);
-    row.numbers(column::DREQ, &[stats.failures.denied, 0]);
-    failures(&mut row, &stats.failures);
-    let (active, backup) = stats.usable;
-    row.text(column::STATUS, if active + backup > 0 { "UP" } else { "DOWN" });
-    row.numbers(column::WEIGHT, &[stats.weight.into(), active as u64, backup as u64]);
-    row.number(column::CHKDOWN, stats.downs);
-    row.numbers(column::LASTCHG, &[stats.since_ms / 1000, stats.down_ms / 1000]);
-    row.numbers(column::PID, &[1, number_of_pool(id.index()), 0]);
-    row.number(column::LBTOT, stats.traffic.exchanges().saturating_sub(stats.loyalty.hits));
-    row.numbers(column::TYPE, &[1, stats.requests.rate]);
-    row.number(column::RATE_MAX, stats.requests.most_rate);
-    if settings.mode == Mode::Http {
-        statuses(&mut row, &stats.traffic);
-        row.number(column::REQ_TOT, stats.traffic.exchanges());
-    }
-    row.numbers(column::CLI_ABRT, &[stats.failures.client_aborts, stats.failures.server_aborts]);
-    row.numbers(column::COMP, &[0; 4]);
-    last_session(&mut row, stats.idle_ms);
-    row.numbers(column::TIMES, &stats.averages_ms);
-    if let Some(cookie) = &settings.cookie {
-        row.text(column::COOKIE, &cookie.name);
-    }
-    row.text(column::MODE, mode(settings.mode));
-    row.text(column::ALGO, algorithm(settings.balance));
-    row.number(column::UWEIGHT, stats.weight.into());
-    row.end();
-}
-
-fn failures(row: &mut Row<'_, '_>, failures: &Failures) {
-    row.numbers(column::ECON, &[failures.connect, failures.response, failures.retries, failures.redispatches]);
-}
-
-fn statuses(row: &mut Row<'_, '_>, traffic: &Traffic) {
-    row.numbers(column::HRSP, &traffic.statuses[1..]);
-    row.number(column::HRSP + 5, traffic.statuses[0]);
-}
-
-fn last_session(row: &mut Row<'_, '_>, idle_ms: Option<u64>) {
-    match idle_ms {
-        Some(idle_ms) => row.number(column::LASTSESS, idle_ms / 1000),
-        None => row.text(column::LASTSESS, "-1"),
-    }
-}
-
-fn mode(mode: Mode) -> &'static str {
-    if mode == Mode::Http { "http" } else { "tcp" }
 }
 
 fn algorithm(algorithm: Algorithm) -> &'static str {
@@ -346,56 +312,5 @@ fn algorithm(algorithm: Algorithm) -> &'static str {
         Algorithm::Random => "random",
         Algorithm::First => "first",
         Algorithm::Hash { .. } => "hash",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_columns_are_where_they_should_be() {
-        let names: Vec<&str> = HEADER.trim_start_matches("# ").trim_end_matches(",\n").split(',').collect();
-        assert_eq!(names.len(), COLUMNS);
-        for (place, name) in [
-            (column::PXNAME, "pxname"),
-            (column::QCUR, "qcur"),
-            (column::SCUR, "scur"),
-            (column::SLIM, "slim"),
-            (column::STOT, "stot"),
-            (column::DREQ, "dreq"),
-            (column::ECON, "econ"),
-            (column::STATUS, "status"),
-            (column::CHKFAIL, "chkfail"),
-            (column::LASTCHG, "lastchg"),
-            (column::QLIMIT, "qlimit"),
-            (column::PID, "pid"),
-            (column::THROTTLE, "throttle"),
-            (column::LBTOT, "lbtot"),
-            (column::TYPE, "type"),
-            (column::RATE_MAX, "rate_max"),
-            (column::CHECK, "check_status"),
-            (column::HRSP, "hrsp_1xx"),
-            (column::HANAFAIL, "hanafail"),
-            (column::REQ_TOT, "req_tot"),
-            (column::CLI_ABRT, "cli_abrt"),
-            (column::COMP, "comp_in"),
-            (column::LASTSESS, "lastsess"),
-            (column::TIMES, "qtime"),
-            (column::CHECK_DESC, "check_desc"),
-            (column::CHECK_RISE, "check_rise"),
-            (column::ADDR, "addr"),
-            (column::COOKIE, "cookie"),
-            (column::MODE, "mode"),
-            (column::ALGO, "algo"),
-            (column::CONN_RATE, "conn_rate"),
-            (column::INTERCEPTED, "intercepted"),
-            (column::ICUR, "srv_icur"),
-            (column::IDLE, "idle_conn_cur"),
-            (column::UWEIGHT, "uweight"),
-            (COLUMNS - 1, "-"),
-        ] {
-            assert_eq!(names[place], name);
-        }
     }
 }
