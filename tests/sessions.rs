@@ -226,6 +226,7 @@ fn whose_server_goes_down_while_he_is_late_moves_for_good() {
     one.wait_in_flight(1);
     two.wait_in_flight(1);
     let mut late = fixture.sent("/late", "Cookie: SRV=s1\r\n");
+    // Only time makes him late.
     std::thread::sleep(Duration::from_millis(150));
     one.set_health(500);
     fixture.beelance.wait_change("s1", "down", 1);
