@@ -177,6 +177,16 @@ impl Balancer {
         self.pools[pool.index()].waiting.len()
     }
 
+    /// The pool in which a request waits.
+    #[must_use]
+    pub fn waits_in(&self, waiter: u16) -> Option<PoolId> {
+        match self.waiters.place(waiter) {
+            Place::Backend(id) => Some(self.backend(id).spec.pool),
+            Place::Pool(pool) => Some(pool),
+            Place::Nowhere | Place::Granted(_) | Place::Refused => None,
+        }
+    }
+
     /// The most there were of them.
     #[must_use]
     pub fn most_queued(&self, pool: PoolId) -> u32 {

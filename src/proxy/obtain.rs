@@ -286,6 +286,7 @@ impl Connection {
         })?;
         drop(config);
         stream.era = proxy.era(id);
+        stream.set_name(id.0);
         stream.set_owner(self.seat.index());
         let deadline_ms = proxy.reactor.now_ms() + proxy.timeouts().connect_ms;
         let wait = self.seat.until(deadline_ms, || match stream.connected() {

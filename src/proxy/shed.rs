@@ -130,6 +130,11 @@ impl Sheddable {
         self.entries[usize::from(who)].place == Place::In(Kind::LargeHead)
     }
 
+    /// Since when `who` waits for a request, or for the one that it has waited.
+    pub(super) fn since_ms(&self, who: u16) -> u64 {
+        self.entries.get(usize::from(who)).map_or(0, |entry| entry.since_ms)
+    }
+
     /// Whether `who` is marked.
     pub(super) fn is_shed(&self, who: u16) -> bool {
         matches!(self.entries[usize::from(who)].place, Place::Shed(_))

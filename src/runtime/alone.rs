@@ -35,9 +35,8 @@ pub fn stand_alone(
     alarm::set(seconds);
     let _ = prctl::set_name(NAME);
     // Who is connected to one must not wait for an answer of nobody.
-    let is_lost = |owner: Option<u16>| owner.is_some_and(|owner| owner != keeper && reactor.seats_task(owner));
-    let of_tasks = reactor.sockets().filter(|&(_, owner)| is_lost(owner)).map(|(number, _)| number);
-    let lost: Vec<RawFd> = of_tasks.collect();
+    let of_tasks = reactor.sockets().filter(|seen| seen.of_task && seen.seat != keeper);
+    let lost: Vec<RawFd> = of_tasks.map(|seen| seen.number()).collect();
     reactor.forget_tasks();
     let lose = |number: RawFd| {
         // SAFETY: both are open; who owns the number finds a pipe without an end there, and is never run again.

@@ -8,6 +8,7 @@ use super::alarm::Alarm;
 use super::calls;
 use super::clock::Clock;
 use super::deadlines::Deadlines;
+use super::label::Label;
 use super::lag::{Lag, Lags};
 #[cfg(test)]
 use super::seat::NEVER;
@@ -17,7 +18,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -70,8 +71,8 @@ pub struct Reactor {
     alarm: Alarm,
     clock: Clock,
     sources: Box<[Source]>,
-    /// The descriptor of each, -1 while it is free. Apart: who serves does not ask.
-    descriptors: Box<[Cell<RawFd>]>,
+    /// The descriptor of each, and what its owner calls it. Apart: who serves does not ask.
+    pub(super) labels: Box<[Cell<Label>]>,
     free_sources: RefCell<Vec<u16>>,
     seats: Box<[Sitter]>,
     free_seats: RefCell<Vec<u16>>,
@@ -110,7 +111,7 @@ impl Reactor {
             alarm,
             clock: Clock::new(),
             sources: (0..sources).map(|_| source()).collect(),
-            descriptors: vec![Cell::new(-1); sources].into_boxed_slice(),
+            labels: vec![Cell::default(); sources].into_boxed_slice(),
             free_sources: RefCell::new(indices(sources)),
             seats: (0..seats).map(|_| sitter()).collect(),
             free_seats: RefCell::new(indices(seats)),
@@ -268,7 +269,7 @@ impl Reactor {
         source.ready.set(ready);
         source.waiting.set(0);
         source.owner.set(NOBODY);
-        self.descriptors[usize::from(index)].set(socket.as_fd().as_raw_fd());
+        self.labels[usize::from(index)].set(Label::of(socket.as_fd()));
         if let Err(errno) = self.epoll.add(socket, EpollEvent::new(flags, self.token(index))) {
             self.leave(index);
             return Err(errno.into());
@@ -288,7 +289,7 @@ impl Reactor {
         let source = self.source(index);
         source.generation.set(source.generation.get().wrapping_add(1));
         source.owner.set(NOBODY);
-        self.descriptors[usize::from(index)].set(-1);
+        self.labels[usize::from(index)].take();
         self.free_sources.borrow_mut().push(index);
     }
 
@@ -300,11 +301,9 @@ impl Reactor {
         &self.sources[usize::from(index)]
     }
 
-    /// What is registered: each socket's descriptor, and the seat of its owner if it has one.
-    pub(super) fn sockets(&self) -> impl Iterator<Item = (RawFd, Option<u16>)> {
-        let owner = |source: &Source| Some(source.owner.get()).filter(|&owner| owner != NOBODY);
-        let all = self.descriptors.iter().zip(&self.sources).map(move |(number, source)| (number.get(), owner(source)));
-        all.filter(|&(number, _)| number >= 0)
+    /// The seat of a source's owner, and how often its entry was used before.
+    pub(super) fn owner(&self, index: u16) -> (u16, u32) {
+        (self.source(index).owner.get(), self.source(index).generation.get())
     }
 
     /// Whether a task of the executor sits in a seat.

@@ -100,6 +100,11 @@ impl Stream {
         self.reactor.set_owner(self.index, seat);
     }
 
+    /// Gives it a name, for who looks at all sockets.
+    pub fn set_name(&self, name: u8) {
+        self.reactor.call(self.index, name);
+    }
+
     /// Whether the peer closed its side or the connection is over; no system call.
     #[must_use]
     pub fn hung_up(&self) -> bool {

@@ -128,6 +128,13 @@ impl Client {
             };
             match next {
                 Next::More => step += 1,
+                Next::Skip(to) => {
+                    step = to;
+                    if self.room.output.len() == before {
+                        // It looked at many and found nobody: others come between.
+                        self.seat.next_turn().await;
+                    }
+                }
                 Next::Done => return Ok(true),
                 Next::Later(at_ms) => {
                     // Who left waits for nothing.

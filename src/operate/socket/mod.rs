@@ -16,6 +16,7 @@ mod members;
 mod process;
 mod serve;
 mod servers;
+mod sessions;
 mod show;
 mod stat;
 mod table;
@@ -121,6 +122,8 @@ type Told = Pin<Box<dyn Future<Output = Result<String, String>>>>;
 enum Next {
     /// Another piece.
     More,
+    /// Another piece, at this step.
+    Skip(usize),
     /// Nothing.
     Done,
     /// The same again, at this time.
@@ -180,9 +183,12 @@ const COMMANDS: &[Command] = {
     command(&["show", "log"], Operator, ["", "show the last messages"], show::log),
     command(&["show", "servers", "conn"], User, ["[<backend>]", "dump server connections status (all or for a single backend)"], servers::connections),
     command(&["show", "servers", "state"], User, ["[<backend>]", "dump volatile server information (all or for a single backend)"], servers::state),
+    command(&["show", "sess"], Operator, ["[id]", "report the list of current sessions or dump this exact session"], sessions::show),
     command(&["show", "stat"], User, ["[<proxy> <type> <server>]", "report counters for each proxy and server"], stat::stat),
     command(&["show", "table"], Operator, ["[<table>]", "report table usage stats or dump this table's contents"], table::show),
     command(&["show", "version"], User, ["", "show version of the current process"], show::version),
+    command(&["shutdown", "session"], Admin, ["[id]", "kill a specific session"], sessions::end),
+    command(&["shutdown", "sessions", "server"], Admin, ["<bk>/<srv>", "kill sessions on a server"], sessions::end_of_server),
     command(&["upgrade"], Admin, ["[<program>]", "let a program take the place of this one"], process::upgrade),
     command(&["user"], User, ["", "lower the level of the current CLI session to user"], change::user),
     command(&["wait"], Admin, ["{-h|<delay>} [cond [args...]]", "wait the specified delay or condition"], wait::wait),
