@@ -52,11 +52,11 @@ impl Backend {
     }
 }
 
-/// The first character that the name of a server that is added may not have; a blank where it is too long.
+/// Where in the name of a server that is added the first character is that it may not have; its end where it is too long.
 #[must_use]
-pub fn wrong_in_name(name: &str) -> Option<char> {
-    let fits = |letter: &char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.' | ':');
-    name.chars().find(|letter| !fits(letter)).or((name.len() > MAX_NAME).then_some(' '))
+pub fn wrong_in_name(name: &str) -> Option<usize> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+    name.bytes().position(|byte| !fits(byte)).or((name.len() > MAX_NAME).then_some(name.len()))
 }
 
 /// Whether the affinity cookie may have this value.
@@ -205,9 +205,9 @@ mod tests {
     #[test]
     fn letters_of_names() {
         assert_eq!(wrong_in_name("srv-1_A.b:2"), None);
-        assert_eq!(wrong_in_name("x!y"), Some('!'));
-        assert_eq!(wrong_in_name("a,b"), Some(','));
+        assert_eq!(wrong_in_name("x!y"), Some(1));
+        assert_eq!(wrong_in_name("a,b"), Some(1));
         assert_eq!(wrong_in_name(&"x".repeat(MAX_NAME)), None);
-        assert_eq!(wrong_in_name(&"x".repeat(MAX_NAME + 1)), Some(' '));
+        assert_eq!(wrong_in_name(&"x".repeat(MAX_NAME + 1)), Some(MAX_NAME + 1));
     }
 }

@@ -209,7 +209,7 @@ impl Figures {
         let (it, settings) = (proxy.listener_stats(id), &config.listeners[id.index()]);
         self.traits = of::LISTENER | mode(settings.mode);
         self.set(F::Type, &[0, number_of_listener(id.index()), 0]);
-        self.set_many(&it.connections, config.limits.budget.connections as u64);
+        self.set_many(&it.connections, proxy.listener_maxconn(id) as u64);
         self.set(F::Requests, &[it.requests.total, it.requests.rate, it.requests.most_rate]);
         self.set_common(&it.traffic, &it.failures);
         self.set(F::State, &[u64::from(!proxy.is_stopping())]);

@@ -81,7 +81,8 @@ impl Service {
         Ok(())
     }
 
-    /// Listeners are what they were.
+    /// Listeners are what they were. One function, for all that it calls.
+    #[inline(never)]
     fn go_on_with(&self, config: Config) {
         let sockets = config.listeners().filter_map(|(id, _)| Some((id, self.proxy.socket(id)?))).collect();
         self.follow(Rc::new(config), sockets, &[]);

@@ -17,6 +17,8 @@ pub(super) struct Own {
     pub descriptors: u64,
     pub connections: u64,
     pub most_connections: u64,
+    /// As many as the tables have places for.
+    pub planned_connections: u64,
     pub all_connections: u64,
     /// Connections a second: in the last one, and the most of any listener.
     pub rate: [u64; 2],
@@ -72,7 +74,8 @@ impl Own {
             memory: resident().unwrap_or(NOTHING),
             descriptors: budget.descriptors(),
             connections: usage.connections as u64,
-            most_connections: budget.connections as u64,
+            most_connections: proxy.maxconn() as u64,
+            planned_connections: budget.connections as u64,
             all_connections,
             rate,
             requests: proxy.requests(),

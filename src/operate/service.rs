@@ -68,6 +68,7 @@ impl Service {
 
     /// Goes on with another configuration, arranged on what runs, with these sockets for its listeners. `known`: addresses of names
     /// that it has.
+    #[inline(never)]
     pub(super) fn follow(&self, config: Rc<Config>, sockets: Vec<Socket>, known: &[(String, IpAddr)]) -> Changes {
         let proxy = self.proxy;
         let before = proxy.config();

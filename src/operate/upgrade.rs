@@ -17,12 +17,12 @@ use super::service::Service;
 use crate::limits::UPGRADE_CHECK_MS;
 use crate::proxy::Proxy;
 use crate::runtime::exec::{Program, Replaced};
-use crate::runtime::{Loop, Seat, Watchdog, alone, outside};
+use crate::runtime::{Loop, NEVER, Seat, Watchdog, alone, outside};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::env;
 use std::ffi::OsStr;
 use std::future::poll_fn;
@@ -43,6 +43,8 @@ pub struct Upgrade {
     /// Who waits for what becomes of it, and what did.
     asker: RefCell<Option<Waker>>,
     outcome: RefCell<Option<Result<String, String>>>,
+    /// The seat of the task that watches over the check.
+    guard: Cell<u16>,
 }
 
 enum State {
@@ -68,6 +70,7 @@ impl Upgrade {
             file: std::path::absolute(file)?,
             upgrades,
             state: RefCell::new(State::Idle),
+            guard: Cell::default(),
             asker: RefCell::default(),
             outcome: RefCell::default(),
         })
@@ -88,6 +91,7 @@ impl Upgrade {
         if !path.is_absolute() {
             return Err(format!("{}: expected a path that starts with /", path.display()));
         }
+        let seat = Seat::take(proxy.reactor).ok_or_else(|| "all tasks are taken".to_owned())?;
         let words = ["check", "-c"].map(OsStr::new);
         let arguments = [path.as_os_str(), words[0], words[1], self.file.as_os_str()];
         let root = root();
@@ -95,7 +99,8 @@ impl Upgrade {
         let pid = checked.map_err(|error| format!("{}: {error}", path.display()))?;
         *self.state.borrow_mut() = State::Checking(pid, path.to_owned());
         let event_loop = proxy.event_loop();
-        event_loop.executor.spawn(self.limit(event_loop, pid)).detach();
+        self.guard.set(seat.index());
+        event_loop.executor.spawn(self.guard(event_loop, seat, pid)).detach();
         log::info!("upgrade: {} checks {} first", path.display(), self.file.display());
         Ok(())
     }
@@ -115,22 +120,28 @@ impl Upgrade {
         .await
     }
 
-    /// Tells whoever waits for it; whether somebody does.
-    fn tell(&self, outcome: Result<String, String>) -> bool {
-        let Some(asker) = self.asker.take() else { return false };
-        self.outcome.replace(Some(outcome));
-        asker.wake();
-        true
+    /// Tells whoever waits for it.
+    fn tell(&self, outcome: Result<String, String>) {
+        if let Some(asker) = self.asker.take() {
+            self.outcome.replace(Some(outcome));
+            asker.wake();
+        }
     }
 
-    /// Ends a check that takes too long.
-    async fn limit(&'static self, event_loop: &'static Loop, checking: Pid) {
-        let Some(seat) = Seat::take(event_loop.reactor) else { return };
+    /// Ends a check that takes too long. When it went well, lets the program be replaced: when the others have had their turn, and
+    /// whoever asked has the answer.
+    async fn guard(&'static self, event_loop: &'static Loop, seat: Seat, checking: Pid) {
         let deadline_ms = event_loop.reactor.now_ms() + UPGRADE_CHECK_MS;
         let is_it = || matches!(*self.state.borrow(), State::Checking(pid, _) if pid == checking);
         if seat.until(deadline_ms, || (!is_it()).then_some(())).await.is_err() && is_it() {
             // It is a child that nobody has waited for: the id is nobody else's.
             let _ = kill(checking, Signal::SIGKILL);
+            let _ = seat.until(NEVER, || (!is_it()).then_some(())).await;
+        }
+        if matches!(*self.state.borrow(), State::Checked(_)) {
+            seat.next_turn().await;
+            seat.next_turn().await;
+            event_loop.end(REPLACE);
         }
     }
 
@@ -155,16 +166,13 @@ impl Upgrade {
             }
         };
         *state = State::Idle;
+        proxy.reactor.wake(self.guard.get());
         let refused = match status {
             WaitStatus::Exited(_, 0) if proxy.is_stopping() => "it is stopping".to_owned(),
             WaitStatus::Exited(_, 0) => {
-                let told = self.tell(Ok(format!("{} takes the place of this one", path.display())));
+                self.tell(Ok(format!("{} takes the place of this one", path.display())));
                 *state = State::Checked(path);
-                // Whoever asked gets the answer before.
-                return match Seat::take(proxy.reactor).filter(|_| told) {
-                    Some(seat) => proxy.event_loop().executor.spawn(end(proxy, seat)).detach(),
-                    None => proxy.event_loop().end(REPLACE),
-                };
+                return;
             }
             WaitStatus::Exited(_, code) => {
                 let (path, file) = (path.display(), self.file.display());
@@ -205,13 +213,6 @@ impl Upgrade {
             Err(error) => Replaced::Failed(error),
         }
     }
-}
-
-/// Lets the program be replaced when the others have had their turn.
-async fn end(proxy: &'static Proxy, seat: Seat) {
-    seat.next_turn().await;
-    seat.next_turn().await;
-    proxy.event_loop().end(REPLACE);
 }
 
 fn root() -> Option<(String, RawFd)> {

@@ -28,6 +28,10 @@ pub(super) async fn accept(proxy: &'static Proxy, listener: Rc<Listener>, id: Li
         if !proxy.is_open(id, &listener) {
             break;
         }
+        if proxy.is_listener_full(id) {
+            rest(proxy, &seat, (id, &listener), NEVER, || !proxy.is_listener_full(id)).await;
+            continue;
+        }
         if proxy.is_full() && !make_room(proxy, &seat, (id, &listener)).await {
             continue;
         }
@@ -131,7 +135,7 @@ fn accept_some(proxy: &'static Proxy, listener: &Listener, id: ListenerId, most:
     let uses_reserve = proxy.is_full();
     for count in 0..most {
         let full = if uses_reserve { !proxy.has_place() } else { proxy.is_full() };
-        if full {
+        if full || proxy.is_listener_full(id) {
             return Ok(count);
         }
         if proxy.reactor.free_sources() == 0 && !proxy.idle.borrow_mut().close_one() {

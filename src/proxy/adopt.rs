@@ -125,7 +125,7 @@ impl Proxy {
         let changes = Changes::of(&before, &after);
         drop(self.config.replace(Rc::clone(&after)));
         self.timeouts.set(after.timeouts);
-        self.reserve.set(after.clients.reserve);
+        self.ceilings.keep(after.clients.reserve);
         if let Some(limiter) = &self.limiter {
             limiter.adopt(&after);
         }

@@ -9,6 +9,7 @@ mod answer;
 mod ask;
 mod adopt;
 mod broken;
+mod ceilings;
 mod condition;
 mod connection;
 mod counters;
@@ -60,6 +61,7 @@ use crate::http::date::DateLine;
 use crate::http::request_id;
 use crate::limits::{Budget as Bytes, ListenerId, PoolId, SPARE_SEATS};
 use crate::runtime::{Buffers, Current, Loop, Reactor};
+use ceilings::Ceilings;
 use counters::Headcount;
 use doors::Doors;
 use idle::Idle;
@@ -86,8 +88,7 @@ pub struct Proxy {
     header_size: usize,
     /// The places of all tables.
     pub room: Room,
-    /// Connections that are kept for clients who are known.
-    reserve: Cell<usize>,
+    ceilings: Ceilings,
     /// Sockets, seats and the clock.
     pub reactor: &'static Reactor,
     /// Backends, pools and who waits.
@@ -179,7 +180,7 @@ impl Proxy {
             budget,
             room,
             header_size: config.limits.header_size,
-            reserve: Cell::new(config.clients.reserve),
+            ceilings: Ceilings::new(budget.connections, config.clients.reserve, room.listeners),
             reactor: event_loop.reactor,
             told: Told::all(&balancer, room.backends),
             balancer: RefCell::new(balancer),
@@ -299,12 +300,12 @@ impl Proxy {
 
     /// Whether there may be another client connection, if only of somebody who is known.
     fn has_place(&self) -> bool {
-        self.connections() < self.budget.connections
+        self.connections() < self.maxconn()
     }
 
     /// Connections there may be of clients who are not known: all but those that are kept.
     fn ordinary(&self) -> usize {
-        self.budget.connections - self.reserve.get()
+        self.ceilings.ordinary()
     }
 
     fn wake_watchers(&self) {

@@ -296,6 +296,7 @@ impl Proxy {
     pub(super) fn forget_listener(&self, id: ListenerId) {
         self.settle_statistics();
         self.listener_connections[id.index()].clear(true);
+        self.ceilings.forget(id);
         self.statistics.borrow_mut().listeners[id.index()] = Counters::default();
     }
 

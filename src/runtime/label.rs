@@ -97,6 +97,7 @@ impl Reactor {
 
     /// The socket in this place of the table, if there is one and somebody owns it.
     #[must_use]
+    #[inline(never)]
     pub fn look(&self, place: usize) -> Option<Seen> {
         let (number, name) = self.labels.get(place)?.get().read()?;
         let index = u16::try_from(place).ok()?;

@@ -3,7 +3,7 @@
 //! Of the keywords of HAProxy's `server` line those that are a server's here; what is its pool's in a file cannot be one server's.
 
 use super::{Call, Next, pool};
-use crate::config::{Backend, is_cookie_value, wrong_in_name};
+use crate::config::{Backend, Config, is_cookie_value, wrong_in_name};
 use crate::http::proxy_protocol::ProxyVersion;
 use crate::limits::{BackendId, PoolId};
 use crate::operate::text::Text;
@@ -71,34 +71,42 @@ pub(super) fn add(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
     if find(call.proxy, pool, name).is_some() {
         return Next::Error("Already exists a server with the same name in backend.\n");
     }
-    let added = read(call, pool, name).and_then(|(backend, ready)| call.service.add_server(backend, ready));
-    match added {
-        Ok(()) => {
-            call.begin_note(out);
-            out.bytes(b"New server registered.\n");
-        }
-        Err(words) => {
-            call.begin_error(out);
-            out.bytes(words.as_bytes());
-            out.byte(b'\n');
-        }
+    let config = call.proxy.config();
+    match read(call.words, &config, pool, name) {
+        Ok((backend, ready)) => match call.service.add_server(backend, ready) {
+            Ok(()) => {
+                call.begin_note(out);
+                out.bytes(b"New server registered.\n");
+            }
+            Err(words) => wrong(call, &[&words], out),
+        },
+        Err(words) => wrong(call, &words, out),
     }
     Next::Done
 }
 
+fn wrong(call: &Call<'_>, words: &[&str], out: &mut Text<'_>) {
+    call.begin_error(out);
+    words.iter().for_each(|word| out.bytes(word.as_bytes()));
+    out.byte(b'\n');
+}
+
+/// What is wrong, in pieces.
+type Wrong<'a> = [&'a str; 5];
+
 /// What is to be added, and whether it is ready at once.
-fn read(call: &Call<'_>, pool: PoolId, name: &str) -> Result<(Backend, bool), String> {
-    match wrong_in_name(name) {
-        None => {}
-        Some(' ') => return Err("a server's name has at most 32 characters.".to_owned()),
-        Some(letter) => return Err(format!("character '{letter}' is not permitted in server name '{name}'.")),
+fn read<'a>(words: &[&'a str], config: &'a Config, pool: PoolId, name: &'a str) -> Result<(Backend, bool), Wrong<'a>> {
+    if let Some(at) = wrong_in_name(name) {
+        return Err(match name.get(at..).and_then(|rest| rest.get(..rest.chars().next()?.len_utf8())) {
+            Some(letter) => ["character '", letter, "' is not permitted in server name '", name, "'."],
+            None => ["a server's name has at most 32 characters.", "", "", "", ""],
+        });
     }
-    let config = call.proxy.config();
-    let [_, place, keywords @ ..] = call.words else {
-        return Err("'server' expects <name> and <addr>[:<port>] as arguments.".to_owned());
+    let [_, place, keywords @ ..] = words else {
+        return Err(["'server' expects <name> and <addr>[:<port>] as arguments.", "", "", "", ""]);
     };
-    let mut backend = Backend::added(&config, pool, name, place)
-        .map_err(|why| format!("'{place}': {why}: expected <addr>:<port>, <name>:<port> or unix:<path>."))?;
+    let mut backend = Backend::added(config, pool, name, place)
+        .map_err(|why| ["'", place, "': ", why, ": expected <addr>:<port>, <name>:<port> or unix:<path>."])?;
     let settings = &config.pools[pool.index()];
     let mut ready = false;
     let mut words = keywords.iter().copied();
@@ -107,23 +115,20 @@ fn read(call: &Call<'_>, pool: PoolId, name: &str) -> Result<(Backend, bool), St
             "weight" | "maxconn" | "maxqueue" => {
                 let word = words.next().unwrap_or_default();
                 let value: u32 =
-                    word.parse().map_err(|_| format!("'{keyword}' expects a whole number, not '{word}'."))?;
+                    word.parse().map_err(|_| ["'", keyword, "' expects a whole number, not '", word, "'."])?;
                 match keyword {
-                    "weight" => {
-                        backend.weight = u16::try_from(value)
-                            .ok()
-                            .filter(|&weight| weight <= 256)
-                            .ok_or_else(|| format!("weight of server {name} is not within 0 and 256 ({value}).."))?;
+                    "weight" if value > 256 => {
+                        return Err(["weight of server ", name, " is not within 0 and 256 (", word, ").."]);
                     }
+                    "weight" => backend.weight = u16::try_from(value).unwrap_or(256),
                     "maxconn" => backend.maxconn = value,
                     _ => backend.maxqueue = value,
                 }
             }
             "cookie" => {
                 let value = words.next().filter(|value| is_cookie_value(value));
-                value
-                    .ok_or("'cookie' expects a value without blanks, quotes, commas and semicolons.")?
-                    .clone_into(&mut backend.cookie);
+                let why = "'cookie' expects a value without blanks, quotes, commas and semicolons.";
+                value.ok_or([why, "", "", "", ""])?.clone_into(&mut backend.cookie);
                 backend.dynamic_cookie = false;
             }
             "backup" => backend.backup = true,
@@ -133,15 +138,13 @@ fn read(call: &Call<'_>, pool: PoolId, name: &str) -> Result<(Backend, bool), St
             "send-proxy-v2" => backend.send_proxy = Some(ProxyVersion::V2),
             "check" if settings.check.is_some() => {}
             "check" => {
-                return Err(format!(
-                    "'check': pool {0} has no check; pool.{0}.check says so for all of it.",
-                    settings.name
-                ));
+                let pool = settings.name.as_str();
+                return Err(["'check': pool ", pool, " has no check; pool.", pool, ".check says so for all of it."]);
             }
             _ if NOT_HERE.contains(&keyword) => {
-                return Err(format!("'{keyword}' option is not accepted for dynamic server"));
+                return Err(["'", keyword, "' option is not accepted for dynamic server", "", ""]);
             }
-            _ => return Err(format!("unknown keyword '{keyword}'")),
+            _ => return Err(["unknown keyword '", keyword, "'", "", ""]),
         }
     }
     Ok((backend, ready))

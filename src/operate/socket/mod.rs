@@ -9,6 +9,7 @@
 //! nobody's request waits for an operator. Owns the commands' names, levels and help; what they do is in `change`, `members`, `process` and `wait`, what they
 //! show in `show`, `servers` and `stat`.
 
+mod ceilings;
 mod change;
 mod client;
 mod explain;
@@ -170,6 +171,8 @@ const COMMANDS: &[Command] = {
     command(&["get", "weight"], User, ["<bk>/<srv>", "report a server's current weight"], change::get_weight),
     command(&["operator"], Operator, ["", "lower the level of the current CLI session to operator"], change::operator),
     command(&["reload"], Admin, ["", "read the configuration file again"], process::reload),
+    command(&["set", "maxconn", "frontend"], Admin, ["<frontend> <value>", "change a frontend's maxconn setting"], ceilings::listener),
+    command(&["set", "maxconn", "global"], Admin, ["<value>", "change the per-process maxconn setting"], ceilings::global),
     command(&["set", "maxconn", "server"], Admin, ["<bk>/<srv>", "change a server's maxconn setting"], change::set_maxconn),
     command(&["set", "server"], Admin, ["<bk>/<srv> [opts]", "change a server's state, weight or address"], change::set_server),
     command(&["set", "severity-output"], User, ["[none|number|string]", "set presence of severity level in feedback information"], change::set_severity),
@@ -284,7 +287,7 @@ mod tests {
         let name = |words: &[&str]| find(words).map(|(command, rest)| (command.name.join(" "), rest.len()));
         assert_eq!(name(&["show", "servers", "state", "x"]), Some(("show servers state".into(), 1)));
         assert_eq!(name(&["set", "maxconn", "server"]), Some(("set maxconn server".into(), 0)));
-        assert_eq!(name(&["set", "maxconn", "frontend"]), None);
+        assert_eq!(name(&["set", "maxconn"]), None);
         assert_eq!(name(&["show"]), None);
         assert_eq!(name(&[]), None);
     }

@@ -50,7 +50,12 @@ fn line(call: &Call<'_>, present: &Present, out: &mut Text<'_>) {
     let listener = present.listener.map(|id| config.listeners[id.index()].name.as_str());
     let pool = present.pool.map(|id| config.pools[id.index()].name.as_str());
     let backend = present.backend.map(|id| config.backends[id.index()].name.as_str());
-    let _ = write!(out, "0x{:x}: proto=", present.id);
+    out.bytes(b"0x");
+    let nibbles = (0..16).rev().map(|at| present.id >> (4 * at));
+    for nibble in nibbles.skip_while(|&nibble| nibble == 0) {
+        out.byte(b"0123456789abcdef"[usize::try_from(nibble & 15).unwrap_or(0)]);
+    }
+    out.bytes(b": proto=");
     let proto: &[u8] = match present.client {
         Some(address) if address.is_ipv4() => b"tcpv4",
         Some(_) => b"tcpv6",

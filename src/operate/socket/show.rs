@@ -10,7 +10,7 @@ static NUMBERS: &[(&str, Reading)] = &[
     ("Nbthread", |_| 1), ("Nbproc", |_| 1), ("Process_num", |_| 1), ("Pid", |_| std::process::id().into()),
     ("Uptime_sec", |it| it.uptime_ms / 1000), ("Memmax_MB", |it| it.memory_limit / (1024 * 1024)),
     ("Ulimit-n", |it| it.descriptors), ("Maxsock", |it| it.descriptors),
-    ("Maxconn", |it| it.most_connections), ("Hard_maxconn", |it| it.most_connections),
+    ("Maxconn", |it| it.most_connections), ("Hard_maxconn", |it| it.planned_connections),
     ("CurrConns", |it| it.connections), ("CumConns", |it| it.all_connections), ("CumReq", |it| it.requests),
     ("Maxpipes", |it| it.pipes[0]), ("PipesUsed", |it| it.pipes[1]), ("PipesFree", |it| it.pipes[0].saturating_sub(it.pipes[1])),
     ("ConnRate", |it| it.rate[0]), ("ConnRateLimit", |_| 0), ("MaxConnRate", |it| it.rate[1]),
