@@ -178,7 +178,8 @@ fn many_connections_are_shown_through_one_buffer() {
     eventually("all are accepted", || (sessions(&socket.0).len() == MANY).then_some(()));
     let mut sources: Vec<String> = sessions(&socket.0).iter().map(|session| session.of("src").to_owned()).collect();
     let mut expected: Vec<String> = clients.iter().map(|client| client.local().to_string()).collect();
-    (sources.sort(), expected.sort());
+    sources.sort();
+    expected.sort();
     assert_eq!(sources, expected);
     // Whoever reads slowly holds nobody up, and whoever leaves in the middle either.
     let mut slow = Caller::new(&socket.0);
