@@ -1,4 +1,4 @@
-//! Arguments to one of `run`, `check`, `demo` and `ctl`.
+//! Arguments to one of `run`, `check`, `demo`, `ctl` and `report`.
 
 use beelance::{demo, operate};
 use std::path::PathBuf;
@@ -16,6 +16,8 @@ beelance, an HTTP/1.1 load balancer for small boards
                               SOCKET defaults to /run/beelance.sock
   beelance ctl   [-s SOCKET] top
                               what it does, live; `q` ends
+  beelance report [-s SOCKET] [POOL/SERVER]
+                              what a running beelance has seen: how many servers would do, which maxconn fits each
   beelance --help | --version
 
 Exit codes: 0 fine, 1 the configuration is wrong or the answer is an error, 2 wrong usage, 3 the system refused something.
@@ -70,7 +72,10 @@ fn parse() -> Result<Command, lexopt::Error> {
             }
             Short('c') if matches!(word.as_deref(), Some("run" | "check")) => file = parser.value()?.into(),
             Long("port") if word.as_deref() == Some("demo") => port = Some(parser.value()?.parse()?),
-            Short('s') if word.as_deref() == Some("ctl") && command.is_empty() => socket = parser.value()?.into(),
+            Short('s') if matches!(word.as_deref(), Some("ctl" | "report")) && command.is_empty() => {
+                socket = parser.value()?.into();
+            }
+            Value(server) if word.as_deref() == Some("report") && command.is_empty() => command = server.string()?,
             Value(value) if word.as_deref() == Some("ctl") => {
                 // What follows is the command's, dashes and all.
                 command = value.string()?;
@@ -90,6 +95,7 @@ fn parse() -> Result<Command, lexopt::Error> {
             Err("a command for the runtime socket is missing: `help` lists them".into())
         }
         Some("ctl") => Ok(Command::Ctl(socket, command)),
+        Some("report") => Ok(Command::Ctl(socket, format!("show report {command}"))),
         Some(other) => Err(format!("unknown command `{other}`").into()),
         None => Err("a command is missing".into()),
     }

@@ -17,6 +17,7 @@ mod choose;
 mod clients;
 mod cookie;
 mod crowd;
+mod curve;
 pub mod dynamic;
 #[cfg(test)]
 mod figures;
@@ -59,6 +60,7 @@ pub use balancer::{BackendStatus, Balancer};
 pub use budget::Budget;
 pub use cookie::{Answering, CookieMode, CookieRules, Deed, own_value};
 pub use crowd::Crowd;
+pub use curve::{Class, Curve, Point, Reading};
 pub use hash::Hash;
 pub use health::{Health, Interval};
 pub use meter::{Means, Rate as PerSecond, Second};

@@ -8,6 +8,7 @@
 use super::balance;
 use super::keys::{Id, KEYS, Kind};
 use super::names::nameserver_text;
+use super::power::watts_text;
 use super::value::{count_text, duration_text, rate_text, size_text};
 use super::{
     Account, Address, Backend, Check, CheckKind, Config, Cookie, Custom, Deed, Expect, Listener, Mode, Pool, Reuse,
@@ -129,6 +130,8 @@ pub(super) fn process(id: Id, config: &Config) -> Option<String> {
         Id::DrainTimeout => duration_text(config.drain_timeout_ms),
         Id::ReloadRollback => config.rollback_ms.map_or_else(none, duration_text),
         Id::Splice => yes(limits.budget.beside.splice),
+        Id::PowerBoard => watts_text(config.power.board_mw),
+        Id::PowerServer => config.power.server_mw.map_or_else(none, watts_text),
         Id::AdminSocket => config.socket.as_ref().map_or_else(none, |socket| socket.path.clone()),
         Id::AdminSocketMode => config.socket.as_ref().map(|socket| format!("{:03o}", socket.mode))?,
         Id::AdminSocketLevel => config.socket.as_ref().map(|socket| super::SOCKET_LEVELS[socket.level].to_owned())?,

@@ -81,6 +81,7 @@ pub enum Id {
     ResolverNameservers, ResolverHold, ResolverPrefer,
     AdminListen, AdminPerm, AdminHost, AdminTokenOperator, AdminTokenAdmin,
     LogLevel, LogAccess, LogMessages, LogFormat, LogFacility, User, Group, Chroot, Watchdog, DrainTimeout, ReloadRollback, Splice,
+    PowerBoard, PowerServer,
     AdminSocket, AdminSocketMode, AdminSocketLevel,
 }
 
@@ -105,7 +106,7 @@ const fn key(id: Id, kind: Kind, attribute: &'static str, unit: Unit, default: B
 
 /// The table, in the order of [`Id`].
 #[rustfmt::skip]
-pub static KEYS: [Key; 127] = {
+pub static KEYS: [Key; 129] = {
     use Builtin::{Declared, Follows, Text, Unset};
     use Kind::{Backend, Listen, Pool, Process, Reply, Route};
     use Unit::{Choice, Duration, Number, Size};
@@ -373,6 +374,10 @@ pub static KEYS: [Key; 127] = {
         "For how long after a reload the previous configuration comes back by itself: when the share of failed requests more than doubles and passes 5 %, or no server is left up in a pool that had one."),
     key(Id::Splice, Process, "splice", NO_YES, Text("yes"),
         "Large bodies, and tunnels through which much flows, pass from socket to socket inside the kernel."),
+    key(Id::PowerBoard, Process, "power.board", Unit::Watts, Text("0.7"),
+        "What the machine that beelance runs on draws: for the energy in metrics and in `beelance report`. Measure it; 0.7 is a BreadBee's (138 mA at 5 V, its README says)."),
+    key(Id::PowerServer, Process, "power.server", Unit::Watts, Unset("none: the servers' energy is not told"),
+        "What a server draws while it is up."),
 
     key(Id::AdminSocket, Process, "admin.socket", Unit::File, Unset("none"),
         "The path of the runtime socket, a UNIX socket that takes HAProxy's commands: `beelance ctl`, socat and HAProxy's tools use it."),

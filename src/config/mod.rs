@@ -20,6 +20,7 @@ mod monitor;
 mod names;
 mod order;
 mod pool;
+mod power;
 mod raw;
 mod resolve;
 mod route;
@@ -49,6 +50,7 @@ pub use mode::Mode;
 pub use monitor::Monitor;
 pub use names::{Names, Slots};
 pub use order::Order;
+pub use power::Power;
 pub use rules::{Custom, Deed, Maintenance};
 pub use socket::{RuntimeSocket, SOCKET_LEVELS};
 pub use stick::Stick;
@@ -159,6 +161,8 @@ pub struct Config {
     pub drain_timeout_ms: u64,
     /// `reload.rollback`, in milliseconds.
     pub rollback_ms: Option<u64>,
+    /// `power.*`.
+    pub power: Power,
     /// What is legal and probably not meant, as `FILE:LINE: key: reason` where there is a line.
     pub warnings: Vec<String>,
 }

@@ -9,8 +9,8 @@ use super::names::{self, Wanted};
 use super::settings::{Settings, in_order};
 use super::value::Value;
 use super::{
-    Address, Backend, ClientLimits, Config, Custom, Deed, Identity, Limits, Logs, Names, Order, Pool, Room, Routed,
-    Timeouts,
+    Address, Backend, ClientLimits, Config, Custom, Deed, Identity, Limits, Logs, Names, Order, Pool, Power, Room,
+    Routed, Timeouts,
 };
 use crate::balance::{Algorithm, Hash, Rate};
 use crate::http::proxy_protocol::ProxyVersion;
@@ -103,6 +103,7 @@ pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, er
         watchdog: settings.text(Id::Watchdog, ""),
         drain_timeout_ms: number(Id::DrainTimeout),
         rollback_ms: settings.number(Id::ReloadRollback, ""),
+        power: Power::of(settings),
         warnings: warnings.iter().map(|(line, key, reason)| message(file, *line, key, reason)).collect(),
     }
 }

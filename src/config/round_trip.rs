@@ -31,7 +31,7 @@ const EVERYTHING: &str = concat!(
     timeout.server = 1s\ntimeout.tunnel = 1s\nlimits.connections = 100\nlimits.memory = 20m\nlimits.sndbuf = 8k\nlimits.rcvbuf = 4k\nlimits.notsent-lowat = 32k\nlimits.header-size = 16k\nlimits.headers = 128\nlimits.body = 1g\nlimits.rate = 7/s\nlimits.per-client = 9\nlimits.errors = 300/m\nlimits.exempt = 10.9.0.0/16, ::2\nlimits.reserve = 5\n\
     resolver.nameservers = 192.168.1.1, [::1]:5353\nresolver.hold = 1m\nresolver.prefer = ipv4\n\
     admin.listen = unix:/run/admin.sock\nadmin.listen.perm = 660\nadmin.host = b.lan, *.c\nadmin.token.operator = 0123456789abcdef\nadmin.token.admin = fedcba9876543210\n\
-    log.level = trace\nlog.access = syslog:[::1]:514\nlog.messages = syslog:/dev/log\nlog.format = rfc5424\nlog.facility = daemon\nuser = 0\ngroup = 65534\nchroot = /var/empty\nwatchdog = /dev/watchdog\ndrain-timeout = 1500ms\nsplice = no\nadmin.socket = /run/b.sock\nadmin.socket.mode = 660\nadmin.socket.level = operator\n"
+    log.level = trace\nlog.access = syslog:[::1]:514\nlog.messages = syslog:/dev/log\nlog.format = rfc5424\nlog.facility = daemon\nuser = 0\ngroup = 65534\nchroot = /var/empty\nwatchdog = /dev/watchdog\ndrain-timeout = 1500ms\nsplice = no\npower.board = 1.25\npower.server = 95.5\nadmin.socket = /run/b.sock\nadmin.socket.mode = 660\nadmin.socket.level = operator\n"
 );
 
 #[test]

@@ -4,7 +4,7 @@
 
 use super::address::{self, Address};
 use super::rules::STATUSES;
-use super::{Expect, account, balance, logs, monitor, names, pool, stick};
+use super::{Expect, account, balance, logs, monitor, names, pool, power, stick};
 use crate::balance::{Algorithm, Rate, RetryOn};
 use crate::http::fields::Known;
 use crate::http::key::Key;
@@ -103,6 +103,8 @@ pub enum Unit {
     Account,
     /// The path from the root on, of what this word says.
     Absolute(&'static str),
+    /// Watts, in thousandths.
+    Watts,
 }
 
 /// The longest duration, in milliseconds: a day.
@@ -206,6 +208,7 @@ impl Unit {
             Self::FieldValue => "at most 1024 bytes of printable ASCII",
             Self::File => "the path of a file",
             Self::MediaType => "the type of a body, such as text/html; charset=utf-8",
+            Self::Watts => "watts from 0.001 to 100000, such as 0.7 or 95",
             Self::Account => "the name of an account of this system, or its number",
         };
         fixed.to_owned()
@@ -318,6 +321,7 @@ impl Unit {
             },
             Self::FieldValue => text_if(text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))),
             Self::File => text_if(true),
+            Self::Watts => in_range(power::milliwatts(text), *power::RANGE_MW.start(), *power::RANGE_MW.end()),
             Self::Account => text_if(account::is_account(text)),
             Self::Absolute(_) => text_if(text.starts_with('/')),
             Self::MediaType => text_if(

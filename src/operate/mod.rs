@@ -7,6 +7,7 @@ mod admin;
 mod agent;
 pub mod confine;
 mod ctl;
+mod energy;
 mod explain;
 mod figures;
 mod handover;

@@ -1,9 +1,11 @@
 //! What there is to tell of the process as a whole, for the metrics, the JSON and `show info`.
 
+use super::energy::{Energy, per_million};
 use super::figures::NOTHING;
 use super::lines::Lines;
 use crate::limits::{CLOCK_SET_MS, SESSIONS};
 use crate::proxy::{Loyalty, Proxy};
+use crate::runtime::cpu_ms;
 use std::fs;
 
 /// All of it at this moment.
@@ -41,6 +43,12 @@ pub(super) struct Own {
     pub most_lag_ms: u64,
     /// Lines of the log that were lost.
     pub lost_lines: u64,
+    /// Processor time.
+    pub cpu_ms: u64,
+    /// Millijoules of the board, and of the servers: nothing where no watts are given.
+    pub energy_mj: [u64; 2],
+    /// Joules of a million requests, of the same.
+    pub million_j: [u64; 2],
 }
 
 /// How one of its figures is got.
@@ -66,6 +74,9 @@ impl Own {
             loyalty.moved += it.moved;
             loyalty.new += it.new;
         }
+        let energy = Energy::of(proxy);
+        let energy_mj = [energy.board_mj, energy.servers_mj.unwrap_or(NOTHING)];
+        let each = |mj: u64| if mj == NOTHING { mj } else { per_million(mj, proxy.requests()).unwrap_or(NOTHING) };
         let pair = |there: usize, used: usize| [there as u64, used as u64];
         Self {
             uptime_ms: proxy.reactor.now_ms(),
@@ -92,6 +103,9 @@ impl Own {
             average_lag_us: lags.average_us,
             most_lag_ms: lags.most_ms,
             lost_lines: lines.iter().map(Lines::lost).sum(),
+            cpu_ms: cpu_ms(),
+            energy_mj,
+            million_j: energy_mj.map(each),
         }
     }
 }

@@ -4,7 +4,7 @@
 use super::Proxy;
 use super::condition::Checked;
 use super::counters::{Failures, Headcount, Loyalty, Traffic};
-use crate::balance::{Admin, Means, PerSecond};
+use crate::balance::{Admin, Curve, Means, PerSecond};
 use crate::limits::{BackendId, ListenerId, PoolId};
 
 /// How many there are of something.
@@ -218,6 +218,12 @@ impl Proxy {
         }
         stats.averages_ms = averages(together);
         stats
+    }
+
+    /// How fast a backend is by how many requests it works on at once.
+    #[must_use]
+    pub fn backend_curve(&self, id: BackendId) -> Curve {
+        self.statistics.borrow().backends[id.index()].curve
     }
 
     fn many(&self, count: &Headcount, rate: &PerSecond) -> Many {

@@ -16,7 +16,7 @@ use super::Proxy;
 use super::condition::{Checked, Condition};
 use super::counters::{Failures, Loyalty, Traffic};
 use super::record::Record;
-use crate::balance::{Means, PerSecond, Second};
+use crate::balance::{Curve, Means, PerSecond, Second};
 use crate::fault::Fault;
 use crate::limits::{BackendId, ListenerId, PoolId};
 
@@ -46,6 +46,8 @@ pub(super) struct Served {
     /// What the listeners have of `traffic`.
     settled: Traffic,
     pub(super) means: Means<4>,
+    /// How fast it is by what it works on at once.
+    pub(super) curve: Curve,
     pub(super) failures: Failures,
     pub(super) loyalty: Loyalty,
     pub(super) arrivals: PerSecond,
@@ -70,6 +72,7 @@ impl Served {
             listener: ListenerId(0),
             settled: Traffic::default(),
             means: Means::default(),
+            curve: Curve::default(),
             failures: Failures::default(),
             loyalty: Loyalty::default(),
             arrivals: PerSecond::default(),
@@ -80,6 +83,10 @@ impl Served {
 
     fn take_means(&mut self) {
         self.means.take(self.times_ms, self.traffic.exchanges());
+    }
+
+    fn take_curve(&mut self, now_ms: u64) {
+        self.curve.take(now_ms, self.traffic.exchanges(), self.times_ms[2]);
     }
 
     /// Adds `from..to`, milliseconds.
@@ -134,7 +141,8 @@ impl Proxy {
     #[inline(never)]
     pub(super) fn turn_second(&self) {
         let Statistics { second, listeners, backends, pools } = &mut *self.statistics.borrow_mut();
-        let Some(turn) = second.turn(self.reactor.now_ms()) else { return };
+        let now_ms = self.reactor.now_ms();
+        let Some(turn) = second.turn(now_ms) else { return };
         self.second_ends_ms.set(second.ends_ms());
         for (entry, count) in listeners.iter_mut().zip(&self.listener_connections) {
             entry.arrivals.turn(count.total(), turn);
@@ -149,6 +157,7 @@ impl Proxy {
             if entry.means.is_due(entry.traffic.exchanges()) {
                 entry.take_means();
             }
+            entry.take_curve(now_ms);
         }
     }
 
@@ -304,7 +313,11 @@ impl Proxy {
     pub(super) fn settle_statistics(&self) {
         let mut statistics = self.statistics.borrow_mut();
         (0..statistics.backends.len()).for_each(|backend| statistics.settle(backend));
-        statistics.backends.iter_mut().for_each(Served::take_means);
+        let now_ms = self.reactor.now_ms();
+        for served in &mut statistics.backends {
+            served.take_means();
+            served.take_curve(now_ms);
+        }
     }
 }
 

@@ -32,6 +32,8 @@ const fn millis(single: Single) -> Single {
 
 const LAG: &str = "How long others waited for the loop, in the last ten seconds and ever";
 
+const ENERGY: &str = "power.board and power.server times the time since the start that they were up";
+
 /// In the order in which they are told, before the objects.
 #[rustfmt::skip]
 pub(super) static SINGLES: &[Single] = &[
@@ -59,4 +61,9 @@ pub(super) static SINGLES: &[Single] = &[
     own("pipes_in_use", "Pipes that bodies pass through", |it| it.pipes[1]),
     own("memory_resident_bytes", "Memory of the process that is in use", |it| it.memory),
     own("session_map_capacity", "Users it can know", |it| it.sessions),
+    millis(own("cpu_seconds_total", "Processor time of beelance", |it| it.cpu_ms)),
+    millis(with(["of", "board"], own("energy_joules_total", ENERGY, |it| it.energy_mj[0]))),
+    millis(with(["of", "servers"], own("energy_joules_total", ENERGY, |it| it.energy_mj[1]))),
+    with(["of", "board"], own("energy_joules_per_million_requests", "The same by requests", |it| it.million_j[0])),
+    with(["of", "servers"], own("energy_joules_per_million_requests", "The same by requests", |it| it.million_j[1])),
 ];

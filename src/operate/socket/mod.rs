@@ -15,6 +15,7 @@ mod client;
 mod explain;
 mod members;
 mod process;
+mod report;
 mod serve;
 mod servers;
 mod sessions;
@@ -184,6 +185,7 @@ const COMMANDS: &[Command] = {
     command(&["show", "errors"], Operator, ["", "report what went wrong by backend"], show::errors),
     command(&["show", "info"], User, ["", "report information about the running process"], show::info),
     command(&["show", "log"], Operator, ["", "show the last messages"], show::log),
+    command(&["show", "report"], User, ["[<bk>/<srv>]", "tell how many servers would do, and which maxconn fits each"], report::report),
     command(&["show", "servers", "conn"], User, ["[<backend>]", "dump server connections status (all or for a single backend)"], servers::connections),
     command(&["show", "servers", "state"], User, ["[<backend>]", "dump volatile server information (all or for a single backend)"], servers::state),
     command(&["show", "sess"], Operator, ["[id]", "report the list of current sessions or dump this exact session"], sessions::show),
