@@ -63,7 +63,7 @@ fn number(text: &str, before: &str) -> f64 {
 fn the_workers_of_a_server_and_what_it_does_are_found() {
     let (backend, socket) = (server(), Place::new());
     let beelance = Beelance::start(&format!(
-        "listen.web = 127.0.0.1:0\nbackend.s1 = {}\nadmin.socket = {}\npool.default.cookie = SRV\npower.board = 2\npower.server = 50\n",
+        "listen.web = 127.0.0.1:0\nbackend.s1 = {}\nadmin.socket = {}\npool.default.cookie = SRV\npower.board = 2\npower.server = 50\nadmin.listen = 127.0.0.1:0\n",
         backend.address(),
         socket.0.display()
     ));
@@ -72,7 +72,7 @@ fn the_workers_of_a_server_and_what_it_does_are_found() {
     assert!(early.stdout.contains("server   s1: no figure: fewer than 100 responses"), "{}", early.stdout);
     assert!(early.stdout.contains("servers  no figure"), "{}", early.stdout);
     // Alone, then one for each worker, then far too many.
-    crowd(&beelance, 1, 130);
+    crowd(&beelance, 1, 200);
     crowd(&beelance, 4, 100);
     crowd(&beelance, 24, 25);
     let said = report(&socket, &[]).stdout;
@@ -88,8 +88,24 @@ fn the_workers_of_a_server_and_what_it_does_are_found() {
     assert!(said.contains("power.board = 2.0 W: ") && said.contains("power.server = 50.0 W each: "), "{said}");
     assert!(said.contains("queue    nobody waited"), "{said}");
     assert!(number(&said, "users    ") > 0.0 || said.contains("users    0.0 %"), "{said}");
+    // The same in metrics: watts times time.
+    let mut admin = Client::connect(beelance.address("admin.listen"));
+    admin.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let response = admin.response();
+    let metrics = response.text();
+    let [seconds, board, servers, each] = [
+        "\nhaproxy_process_uptime_seconds ",
+        "\nbeelance_energy_joules_total{of=\"board\"} ",
+        "\nbeelance_energy_joules_total{of=\"servers\"} ",
+        "\nbeelance_energy_joules_per_million_requests{of=\"board\"} ",
+    ]
+    .map(|series| number(metrics, series));
+    assert!(board >= 2.0 * seconds && servers == 25.0 * board, "{seconds} s, {board} J, {servers} J");
+    assert_eq!(each, (board * 1_000_000.0 / 1200.0).floor());
+    assert!(number(metrics, "\nbeelance_cpu_seconds_total ") > 0.0);
     // What that rests on.
     let table = report(&socket, &["default/s1"]).stdout;
+    println!("{table}");
     let rows: Vec<Vec<f64>> = table
         .lines()
         .skip(1)
@@ -101,7 +117,7 @@ fn the_workers_of_a_server_and_what_it_does_are_found() {
         let [at_once, _, _, per_second, ms] = row[..] else { panic!("{table}") };
         assert!((at_once * 1000.0 - per_second * ms).abs() <= 60.0 + at_once * 50.0, "Little's law: {table}");
     }
-    assert!(rows.iter().map(|row| row[2]).sum::<f64>() <= 1130.0, "{table}");
+    assert!(rows.iter().map(|row| row[2]).sum::<f64>() <= 1200.0, "{table}");
 }
 
 #[test]

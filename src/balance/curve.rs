@@ -113,6 +113,11 @@ impl Curve {
     pub fn take(&mut self, now_ms: u64, responses: u64, took_ms: u64) {
         let elapsed = now_ms.saturating_sub(self.ended_ms);
         let new = responses.saturating_sub(self.responses);
+        // When it came is not known: there may have been nothing to count for long.
+        if self.ended_ms == 0 {
+            (self.ended_ms, self.responses, self.took_ms) = (now_ms, responses, took_ms);
+            return;
+        }
         if elapsed < WINDOW_MS {
             return;
         }
@@ -121,10 +126,9 @@ impl Curve {
         if new < WINDOW_RESPONSES.max(at_once.saturating_mul(ROUNDS)) && elapsed < LONG_MS {
             return;
         }
-        let is_first = self.ended_ms == 0;
         (self.ended_ms, self.responses, self.took_ms) = (now_ms, responses, took_ms);
         // What was there long before the window says nothing about it.
-        if is_first || new == 0 || took / new > elapsed {
+        if new == 0 || took / new > elapsed {
             return;
         }
         let class = FIRST.iter().rposition(|&first| u64::from(first) <= at_once).unwrap_or(0);

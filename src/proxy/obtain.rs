@@ -260,7 +260,10 @@ impl Connection {
         }
         // Answered or not, the place is given up; a slot granted in the very last moment goes on to the next.
         drop(place);
-        exchange.record.placed_ms.get_or_insert(proxy.reactor.now_ms());
+        // Who has a slot is noted with it.
+        if result.is_err() {
+            exchange.record.placed_ms.get_or_insert(proxy.reactor.now_ms());
+        }
         if result == Err(Fault::NoBackend) {
             exchange.record.phase = Phase::Connect;
         }
