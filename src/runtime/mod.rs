@@ -25,6 +25,8 @@ pub mod inherited;
 mod label;
 pub mod lag;
 pub mod memory_file;
+#[cfg(target_env = "musl")]
+mod names;
 pub mod outside;
 pub mod privileges;
 mod process;
