@@ -3,14 +3,7 @@
 //! The modules, in reading order. A request is read by [`http`], placed by [`balance`] as [`config`] says, and carried
 //! by [`proxy`] over sockets that [`runtime`] watches; [`operate`] is what an operator touches.
 
-pub mod limits;
-pub mod fault;
-mod sort;
-pub mod http;
-pub mod dns;
-pub mod balance;
-pub mod config;
-pub mod runtime;
-pub mod proxy;
+pub use beelance_engine::{balance, config, dns, fault, http, limits, proxy, runtime};
+
 pub mod operate;
 pub mod demo;

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 
 /// Sorts what is few, or nearly in order: of equals the first stays first. Moves, for each, all behind its place.
-pub(crate) fn few<T>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering) {
+pub fn few<T>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering) {
     for at in 1..items.len() {
         let (before, rest) = items.split_at(at);
         let Some(item) = rest.first() else { return };
@@ -16,7 +16,7 @@ pub(crate) fn few<T>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering) {
 }
 
 /// Sorts any number: of equals any may be first (a heap sort).
-pub(crate) fn many<T>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering) {
+pub fn many<T>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering) {
     let sink = |heap: &mut [T], mut at: usize| {
         loop {
             let mut child = 2 * at + 1;

@@ -68,7 +68,7 @@ fn without_root_and_in_a_chroot_what_is_allowed_works_and_the_rest_is_refused_wh
     let text = listener_and(&[&one]) + "listen.low = 127.54.32.3:80\n";
     let beelance = Beelance::start(&(text.clone() + &who(&root)));
     let named = |more: &str, key: &str| {
-        let refusals = beelance.reload(&more.to_owned()).unwrap_err();
+        let refusals = beelance.reload(more).unwrap_err();
         let is_it = |line: &String| line.contains(key) && line.ends_with("restart needed");
         assert!(refusals.iter().any(is_it), "{key}: {refusals:?}");
         assert_eq!(Client::connect(beelance.address("low")).get("/").text(), "one");

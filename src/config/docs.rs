@@ -64,7 +64,7 @@ fn render() -> String {
 
 #[test]
 fn the_committed_page_is_the_table() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/config.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/config.md");
     let rendered = render();
     if std::env::var_os("BEELANCE_BLESS").is_some() {
         std::fs::write(path, &rendered).unwrap();

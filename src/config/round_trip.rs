@@ -27,7 +27,7 @@ const EVERYTHING: &str = concat!(
     route.r.maintenance.allow = 10.0.0.0/8\nroute.r.maintenance.retry-after = 90s\nroute.d.deny = 429\nroute.d.tarpit = 3s\nroute.e.return = 404 not  here\n\
     route.f.redirect = 301 location /x\nroute.f.redirect.query = keep\nreply.503.type = text/plain\nreply.503.file = ",
     env!("CARGO_MANIFEST_DIR"),
-    "/rustfmt.toml\ntimeout.client = 1s\ntimeout.http-request = 1s\ntimeout.http-keep-alive = 1s\ntimeout.connect = 1s\ntimeout.queue = 1s\n\
+    "/../rustfmt.toml\ntimeout.client = 1s\ntimeout.http-request = 1s\ntimeout.http-keep-alive = 1s\ntimeout.connect = 1s\ntimeout.queue = 1s\n\
     timeout.server = 1s\ntimeout.tunnel = 1s\nlimits.connections = 100\nlimits.memory = 20m\nlimits.sndbuf = 8k\nlimits.rcvbuf = 4k\nlimits.notsent-lowat = 32k\nlimits.header-size = 16k\nlimits.headers = 128\nlimits.body = 1g\nlimits.rate = 7/s\nlimits.per-client = 9\nlimits.errors = 300/m\nlimits.exempt = 10.9.0.0/16, ::2\nlimits.reserve = 5\n\
     resolver.nameservers = 192.168.1.1, [::1]:5353\nresolver.hold = 1m\nresolver.prefer = ipv4\n\
     admin.listen = unix:/run/admin.sock\nadmin.listen.perm = 660\nadmin.host = b.lan, *.c\nadmin.token.operator = 0123456789abcdef\nadmin.token.admin = fedcba9876543210\n\

@@ -327,8 +327,8 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_page_are_right() {
-        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/rules.md")).unwrap();
-        let page = page.replace("/etc/beelance/503.html", concat!(env!("CARGO_MANIFEST_DIR"), "/rustfmt.toml"));
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/rules.md")).unwrap();
+        let page = page.replace("/etc/beelance/503.html", concat!(env!("CARGO_MANIFEST_DIR"), "/../rustfmt.toml"));
         let mut examples = vec![String::new()];
         for line in page.lines() {
             match line.strip_prefix("    ") {

@@ -162,15 +162,9 @@ pub(super) fn result(it: &Explained) -> (&'static str, u16, Option<BackendId>) {
     }
 }
 
-impl Explained {
-    /// Whether its pool was not asked.
-    pub(super) fn ends_before_pool(&self) -> bool {
-        !matches!(self.end, End::Placed(_) | End::Redirected(_))
-    }
-
-    fn server(&self, id: BackendId) -> Part<'_> {
-        Is(&self.config.backends[id.index()].name)
-    }
+/// The server `id`'s name.
+fn named(it: &Explained, id: BackendId) -> Part<'_> {
+    Is(&it.config.backends[id.index()].name)
 }
 
 fn listener(it: &Explained, line: &mut Line<'_, '_>) {
@@ -234,14 +228,14 @@ fn affinity(it: &Explained, line: &mut Line<'_, '_>) {
         Affinity::Valid(_) => ", which leads to ",
     };
     let name = pool.cookie.as_ref().map_or("", |cookie| &cookie.name);
-    let server = home.map_or(Is(""), |id| it.server(id));
+    let server = home.map_or(Is(""), |id| named(it, id));
     let stick = match it.session {
         _ if pool.stick.is_none() || home.is_some() => [Is(""), Is(""), Is("")],
         None => [Is("; the session map needs a key, which it has not"), Is(""), Is("")],
         Some(None) => [Is("; the session map does not know it"), Is(""), Is("")],
         Some(Some(id)) => {
             let down = if it.bound == Some(id) { "" } else { ", which is down" };
-            [Is("; the session map leads to "), it.server(id), Is(down)]
+            [Is("; the session map leads to "), named(it, id), Is(down)]
         }
     };
     match (&pool.cookie, &pool.stick) {
@@ -272,7 +266,7 @@ fn candidate(it: &Explained, of: &Candidate, line: &mut Line<'_, '_>) {
     let numbers = [of.serving, of.maxconn, of.queued].map(u64::from);
     let mut parts = heapless::Vec::<Part<'_>, 16>::new();
     let all = [
-        it.server(of.id),
+        named(it, of.id),
         Is(" "),
         Is(of.standing.words()),
         Is("; weight "),
@@ -313,11 +307,11 @@ fn choice(it: &Explained, line: &mut Line<'_, '_>) {
                 Some(_) => ", as the queue of the one it is bound to is full",
                 None => "",
             };
-            line.say("choice", &[it.server(id), Is(why)]);
+            line.say("choice", &[named(it, id), Is(why)]);
         }
-        End::Redirected(id) => line.say("choice", &[it.server(id), Is(", which redirects it")]),
+        End::Redirected(id) => line.say("choice", &[named(it, id), Is(", which redirects it")]),
         End::Placed(Placement::WaitForBackend(id, _)) => {
-            wait(line, [Is("it waits for "), it.server(id)], pool.stick_wait_ms);
+            wait(line, [Is("it waits for "), named(it, id)], pool.stick_wait_ms);
         }
         End::Placed(Placement::WaitForPool(_)) => {
             let full = "none: all who could take it are full; it waits for any,";

@@ -115,12 +115,10 @@ impl Running {
     /// [`Failure::System`] when the loop fails.
     pub fn serve(self) -> Result<u8, Failure> {
         self.serving.begin();
-        let event_loop = self.proxy.event_loop();
         notify::ready("serving");
         loop {
-            let after_turn = || self.lines.iter().for_each(|lines| lines.flush(event_loop.reactor));
-            let code =
-                event_loop.run(|seat| self.proxy.run_seat(seat), after_turn).map_err(Failure::system("epoll"))?;
+            let after_turn = || self.lines.iter().for_each(|lines| lines.flush(self.proxy.reactor));
+            let code = self.proxy.serve(&after_turn).map_err(Failure::system("epoll"))?;
             let Some(upgrade) = self.upgrade.filter(|_| code == upgrade::REPLACE) else {
                 watchdog::end(self.watchdog);
                 return Ok(u8::try_from(code).unwrap_or(0));

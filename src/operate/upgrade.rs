@@ -222,7 +222,7 @@ fn root() -> Option<(String, RawFd)> {
 /// In the child: finishes the connections there are, and ends.
 pub(super) fn finish(service: &Service, lines: &[Lines], watchdog: Option<&Watchdog>, nowhere: &OwnedFd) -> ! {
     let proxy = service.proxy;
-    let (event_loop, reactor) = (proxy.event_loop(), proxy.reactor);
+    let reactor = proxy.reactor;
     let drain_ms = proxy.config().drain_timeout_ms;
     let given_up: Vec<RawFd> = watchdog.map(|device| device.as_fd().as_raw_fd()).into_iter().collect();
     let seconds = u32::try_from(drain_ms / 1_000).unwrap_or(u32::MAX).saturating_add(10);
@@ -235,7 +235,7 @@ pub(super) fn finish(service: &Service, lines: &[Lines], watchdog: Option<&Watch
     proxy.retire();
     let flush = || lines.iter().for_each(|lines| lines.flush(reactor));
     let is_over = || proxy.connections() == 0 || reactor.now_ms() >= deadline_ms;
-    let ended = event_loop.run_seats(|seat| proxy.run_seat(seat), flush, is_over);
+    let ended = proxy.serve_alone(&flush, &is_over);
     if let Err(error) = ended {
         log::error!("upgrade: the connections of before: epoll: {error}");
     } else if proxy.connections() > 0 {

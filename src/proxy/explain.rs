@@ -77,6 +77,14 @@ pub struct Explained {
     pub ahead: u32,
 }
 
+impl Explained {
+    /// Whether its pool was not asked.
+    #[must_use]
+    pub fn ends_before_pool(&self) -> bool {
+        !matches!(self.end, End::Placed(_) | End::Redirected(_))
+    }
+}
+
 impl Proxy {
     /// What would become of a request with this head, that comes in at `listener` from `source`.
     #[must_use]

@@ -20,6 +20,7 @@ use super::exchange::Exchange;
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -121,8 +122,24 @@ impl Proxy {
         self.reactor.wake(seat);
     }
 
-    /// Runs who sits in `seat` and was woken: what [`crate::runtime::Loop::run`] asks for.
-    pub fn run_seat(&self, seat: u16) {
+    /// Serves until [`crate::runtime::Loop::end`]; the code that it was given. `after_turn` is called once a turn.
+    ///
+    /// # Errors
+    /// As [`crate::runtime::Loop::run`].
+    pub fn serve(&self, after_turn: &dyn Fn()) -> io::Result<i32> {
+        self.event_loop().run(|seat| self.run_seat(seat), after_turn)
+    }
+
+    /// Serves only the connections there are, until `is_over`: nothing else goes on meanwhile.
+    ///
+    /// # Errors
+    /// As [`crate::runtime::Loop::run`].
+    pub fn serve_alone(&self, after_turn: &dyn Fn(), is_over: &dyn Fn() -> bool) -> io::Result<()> {
+        self.event_loop().run_seats(|seat| self.run_seat(seat), after_turn, is_over)
+    }
+
+    /// Runs who sits in `seat` and was woken.
+    pub(super) fn run_seat(&self, seat: u16) {
         let Some(post) = self.posts.get(usize::from(seat)) else { return };
         match post.take() {
             Post::Vacant => {}
