@@ -2,7 +2,6 @@
 the screen, and as the section of docs/keynote.md."""
 
 import math
-import statistics
 
 from parts import OBSERVED, SLIDE, WAYS, number
 
@@ -13,15 +12,11 @@ OURS = "both"
 class Answer:
     """The figures, in the slide's units."""
 
-    def __init__(self, results, values):
-        self.values, self.results = values, results
+    def __init__(self, figures, values):
+        self.values, self.figures = values, figures
         self.unit, self.goal_s = number(values, "unit"), number(values, "goal") / 1000
-        self.rates = {way: {count: statistics.mean(run["at_goal"]["pages_per_s"] for run in runs) / self.unit
-                            for count, runs in sorted(by_count.items())} for way, by_count in results.items()}
-
-    def mean(self, way, count, of):
-        """Of one figure over the seeds."""
-        return statistics.mean(of(run) for run in self.results[way][count])
+        self.rates = {way: {count: of["pages_per_s"] / self.unit for count, of in sorted(by_count.items())}
+                      for way, by_count in figures.items()}
 
     def at(self, way, count):
         """Throughput with so many servers, also between those that were measured; none beyond."""
@@ -83,51 +78,56 @@ class Answer:
 
     def most(self):
         """The most at any load within the goal, not only at the heaviest."""
-        def best(run):
-            good = [step for step in run["steps"] if step["goal_ms"] <= 1000 * self.goal_s]
-            return max(step["pages"] / step["seconds"] for step in good) / self.unit
-        return self.table(lambda way, count: f"{self.mean(way, count, best):.2f}")
+        return self.table(lambda way, count: f"{self.figures[way][count]['best_per_s'] / self.unit:.2f}")
 
     def users(self):
-        return self.table(lambda way, count: f"{self.mean(way, count, lambda run: run['at_goal']['users']):.0f}")
+        return self.table(lambda way, count: f"{self.figures[way][count]['users']:.0f}")
 
     def hits(self):
-        return self.table(lambda way, count: f"{self.mean(way, count, lambda run: run['at_goal']['hits_percent']):.0f} %")
+        return self.table(lambda way, count: f"{self.figures[way][count]['hits_percent']:.0f} %")
 
     def calls(self):
-        def show(way, count):
-            per_s = self.mean(way, count, lambda run: run["at_goal"]["calls_per_s"])
-            return f"{per_s:.0f}/s"
-        return self.table(show)
+        return self.table(lambda way, count: f"{self.figures[way][count]['calls_per_s']:.0f}/s")
 
     def in_flight(self):
-        most = lambda run: max(server["most_in_flight"] for server in run["each"])  # noqa: E731
-        return self.table(lambda way, count: str(max(most(run) for run in self.results[way][count])))
+        return self.table(lambda way, count: str(self.figures[way][count]["in_flight"]))
 
     def cpu(self):
         """CPU time of the balancer for a page, as a part of HAProxy's in mode tcp."""
-        if "haproxy" not in self.results:
+        if "haproxy" not in self.figures:
             return []
-        per_page = lambda run: run["balancer_cpu_s"] / run["whole"]["pages"]  # noqa: E731
 
         def show(way, count):
-            if count not in self.results["haproxy"] or WAYS[way].arm:
+            theirs, ours = self.figures["haproxy"].get(count), self.figures[way][count]
+            if theirs is None or WAYS[way].arm:
                 return ""
-            return f"{self.mean(way, count, per_page) / self.mean('haproxy', count, per_page):.2f}"
+            # Only figures of the same time can be compared; of earlier ones the part itself was kept.
+            if "cpu_us" in theirs and "cpu_us" in ours:
+                return f"{ours['cpu_us'] / theirs['cpu_us']:.2f}"
+            return f"{ours['cpu_part']:.2f}" if "cpu_part" in ours and "cpu_part" in theirs else ""
         return self.table(show)
 
     def users_line(self):
         """What was counted exactly."""
-        runs = [run for by_count in self.results.values() for runs in by_count.values() for run in runs]
-        total = lambda key: sum(run["whole"][key] for run in runs)  # noqa: E731
-        kept = [run for run in runs if WAYS[run["way"]].bound and run["way"] != "wait"]
-        moved = sum(run["whole"]["pairs"] - run["whole"]["users"] for run in kept)
-        limited = [server["most_in_flight"] for run in runs if WAYS[run["way"]].limited for server in run["each"]]
-        return (f"{len(runs)} runs, {total('pages'):,} pages, {total('users'):,} users, {total('errors')} pages that did not "
-                f"come. In every run the servers' misses, the calls of the database and the pairs of a user and a server he came to for "
-                f"the first time are the same number. With affinity {moved} of {sum(run['whole']['users'] for run in kept):,} users moved"
-                + (f"; with maxconn = {self.values['maxconn']} no server ever had more than {max(limited)} requests." if limited
-                   else "."))
+        every = [(way, of) for way, by_count in self.figures.items() for of in by_count.values()]
+        whole = [(way, of["counted"] | {"runs": len(of["each"])}) for way, of in every if "counted" in of]
+        total = lambda key, ways=WAYS: sum(counted[key] for way, counted in whole if way in ways)  # noqa: E731
+        bound = [way for way in WAYS if WAYS[way].bound and way != "wait"]
+        limited = [of["in_flight"] for way, of in every if WAYS[way].limited]
+        said = (f"{total('runs')} runs, {total('pages'):,} pages, {total('users'):,} users, {total('errors')} pages that did not "
+                "come. In every run the servers' misses, the calls of the database and the pairs of a user and a server he came to for "
+                f"the first time are the same number. With affinity {total('pairs', bound) - total('users', bound)} of "
+                f"{total('users', bound):,} users moved")
+        if total("users", ["wait"]):
+            elsewhere = total("pairs", ["wait"]) - total("users", ["wait"])
+            said += f"; with the bounded wait {elsewhere:,} times one of {total('users', ['wait']):,} users went to another server for once"
+        said += f"; with maxconn = {self.values['maxconn']} no server ever had more than {max(limited)} requests." if limited else "."
+        earlier = [f"{WAYS[way].title} with {listed(counts)}" for way in WAYS
+                   if (counts := [count for count, of in self.figures.get(way, {}).items() if "counted" not in of])]
+        if earlier:
+            said += (" From earlier runs with the same shop, of which only the figures in these tables were kept and which are not "
+                     f"among the counts above: {'; '.join(earlier)}.")
+        return said
 
     def sentences(self):
         """The answer, as far as it was measured."""
@@ -181,6 +181,12 @@ class Answer:
             parts += ["### CPU time of the balancer per page", "",
                       "As a part of what HAProxy takes with as many servers (`mode tcp`; a page is a connection).", "", *cpu, ""]
         return "\n".join(parts).rstrip("\n")
+
+
+def listed(counts):
+    """Numbers of servers, in words."""
+    *all_but_last, last = map(str, counts)
+    return f"{', '.join(all_but_last)} and {last} servers" if all_but_last else f"{last} server{'s' * (last != '1')}"
 
 
 def grid(head, rows):

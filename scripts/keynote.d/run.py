@@ -52,6 +52,7 @@ class Run:
                       "whole": whole, "balancer_cpu_s": balancer.cpu_s() - before,
                       "database": database.stats(), "each": [server.stats() for server in servers]}
             if not self.way.haproxy:
+                result["report"] = self.report()
                 balancer.end_well()
         self.check(result)
         return result
@@ -60,7 +61,8 @@ class Run:
         """Starts it."""
         if self.way.haproxy:
             return Haproxy(stack, folder / "haproxy", addresses)
-        lines = ["listen.shop = 127.0.0.1:0", f"limits.connections = {CONNECTIONS}", "limits.memory = 1g", "log.level = warn",
+        self.socket = folder / "beelance.sock"
+        lines = ["listen.shop = 127.0.0.1:0", f"admin.socket = {self.socket}", f"limits.connections = {CONNECTIONS}", "limits.memory = 1g", "log.level = warn",
                  *(f"backend.s{place} = {address}" for place, address in enumerate(addresses)), *self.way.lines]
         text = "\n".join(lines) + "\n"
         for key in ("maxconn", "stick.wait"):
@@ -69,6 +71,14 @@ class Run:
         file.write_text(text)
         binary = [ROOT / "cross" / "run", self.tools["arm"]] if self.way.arm else [self.tools["beelance"]]
         return Process(stack, folder / "beelance", [*binary, "run", "-c", file])
+
+    def report(self):
+        """What `beelance report` makes of it."""
+        asked = subprocess.run([self.tools["beelance"], "report", "-s", self.socket], stdout=subprocess.PIPE, timeout=START_S,
+                               text=True, check=False)
+        if asked.returncode != 0:
+            raise Failed(f"{self.name}: beelance report ended with {asked.returncode}")
+        return asked.stdout
 
     def follow(self, load):
         """Reads what the users tell, step by step."""

@@ -4,7 +4,8 @@ import sys
 import unittest
 
 sys.dont_write_bytecode = True
-from answer import Answer, plain  # noqa: E402
+from answer import Answer, listed, plain  # noqa: E402
+from figures import summaries  # noqa: E402
 from parts import OBSERVED, WAYS, Failed, parameters  # noqa: E402
 from run import Run, throughput  # noqa: E402
 
@@ -24,8 +25,8 @@ def result(way, servers, rate):
 
 
 def answer(**rates):
-    return Answer({way: {count: [result(way, count, rate)] for count, rate in by_count.items()} for way, by_count in rates.items()},
-                  VALUES)
+    results = {way: {count: [result(way, count, rate)] for count, rate in by_count.items()} for way, by_count in rates.items()}
+    return Answer(summaries(results, VALUES), VALUES)
 
 
 class Crossing(unittest.TestCase):
@@ -68,6 +69,22 @@ class Servers(unittest.TestCase):
         self.assertIn("1.80 times", found.sentences()[1])
         self.assertEqual(len({len(line) for line in plain(found.throughput())}), 1)
         self.assertIn("Not measured whole in this run: scattered,", found.section())
+
+
+    def test_what_is_kept_of_earlier_runs_is_told_apart(self):
+        found = answer(random={10: 6.0, 20: 10.0}, haproxy={10: 6.0, 20: 9.0})
+        self.assertNotIn("earlier", found.users_line())
+        self.assertIn("| 10 | 1.00 | 1.00 |", found.cpu())
+        for of in (found.figures["random"][10], found.figures["haproxy"][10]):
+            del of["counted"], of["cpu_us"]
+            of["cpu_part"] = 0.5
+        self.assertIn("not among the counts above: scattered with 10 servers; scattered by HAProxy with 10 servers.", found.users_line())
+        self.assertTrue(found.users_line().startswith("2 runs, 200 pages"))
+        self.assertIn("| 10 | 0.50 | 0.50 |", found.cpu())
+        # Of the one only what it took, of the other only its part: nothing to compare.
+        found.figures["random"][20].pop("cpu_us")
+        self.assertIn("| 20 |  | 1.00 |", found.cpu())
+        self.assertEqual((listed([1]), listed([2, 3, 40])), ("1 server", "2, 3 and 40 servers"))
 
 
 class Exactness(unittest.TestCase):
