@@ -26,6 +26,11 @@ class Answer:
                 return low + (high - low) * (count - left) / (right - left)
         return None
 
+    def range(self, way, count):
+        """The least and the most of several runs, in words."""
+        each = sorted(rate / self.unit for rate in self.figures[way].get(count, {}).get("each", []))
+        return f" ({each[0]:.2f} to {each[-1]:.2f} in {len(each)} runs)" if len(each) > 1 else ""
+
     def enough(self, way, rate):
         """The least whole number of servers that reach a rate; none when it was never reached."""
         most = max(self.rates[way], default=0)
@@ -139,7 +144,8 @@ class Answer:
         if twenty and ten:
             verdict = "at least as much" if ten >= twenty else f"{(1 - ten / twenty) * 100:.0f} % less"
             enough = next((f" As much as twenty do {ours}." for count, _, ours, *_ in rows if count == 20), "")
-            said.append(f"Half the servers: ten behind beelance serve {ten:.2f}, twenty scattered ones {twenty:.2f}: {verdict}. "
+            said.append(f"Half the servers: ten behind beelance serve {ten:.2f}{self.range(OURS, 10)}, twenty scattered ones "
+                        f"{twenty:.2f}{self.range('random', 20)}: {verdict}. "
                         f"The slide has {OBSERVED(20):.0f} for twenty.{enough}")
             if self.at(OURS, 20) is not None:
                 said.append(f"The same twenty serve {self.at(OURS, 20) / twenty:.2f} times as much behind beelance.")

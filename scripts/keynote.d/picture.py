@@ -6,7 +6,7 @@ import html
 from answer import ceiling
 from parts import LINEAR, OBSERVED, WAYS
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 440, 64, 268, 78, 84
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 440, 64, 318, 78, 84
 INK, FAINT, GRID = "#24292f", "#57606a", "#e6e8eb"
 RED, BLUE = "#c62828", "#1f5fbf"
 # Color, dashes, and whether points are only marked.

@@ -67,6 +67,8 @@ class Servers(unittest.TestCase):
         found = answer(random={10: 6.0, 20: 10.0}, both={10: 9.0, 20: 18.0})
         self.assertIn("10 % less", found.sentences()[0])
         self.assertIn("1.80 times", found.sentences()[1])
+        found.figures["both"][10]["each"] = [92, 88.04, 91]
+        self.assertIn("serve 9.00 (8.80 to 9.20 in 3 runs), twenty scattered ones 10.00: 10 % less", found.sentences()[0])
         self.assertEqual(len({len(line) for line in plain(found.throughput())}), 1)
         self.assertIn("Not measured whole in this run: scattered,", found.section())
 

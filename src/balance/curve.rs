@@ -66,8 +66,8 @@ pub struct Point {
 pub enum Reading {
     /// No load was there for long enough.
     TooLittle,
-    /// It was always busy: how fast it is alone is not known.
-    NeverAlone,
+    /// It was always busy: how fast it is alone is not known, and with that how many it works on at full speed.
+    NeverAlone(Point),
     /// It was never so busy that it became slower: it can do at least this.
     NeverFull(Point),
     /// Both ends were there.
@@ -150,9 +150,7 @@ impl Curve {
         let is_as_fast = |class: &Class| {
             3 * class.at_once_milli() >= 4 * low.at_once_milli() && 10 * class.each_us() <= 11 * low.each_us()
         };
-        if lowest >= NOT_ALONE && !known().any(|(_, class)| is_as_fast(class)) {
-            return Reading::NeverAlone;
-        }
+        let is_known_alone = lowest < NOT_ALONE || known().any(|(_, class)| is_as_fast(class));
         let alone_us = known().map(|(_, class)| class.each_us()).min().unwrap_or(0);
         let most = known().map(|(_, class)| *class).max_by_key(Class::milli_per_s).unwrap_or_default();
         let point = Point {
@@ -164,6 +162,7 @@ impl Curve {
         };
         // Half as slow again: then some of them wait inside.
         match known().any(|(_, class)| 2 * class.each_us() >= 3 * alone_us) {
+            _ if !is_known_alone => Reading::NeverAlone(point),
             true => Reading::Full(point),
             false => Reading::NeverFull(point),
         }
@@ -331,14 +330,16 @@ mod tests {
         let reading = |server: &mut Server| server.curve.reading();
         assert_eq!(Curve::default().reading(), Reading::TooLittle);
         assert_eq!(reading(Server::new(4, 100, 0).run(1, 900, 20)), Reading::TooLittle, "20 requests");
-        assert_eq!(reading(Server::new(4, 100, 0).run(40, 0, 60)), Reading::NeverAlone);
+        // What it does at most is known nevertheless.
+        let busy = reading(Server::new(4, 100, 0).run(40, 0, 60));
+        assert!(matches!(busy, Reading::NeverAlone(point) if point.most_milli.abs_diff(40_000) < 2_000), "{busy:?}");
         for (clients, least_milli) in [(1, 500), (4, 3_000)] {
             match reading(Server::new(4, 100, 0).run(clients, 0, 60)) {
                 Reading::NeverFull(point) => {
                     assert!((least_milli..=4_200).contains(&point.abreast_milli), "{clients}: {point:?}");
                 }
                 // Four at once all the time, and nothing else: it cannot be known that this is as fast as alone.
-                Reading::NeverAlone if clients == 4 => {}
+                Reading::NeverAlone(_) if clients == 4 => {}
                 other => panic!("{clients}: {other:?}"),
             }
         }

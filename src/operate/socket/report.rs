@@ -166,7 +166,11 @@ fn backend(proxy: &Proxy, config: &Config, id: BackendId, out: &mut Text<'_>) {
     match known(proxy, id) {
         Reading::Full(point) => seen(out, point, ""),
         Reading::NeverFull(point) => seen(out, point, " or more: it never got slower"),
-        Reading::NeverAlone => out.bytes(b"no figure: it was always busy, so what it takes alone is not known"),
+        Reading::NeverAlone(point) => say(
+            out,
+            "at most ~/s or more, with ~ at once (# responses); no maxconn: what it takes alone is not known, it was always busy",
+            &[point.most_milli, point.at_once_milli, point.responses.into()],
+        ),
         Reading::TooLittle => {
             out.bytes(b"no figure: fewer than 100 responses at any load, or within a millisecond each")
         }
@@ -181,10 +185,10 @@ fn backend(proxy: &Proxy, config: &Config, id: BackendId, out: &mut Text<'_>) {
 fn enough(proxy: &Proxy, pool: &Pool, id: PoolId, out: &mut Text<'_>) {
     let (mut rate_milli, mut count, mut is_bound) = (0, 0, false);
     for reading in pool.backends.iter().map(|&id| known(proxy, id)) {
-        let (Reading::Full(point) | Reading::NeverFull(point)) = reading else { continue };
+        let (Reading::Full(point) | Reading::NeverFull(point) | Reading::NeverAlone(point)) = reading else { continue };
         rate_milli += point.most_milli;
         count += 1;
-        is_bound |= matches!(reading, Reading::NeverFull(_));
+        is_bound |= !matches!(reading, Reading::Full(_));
     }
     let (busiest, there) = (proxy.pool_stats(id).requests.most_rate, pool.backends.len() as u64);
     let rate_milli = each(rate_milli, count);
