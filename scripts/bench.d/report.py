@@ -170,15 +170,16 @@ def section(result):
 
 
 METHOD = """\
-Each system runs on one thread (nginx: one process) between the same client and the same two backends (nginx processes that
-answer from memory and the page cache), with keep-alive on both sides and without logs; the configurations are in
-`scripts/bench.d`. Within a round each has its turn with every workload, in new processes, and the order changes from round
-to round. CPU time is what the kernel accounts to the proxy from the first request to the last answer, after a fifth of a
-second of warm-up on the same connections; the total is exact, its parts user and system are sampled. The client checks
-status and length of every answer. At the fixed rate it sends each request when it is due, whatever became of the ones
-before, and latency counts from when it was due to its answer's last byte: the time a request waits for a free connection
-is in it. HAProxy with splice is left out where no body is large enough for it, and the floor where a proxy would reuse a
-backend connection: it is a forwarder that looks at nothing, two receives and two sends a request."""
+Each system runs on one thread (nginx: one process) between the same client and the same two backends (nginx processes
+that answer from memory and the page cache), with keep-alive on both sides and without logs; the configurations are in
+`scripts/bench.d`. Where there are two processors or more, a proxy has one to itself, and client and backends have the
+rest. Within a round each has its turn with every workload, in new processes, and the order changes from round to
+round. CPU time is what the kernel accounts to the proxy from the first request to the last answer, after a fifth of a
+second of warm-up on the same connections; the total is exact, its parts user and system are sampled. The client
+checks status and length of every answer. At the fixed rate it sends each request when it is due, whatever became of
+the ones before, and latency counts from when it was due to its answer's last byte: the time a request waits for a
+free connection is in it. HAProxy with splice is left out where no body is large enough for it, and the floor where a
+proxy would reuse a backend connection: it is a forwarder that looks at nothing, two receives and two sends a request."""
 
 
 def grid(head, rows):
