@@ -212,7 +212,7 @@ pub const PROGRAM_BYTES: u64 = 1024 * 1024;
 /// What the process holds beside everything that is counted: stacks, executor, control plane, the log's buffer.
 pub const FIXED_BYTES: u64 = 384 * 1024;
 /// An idle client connection, and the entries of a connection in all tables.
-pub const CONNECTION_BYTES: u64 = if WIDE { 512 } else { 352 };
+pub const CONNECTION_BYTES: u64 = if WIDE { 512 } else { 360 };
 /// An entry of the table of clients that wait, of which there is a power of two.
 pub const WAITER_BYTES: u64 = 24;
 /// A worker with its exchange: what a connection has while it is busy.
