@@ -10,7 +10,7 @@
 mod common;
 
 use common::backend::Backend;
-use common::ctl::{Caller, Place, ask, ctl, rows, value};
+use common::ctl::{Caller, Place, ask, config, ctl, rows, value};
 use common::eventually;
 use common::haproxy::Haproxy;
 use common::port::Port;
@@ -19,19 +19,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-/// Lines of a configuration with a listener `web` before two pools: `shop` with s1, s2 and s3, and `api` with a1.
-fn config(backend: &Backend, socket: &Path, more: &str) -> String {
-    let address = backend.address();
-    let servers = ["s1", "s2", "s3"].map(|name| format!("backend.{name} = {address}\nbackend.{name}.pool = shop\n"));
-    format!(
-        "listen.web = 127.0.0.1:0\nlisten.web.pool = shop\n{}backend.a1 = {address}\nbackend.a1.pool = api\n\
-         backend.a1.weight = 5\nbackend.s1.maxconn = 20\npool.shop.balance = leastconn\nadmin.socket = {}\n{more}",
-        servers.concat(),
-        socket.display()
-    )
-}
-
-/// The same of HAProxy.
+/// What [`config`] says, of HAProxy.
 fn haproxy(backend: &Backend, socket: &Path, level: &str) -> Haproxy {
     let address = backend.address();
     let haproxy = Haproxy::start(Port::take(), |bind| {

@@ -1,5 +1,6 @@
 //! A client of the runtime socket: lines, answers, and the statistics by name.
 
+use super::backend::Backend;
 use super::process::{Output, command, temporary};
 use super::{DEADLINE, output};
 use std::io::{Read, Write};
@@ -19,6 +20,18 @@ impl Drop for Place {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
+}
+
+/// Lines of a configuration with a listener `web` before two pools: `shop` with s1, s2 and s3, and `api` with a1.
+pub fn config(backend: &Backend, socket: &Path, more: &str) -> String {
+    let address = backend.address();
+    let servers = ["s1", "s2", "s3"].map(|name| format!("backend.{name} = {address}\nbackend.{name}.pool = shop\n"));
+    format!(
+        "listen.web = 127.0.0.1:0\nlisten.web.pool = shop\n{}backend.a1 = {address}\nbackend.a1.pool = api\n\
+         backend.a1.weight = 5\nbackend.s1.maxconn = 20\npool.shop.balance = leastconn\nadmin.socket = {}\n{more}",
+        servers.concat(),
+        socket.display()
+    )
 }
 
 /// A client that sends lines and reads what comes.

@@ -78,17 +78,11 @@ pub(super) fn add(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
                 call.begin_note(out);
                 out.bytes(b"New server registered.\n");
             }
-            Err(words) => wrong(call, &[&words], out),
+            Err(words) => call.fail(&[&words], out),
         },
-        Err(words) => wrong(call, &words, out),
+        Err(words) => call.fail(&words, out),
     }
     Next::Done
-}
-
-fn wrong(call: &Call<'_>, words: &[&str], out: &mut Text<'_>) {
-    call.begin_error(out);
-    words.iter().for_each(|word| out.bytes(word.as_bytes()));
-    out.byte(b'\n');
 }
 
 /// What is wrong, in pieces.

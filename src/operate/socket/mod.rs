@@ -111,6 +111,13 @@ impl Call<'_> {
         self.session.severity.begin(ERROR, out);
     }
 
+    /// Says what is wrong, on a line.
+    fn fail(&self, words: &[&str], out: &mut Text<'_>) {
+        self.begin_error(out);
+        words.iter().for_each(|word| out.bytes(word.as_bytes()));
+        out.byte(b'\n');
+    }
+
     /// What is written next is said, and nothing that was asked for.
     fn begin_note(&self, out: &mut Text<'_>) {
         self.session.severity.begin(["[6]: ", "[info]: "], out);

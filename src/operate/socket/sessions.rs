@@ -16,17 +16,11 @@ fn number(word: &str) -> Option<u64> {
 /// A line for each, or for the one that is named.
 pub(super) fn show(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
     let proxy = call.proxy;
-    let only = match call.words.first() {
-        None | Some(&"all") => None,
-        Some(word) => {
-            let place = number(word).and_then(|id| Some((id, usize::try_from(id & 0xffff).ok()?)));
-            let Some(present) = place.and_then(|(id, place)| proxy.present(place).filter(|it| it.id == id)) else {
-                return Next::Error("Session not found.\n");
-            };
-            Some(present)
-        }
-    };
-    if let Some(present) = only {
+    if let Some(word) = call.words.first().filter(|&&word| word != "all") {
+        let place = number(word).and_then(|id| Some((id, usize::try_from(id & 0xffff).ok()?)));
+        let Some(present) = place.and_then(|(id, place)| proxy.present(place).filter(|it| it.id == id)) else {
+            return Next::Error("Session not found.\n");
+        };
         line(call, &present, out);
         return Next::Done;
     }
@@ -95,11 +89,7 @@ pub(super) fn end_of_server(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
         Ok(id) => {
             call.proxy.end_sessions(id);
         }
-        Err(words) => {
-            call.begin_error(out);
-            out.bytes(words.as_bytes());
-            out.byte(b'\n');
-        }
+        Err(words) => call.fail(&[words], out),
     }
     Next::Done
 }

@@ -70,10 +70,7 @@ fn done(out: &mut Text<'_>) -> Next {
 }
 
 fn failed(call: &Call<'_>, what: &str, why: &str, out: &mut Text<'_>) -> Next {
-    call.begin_error(out);
-    out.bytes(what.as_bytes());
-    out.bytes(why.as_bytes());
-    out.byte(b'\n');
+    call.fail(&[what, why], out);
     Next::Done
 }
 
