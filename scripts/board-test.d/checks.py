@@ -67,8 +67,8 @@ def start(site, figures):
 
 def idle(site, figures):
     """idle: resident memory"""
-    figures["resident after the first requests, kB"] = site.status("VmRSS")
-    figures["of it anonymous, kB"] = site.status("RssAnon")
+    figures["resident after the first requests, kB"] = site.pages_kb("Rss")
+    figures["of it anonymous, kB"] = site.pages_kb("Anonymous")
     figures["MemTotal, kB"] = site.total_kb()
     figures["MemAvailable, kB"] = site.available_kb()
 
@@ -132,7 +132,7 @@ def reload(site, _figures):
             run(f"cp /tmp/{name}.conf {site.config} && {SERVICE} reload")
             site.wait_for_log("reloaded .*backend.three", before)
             load.more(10)
-            anonymous_kb.append(site.status("RssAnon"))
+            anonymous_kb.append(site.pages_kb("Anonymous"))
     expect(site.pid() == pid, "another process runs")
     expect(anonymous_kb[-1] <= anonymous_kb[7] + 8, f"anonymous memory grew: {anonymous_kb}")
 
@@ -160,18 +160,18 @@ def no_writes(site, figures):
     writes = "sync; cat /sys/block/vd*/stat | awk '{ sum += $5 } END { print sum }'"
     # What is used for the first time comes in by pages: some rounds may be the first to need it, not one after the other.
     for _ in range(6):
-        resident = site.status("VmRSS")
+        resident = site.pages_kb("Rss")
         run("/tmp/client keep 80 1000 16")
-        if site.status("VmRSS") <= resident + 4:
+        if site.pages_kb("Rss") <= resident + 4:
             break
-    before, resident = int(run(writes)), site.status("VmRSS")
+    before, resident = int(run(writes)), site.pages_kb("Rss")
     run("/tmp/client keep 80 1000 16")
     after = int(run(writes))
     expect(before > 0, "the configuration was written to the disk and is not counted: nothing is shown")
     expect(after == before, f"{after - before} writes to a disk")
     expect(run(f"sed -n 's/^write_bytes: //p' /proc/{site.pid()}/io") == "0", "beelance writes to a disk")
-    expect(site.status("VmRSS") <= resident + 4, f"resident memory grew from {resident} kB to {site.status('VmRSS')} kB")
-    figures["resident after 2,000 requests of 16 clients, kB"] = site.status("VmRSS")
+    expect(site.pages_kb("Rss") <= resident + 4, f"resident memory grew from {resident} kB to {site.pages_kb('Rss')} kB")
+    figures["resident after 2,000 requests of 16 clients, kB"] = site.pages_kb("Rss")
 
 
 def link(site, _figures):
@@ -229,7 +229,7 @@ def small(site, figures):
     expect(site.curl("/far/")[0] == 200, "the far backend does not answer")
     figures["MemTotal, kB"] = site.total_kb()
     figures["MemAvailable, kB"] = site.available_kb()
-    figures["resident after 1,000 requests of 64 clients, kB"] = site.status("VmRSS")
+    figures["resident after 1,000 requests of 64 clients, kB"] = site.pages_kb("Rss")
 
 
 def watchdog(site, _figures):
