@@ -72,7 +72,8 @@ fn clients_of_a_server_that_is_killed_go_on_with_the_other() {
         two.address()
     ));
     let address = beelance.address("redis");
-    let (over, asked, lost) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (over, dead) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (asked, lost) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let client = || {
         let mut session = None;
         while !over.load(Ordering::Relaxed) {
@@ -82,9 +83,11 @@ fn clients_of_a_server_that_is_killed_go_on_with_the_other() {
                     assert!(answer.starts_with(':'), "{answer}");
                     asked.fetch_add(1, Ordering::Relaxed);
                 }
-                // What was under way is lost with its server; the next connection must work.
+                // What was under way is lost with its server; the next connection must work. A process that is killed may
+                // close its connections before its listener, which accepts and resets until then: wait for its end.
                 Err(_) => {
                     lost.fetch_add(1, Ordering::Relaxed);
+                    eventually("its server has ended", || dead.load(Ordering::Relaxed).then_some(()));
                     let mut next = Session::open(address);
                     assert_eq!(next.ask("PING"), Ok("+PONG".to_owned()), "a new connection works at once");
                     session = Some(next);
@@ -100,6 +103,7 @@ fn clients_of_a_server_that_is_killed_go_on_with_the_other() {
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
         more("both are asked");
         one.kill();
+        dead.store(true, Ordering::Relaxed);
         let end = Ender(&over);
         eventually("the clients of the dead one notice", || {
             let failed = clients.iter().any(|client| client.is_finished());
