@@ -7,6 +7,7 @@
 pub mod limits;
 pub mod fault;
 pub mod sort;
+pub mod table;
 pub mod http;
 pub mod dns;
 pub mod balance;

@@ -18,6 +18,7 @@ use super::state::{Admin, State};
 use super::tier::Tier;
 use super::wish::{Answer, Placement, Refused, Wish};
 use crate::limits::{BackendId, CLASSES, MAX_CLASS, MIN_CLASS, PoolId};
+use crate::table::Table;
 
 pub(super) struct Backend {
     pub(super) spec: BackendSpec,
@@ -89,7 +90,7 @@ pub struct Balancer {
     pub(super) pools: Box<[Pool]>,
     pub(super) waiters: Waiters,
     /// What each waiter's request is hashed by.
-    pub(super) keys: Box<[Option<u32>]>,
+    pub(super) keys: Table<Option<u32>>,
     pub(super) clients: Clients,
     pub(super) arrivals: u64,
     pub(super) random: Random,
@@ -110,7 +111,7 @@ impl Balancer {
             pools: pools.iter().enumerate().map(pool).collect(),
             backends: backends.into_iter().map(Backend::new).collect(),
             waiters: Waiters::new(waiters),
-            keys: vec![None; waiters].into_boxed_slice(),
+            keys: Table::new(waiters),
             clients: Clients::new(waiters),
             arrivals: 0,
             random: Random::new(0),
@@ -216,7 +217,7 @@ impl Balancer {
     /// Finds a slot for a request, or a place to wait.
     pub fn place(&mut self, wish: Wish) -> Placement {
         self.waiters.avoid(wish.waiter, wish.avoid);
-        self.keys[usize::from(wish.waiter)] = wish.key;
+        *self.keys.at(wish.waiter) = wish.key;
         let placement = self.decide(&wish);
         match placement {
             Placement::Go(id) => self.take_slot(id),

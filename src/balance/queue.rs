@@ -4,6 +4,7 @@
 //! Lists are threaded through one fixed table, so waiting allocates nothing and leaving from the middle costs nothing.
 
 use crate::limits::BackendId;
+use crate::table::Table;
 
 /// No waiter: the end of a list.
 const NONE: u16 = u16::MAX;
@@ -41,7 +42,6 @@ struct Link {
     next: u16,
 }
 
-#[derive(Clone)]
 struct Entry {
     /// Its turn, in pieces: so they leave no gaps.
     class: i8,
@@ -59,11 +59,19 @@ struct Entry {
     late: Link,
 }
 
+impl Default for Entry {
+    fn default() -> Self {
+        let Turn { class, round, arrival } = Turn::default();
+        let (place, link, late) = (Place::Nowhere, Link::NONE, Link::NONE);
+        Self { class, round, arrival, client: 0, avoids: None, home: None, place, link, late }
+    }
+}
+
 /// An idle connection has one: see `limits::CONNECTION_BYTES`.
 const _: () = assert!(size_of::<Entry>() <= 40);
 
 /// All waiters there can be.
-pub(super) struct Waiters(Box<[Entry]>);
+pub(super) struct Waiters(Table<Entry>);
 
 /// Which of a waiter's links a list is threaded through.
 #[derive(Clone, Copy, Debug)]
@@ -112,49 +120,46 @@ impl List {
 
 impl Waiters {
     pub(super) fn new(capacity: usize) -> Self {
-        let Turn { class, round, arrival } = Turn::default();
-        let (place, link, late) = (Place::Nowhere, Link::NONE, Link::NONE);
-        let entry = Entry { class, round, arrival, client: 0, avoids: None, home: None, place, link, late };
-        Self(vec![entry; capacity].into_boxed_slice())
+        Self(Table::new(capacity))
     }
 
     pub(super) fn place(&self, waiter: u16) -> Place {
-        self.0[usize::from(waiter)].place
+        self.0.get(waiter).map_or(Place::Nowhere, |entry| entry.place)
     }
 
     pub(super) fn settle(&mut self, waiter: u16, place: Place) {
-        self.0[usize::from(waiter)].place = place;
+        self.0[waiter].place = place;
     }
 
     /// When its turn comes.
     pub(super) fn turn(&self, waiter: u16) -> Turn {
-        let &Entry { class, round, arrival, .. } = &self.0[usize::from(waiter)];
+        let &Entry { class, round, arrival, .. } = &self.0[waiter];
         Turn { class, round, arrival }
     }
 
     /// Whose request it is.
     pub(super) fn client(&self, waiter: u16) -> u64 {
-        self.0[usize::from(waiter)].client
+        self.0[waiter].client
     }
 
     /// The backend that failed it.
     pub(super) fn avoids(&self, waiter: u16) -> Option<BackendId> {
-        self.0[usize::from(waiter)].avoids
+        self.0[waiter].avoids
     }
 
     /// Notes the backend that failed it.
     pub(super) fn avoid(&mut self, waiter: u16, backend: Option<BackendId>) {
-        self.0[usize::from(waiter)].avoids = backend;
+        self.0.at(waiter).avoids = backend;
     }
 
     /// The backend it is bound to, if it is late, or was when it was granted another one.
     pub(super) fn home(&self, waiter: u16) -> Option<BackendId> {
-        self.0[usize::from(waiter)].home
+        self.0[waiter].home
     }
 
     /// Notes that it was granted another backend than the one it is bound to, if it was.
     pub(super) fn left(&mut self, waiter: u16, home: Option<BackendId>) {
-        self.0[usize::from(waiter)].home = home;
+        self.0[waiter].home = home;
     }
 
     /// The next one in `list`.
@@ -165,7 +170,7 @@ impl Waiters {
     /// Puts `waiter`, a request of `client`, where its turn is; where clients do not differ that is the end, at once.
     pub(super) fn insert(&mut self, list: &mut List, waiter: u16, turn: Turn, client: u64, place: Place) {
         let Turn { class, round, arrival } = turn;
-        let entry = &mut self.0[usize::from(waiter)];
+        let entry = self.0.at(waiter);
         *entry = Entry { class, round, arrival, client, place, home: None, ..*entry };
         self.tie(list, waiter);
     }
@@ -222,7 +227,7 @@ impl Waiters {
     }
 
     fn link(&self, list: &List, waiter: u16) -> Link {
-        let entry = &self.0[usize::from(waiter)];
+        let entry = &self.0[waiter];
         match list.thread {
             Thread::Waiting => entry.link,
             Thread::Late => entry.late,
@@ -230,7 +235,7 @@ impl Waiters {
     }
 
     fn link_mut(&mut self, list: &List, waiter: u16) -> &mut Link {
-        let entry = &mut self.0[usize::from(waiter)];
+        let entry = &mut self.0[waiter];
         match list.thread {
             Thread::Waiting => &mut entry.link,
             Thread::Late => &mut entry.late,

@@ -31,7 +31,7 @@ impl Balancer {
                 continue;
             }
             free = self.waiters.next(&self.pools[pool.index()].waiting, waiter);
-            match self.choose(pool, self.keys[usize::from(waiter)], self.waiters.avoids(waiter)) {
+            match self.choose(pool, self.keys[waiter], self.waiters.avoids(waiter)) {
                 Choice::Chosen(id) => self.grant(waiter, id, wake),
                 Choice::AllBusy if self.any_free(pool) => {}
                 Choice::AllBusy => break,
@@ -64,12 +64,10 @@ impl Balancer {
             let Some((_, waiter, id)) = heads.min_by_key(|&(turn, ..)| turn) else { break };
             // Who is bound to none goes where the algorithm says, who is late to the least loaded; that finds at least this one.
             let id = match self.waiters.place(waiter) {
-                Place::Pool(_) => {
-                    match self.choose(pool, self.keys[usize::from(waiter)], self.waiters.avoids(waiter)) {
-                        Choice::Chosen(better) => better,
-                        Choice::AllBusy | Choice::Nobody => id,
-                    }
-                }
+                Place::Pool(_) => match self.choose(pool, self.keys[waiter], self.waiters.avoids(waiter)) {
+                    Choice::Chosen(better) => better,
+                    Choice::AllBusy | Choice::Nobody => id,
+                },
                 Place::Backend(home) if home != id => self.least_loaded(waiter, pool).unwrap_or(id),
                 Place::Backend(_) | Place::Nowhere | Place::Granted(_) | Place::Refused => id,
             };

@@ -40,7 +40,9 @@ impl Proxy {
 
 /// All idle backend connections.
 pub(super) struct Idle {
-    entries: Box<[Entry]>,
+    /// As many as there ever were at once; there is room for all there can be.
+    entries: Vec<Entry>,
+    capacity: usize,
     free: u16,
     stacks: Box<[Stack]>,
     length: usize,
@@ -54,15 +56,11 @@ pub(super) struct Idle {
 impl Idle {
     /// For so many backends and connections, of all backends together.
     pub(super) fn new(reactor: &'static Reactor, backends: usize, capacity: usize) -> Self {
-        let capacity = u16::try_from(capacity).unwrap_or(NONE - 1);
-        let entry = |index: u16| Entry {
-            stream: None,
-            warmer: NONE,
-            colder: if index + 1 < capacity { index + 1 } else { NONE },
-        };
+        let capacity = capacity.min(usize::from(NONE - 1));
         Self {
-            entries: (0..capacity).map(entry).collect(),
-            free: if capacity > 0 { 0 } else { NONE },
+            entries: Vec::with_capacity(capacity),
+            capacity,
+            free: NONE,
             stacks: vec![
                 Stack { warmest: NONE, coldest: NONE, length: 0, fewest: 0, era: 0, private: false };
                 backends
@@ -85,7 +83,7 @@ impl Idle {
         if !stream.is_quiet() {
             return;
         }
-        if self.free == NONE {
+        if self.free == NONE && !self.make_another() {
             let coldest = self.stacks[backend.index()].coldest;
             if coldest == NONE {
                 return;
@@ -109,6 +107,18 @@ impl Idle {
         let entry = &mut self.entries[usize::from(index)];
         self.free = entry.colder;
         *entry = Entry { stream: Some(stream), warmer: NONE, colder: warmest };
+    }
+
+    /// Makes an entry of those that were never used, if there is one.
+    #[cold]
+    fn make_another(&mut self) -> bool {
+        let Some(index) = u16::try_from(self.entries.len()).ok().filter(|&index| usize::from(index) < self.capacity)
+        else {
+            return false;
+        };
+        self.entries.push(Entry { stream: None, warmer: NONE, colder: NONE });
+        self.free = index;
+        true
     }
 
     /// The warmest connection of a backend that is still good.

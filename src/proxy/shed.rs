@@ -16,6 +16,7 @@
 use super::Proxy;
 use crate::limits::{HEAD_GRACE_MS, IDLE_GRACE_MS, LARGE_BUFFER};
 use crate::runtime::{Buffer, NEVER, Need};
+use crate::table::Table;
 
 const NONE: u16 = u16::MAX;
 
@@ -76,6 +77,12 @@ struct Entry {
     parked: Option<Buffer>,
 }
 
+impl Default for Entry {
+    fn default() -> Self {
+        Self { since_ms: 0, older: NONE, younger: NONE, place: Place::Out, parked: None }
+    }
+}
+
 #[derive(Clone, Copy)]
 struct List {
     oldest: u16,
@@ -86,23 +93,19 @@ struct List {
 
 /// All connections that may be shed, named by their seats.
 pub(super) struct Sheddable {
-    entries: Box<[Entry]>,
+    entries: Table<Entry>,
     lists: [List; KINDS.len()],
 }
 
 impl Sheddable {
     /// For so many seats.
     pub(super) fn new(seats: usize) -> Self {
-        let entry = |_| Entry { since_ms: 0, older: NONE, younger: NONE, place: Place::Out, parked: None };
-        Self {
-            entries: (0..seats).map(entry).collect(),
-            lists: [List { oldest: NONE, youngest: NONE, shed: 0 }; KINDS.len()],
-        }
+        Self { entries: Table::new(seats), lists: [List { oldest: NONE, youngest: NONE, shed: 0 }; KINDS.len()] }
     }
 
     /// Puts `who` in, or among another kind, as the youngest. One that is marked stays marked.
     pub(super) fn enter(&mut self, who: u16, kind: Kind, now_ms: u64) {
-        if matches!(self.entries[usize::from(who)].place, Place::Shed(_)) {
+        if matches!(self.entries.at(who).place, Place::Shed(_)) {
             return;
         }
         self.leave(who);
@@ -110,15 +113,16 @@ impl Sheddable {
         let older = std::mem::replace(&mut list.youngest, who);
         match older {
             NONE => list.oldest = who,
-            older => self.entries[usize::from(older)].younger = who,
+            older => self.entries[older].younger = who,
         }
         let place = Place::In(kind);
-        self.entries[usize::from(who)] = Entry { since_ms: now_ms, older, younger: NONE, place, parked: None };
+        self.entries[who] = Entry { since_ms: now_ms, older, younger: NONE, place, parked: None };
     }
 
     /// Takes `who` out, be it marked or not, if it is in.
     pub(super) fn leave(&mut self, who: u16) {
-        match std::mem::replace(&mut self.entries[usize::from(who)].place, Place::Out) {
+        let Some(entry) = self.entries.get_mut(who) else { return };
+        match std::mem::replace(&mut entry.place, Place::Out) {
             Place::Out => {}
             Place::In(kind) => self.unlink(who, kind),
             Place::Shed(kind) => self.lists[kind as usize].shed -= 1,
@@ -127,17 +131,17 @@ impl Sheddable {
 
     /// Whether `who` is known to hold a large buffer.
     fn has_large(&self, who: u16) -> bool {
-        self.entries[usize::from(who)].place == Place::In(Kind::LargeHead)
+        self.entries.get(who).is_some_and(|entry| entry.place == Place::In(Kind::LargeHead))
     }
 
     /// Since when `who` waits for a request, or for the one that it has waited.
     pub(super) fn since_ms(&self, who: u16) -> u64 {
-        self.entries.get(usize::from(who)).map_or(0, |entry| entry.since_ms)
+        self.entries.get(who).map_or(0, |entry| entry.since_ms)
     }
 
     /// Whether `who` is marked.
     pub(super) fn is_shed(&self, who: u16) -> bool {
-        matches!(self.entries[usize::from(who)].place, Place::Shed(_))
+        self.entries.get(who).is_some_and(|entry| matches!(entry.place, Place::Shed(_)))
     }
 
     /// Makes room for a connection.
@@ -156,7 +160,7 @@ impl Sheddable {
     /// woken.
     fn take_parked(&mut self) -> Option<(u16, Buffer)> {
         let who = self.lists[Kind::LargeHead as usize].oldest;
-        let mut buffer = self.entries.get_mut(usize::from(who))?.parked.take()?;
+        let mut buffer = self.entries.get_mut(who)?.parked.take()?;
         self.shed_oldest(Kind::LargeHead);
         buffer.clear();
         Some((who, buffer))
@@ -171,7 +175,7 @@ impl Sheddable {
     fn ripe_ms(&self, kind: Kind) -> u64 {
         match self.lists[kind as usize].oldest {
             NONE => NEVER,
-            oldest => self.entries[usize::from(oldest)].since_ms + kind.grace_ms(),
+            oldest => self.entries[oldest].since_ms + kind.grace_ms(),
         }
     }
 
@@ -181,22 +185,22 @@ impl Sheddable {
             return Room::NotBefore(NEVER);
         }
         self.unlink(who, kind);
-        self.entries[usize::from(who)].place = Place::Shed(kind);
+        self.entries[who].place = Place::Shed(kind);
         self.lists[kind as usize].shed += 1;
         Room::Shed(who)
     }
 
     fn unlink(&mut self, who: u16, kind: Kind) {
-        let Entry { older, younger, .. } = &self.entries[usize::from(who)];
+        let Entry { older, younger, .. } = &self.entries[who];
         let (older, younger) = (*older, *younger);
         let list = &mut self.lists[kind as usize];
         match older {
             NONE => list.oldest = younger,
-            older => self.entries[usize::from(older)].younger = younger,
+            older => self.entries[older].younger = younger,
         }
         match younger {
             NONE => list.youngest = older,
-            younger => self.entries[usize::from(younger)].older = older,
+            younger => self.entries[younger].older = older,
         }
     }
 }
@@ -250,14 +254,14 @@ impl Awaiting {
                 // It came behind a body, in that one's buffer.
                 self.begin(Kind::LargeHead);
             }
-            self.proxy.sheddable.borrow_mut().entries[usize::from(self.who)].parked = buffer.take();
+            self.proxy.sheddable.borrow_mut().entries[self.who].parked = buffer.take();
         }
     }
 
     /// Takes it back, if it was not taken away.
     pub(super) fn unpark(&self, buffer: &mut Option<Buffer>) {
         if buffer.is_none() {
-            *buffer = self.proxy.sheddable.borrow_mut().entries[usize::from(self.who)].parked.take();
+            *buffer = self.proxy.sheddable.borrow_mut().entries.get_mut(self.who).and_then(|entry| entry.parked.take());
         }
     }
 
@@ -323,7 +327,7 @@ mod tests {
         assert!(table.take_parked().is_none());
         for (who, now_ms) in [(2, 10), (1, 20)] {
             table.enter(who, Kind::LargeHead, now_ms);
-            table.entries[usize::from(who)].parked = buffers.large(Need::RequestHead);
+            table.entries[who].parked = buffers.large(Need::RequestHead);
         }
         for expected in [2, 1] {
             let (who, buffer) = table.take_parked().unwrap();

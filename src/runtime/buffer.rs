@@ -11,6 +11,7 @@ use super::words::{copy, move_down};
 use crate::limits::{FRONT_ROOM, LARGE_BUFFER, SMALL_BUFFER};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::slice::ChunksExactMut;
 
 /// Bytes that [`Buffer::join`] moves at most: more takes longer than sending two runs.
 pub const MAX_MOVED: usize = 512;
@@ -40,22 +41,36 @@ struct Shelf {
 }
 
 struct Stock {
-    /// Those that are free, the last used on top.
+    /// Those that came back, the last used on top.
     free: Vec<&'static mut [u8]>,
+    /// Those that were never used, one behind the other.
+    unused: ChunksExactMut<'static, u8>,
+    /// How many those are.
+    never_used: usize,
     /// Seats of tasks that wait for one.
     line: VecDeque<u16>,
+}
+
+impl Stock {
+    #[cold]
+    fn first_use(&mut self) -> Option<&'static mut [u8]> {
+        self.never_used = self.never_used.saturating_sub(1);
+        self.unused.next()
+    }
 }
 
 impl Shelf {
     fn new(size: usize, count: usize, reactor: &'static Reactor) -> Self {
         // The system gives pages of zeroes when they are first touched. It lives as long as the process.
         let block: &'static mut [u8] = Box::leak(vec![0; size * count].into_boxed_slice());
-        let free = block.chunks_exact_mut(size).rev().collect();
-        Self { count, stock: RefCell::new(Stock { free, line: VecDeque::new() }), reactor }
+        let (free, unused) = (Vec::with_capacity(count), block.chunks_exact_mut(size));
+        let stock = Stock { free, unused, never_used: count, line: VecDeque::new() };
+        Self { count, stock: RefCell::new(stock), reactor }
     }
 
     fn left(&self) -> usize {
-        self.stock.borrow().free.len()
+        let stock = self.stock.borrow();
+        stock.free.len() + stock.never_used
     }
 
     fn in_use(&self) -> usize {
@@ -63,7 +78,8 @@ impl Shelf {
     }
 
     fn take(&self) -> Option<&'static mut [u8]> {
-        self.stock.borrow_mut().free.pop()
+        let mut stock = self.stock.borrow_mut();
+        stock.free.pop().or_else(|| stock.first_use())
     }
 
     fn put(&self, bytes: &'static mut [u8]) {

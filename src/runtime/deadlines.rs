@@ -4,6 +4,8 @@
 //! then put where it belongs, so a deadline that only moves later (every keep-alive connection's) costs one store.
 //! A deadline never fires early and at most one slot late. Knows no clock: time is an argument.
 
+use crate::table::Table;
+
 /// Milliseconds of one slot: how late a deadline may fire.
 pub const SLOT_MS: u64 = 32;
 const SLOTS: usize = 1024;
@@ -13,7 +15,6 @@ const NEVER: u64 = u64::MAX;
 /// [`Entry::from_ms`] of one that is in no slot.
 const OUT: u64 = u64::MAX;
 
-#[derive(Clone)]
 struct Entry {
     /// When it fires, in milliseconds; [`NEVER`] while disarmed.
     at_ms: u64,
@@ -23,9 +24,15 @@ struct Entry {
     next: u16,
 }
 
+impl Default for Entry {
+    fn default() -> Self {
+        Self { at_ms: NEVER, from_ms: OUT, previous: NONE, next: NONE }
+    }
+}
+
 /// Deadlines of `capacity` entries, each named by its index.
 pub struct Deadlines {
-    entries: Box<[Entry]>,
+    entries: Table<Entry>,
     heads: Box<[u16]>,
     /// A bit for each slot that holds an entry.
     used: [u64; WORDS],
@@ -41,8 +48,7 @@ impl Deadlines {
     pub fn new(capacity: usize) -> Self {
         debug_assert!(capacity < usize::from(NONE));
         Self {
-            entries: vec![Entry { at_ms: NEVER, from_ms: OUT, previous: NONE, next: NONE }; capacity]
-                .into_boxed_slice(),
+            entries: Table::new(capacity),
             heads: vec![NONE; SLOTS].into_boxed_slice(),
             used: [0; WORDS],
             served: 0,
@@ -52,7 +58,7 @@ impl Deadlines {
 
     /// Sets the deadline of `id` to `at_ms`, in place of any earlier one.
     pub fn arm(&mut self, id: u16, at_ms: u64) {
-        let entry = &mut self.entries[usize::from(id)];
+        let entry = self.entries.at(id);
         entry.at_ms = at_ms;
         if at_ms < entry.from_ms {
             self.put(id, at_ms);
@@ -61,7 +67,9 @@ impl Deadlines {
 
     /// Forgets the deadline of `id`.
     pub fn disarm(&mut self, id: u16) {
-        self.entries[usize::from(id)].at_ms = NEVER;
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.at_ms = NEVER;
+        }
     }
 
     /// Forgets `id` altogether, so that it causes no turn of the loop.
@@ -73,7 +81,7 @@ impl Deadlines {
     /// Whether the deadline of `id` has passed at `now_ms`.
     #[must_use]
     pub fn passed(&self, id: u16, now_ms: u64) -> bool {
-        self.entries[usize::from(id)].at_ms <= now_ms
+        self.entries.get(id).is_some_and(|entry| entry.at_ms <= now_ms)
     }
 
     /// Calls `fire` for every deadline that has passed at `now_ms`. It stays passed until it is armed or disarmed.
@@ -96,7 +104,7 @@ impl Deadlines {
             self.used[slot(tick) / 64] &= !(1 << (slot(tick) % 64));
             self.find_next();
             while id != NONE {
-                let entry = &mut self.entries[usize::from(id)];
+                let entry = &mut self.entries[id];
                 let (next, at_ms) = (entry.next, entry.at_ms);
                 (entry.from_ms, entry.previous, entry.next) = (OUT, NONE, NONE);
                 if at_ms <= now_ms {
@@ -147,23 +155,23 @@ impl Deadlines {
         let tick = (at_ms / SLOT_MS).saturating_add(1).clamp(self.served + 1, self.served + SLOTS as u64 - 1);
         let head = std::mem::replace(&mut self.heads[slot(tick)], id);
         if head != NONE {
-            self.entries[usize::from(head)].previous = id;
+            self.entries[head].previous = id;
         }
-        let entry = &mut self.entries[usize::from(id)];
+        let entry = &mut self.entries[id];
         (entry.from_ms, entry.previous, entry.next) = ((tick - 1) * SLOT_MS, NONE, head);
         self.used[slot(tick) / 64] |= 1 << (slot(tick) % 64);
         self.due_ms = self.due_ms.min(tick * SLOT_MS);
     }
 
     fn unlink(&mut self, id: u16) {
-        let entry = &mut self.entries[usize::from(id)];
+        let Some(entry) = self.entries.get_mut(id) else { return };
         if entry.from_ms == OUT {
             return;
         }
         let (tick, previous, next) = (entry.from_ms / SLOT_MS + 1, entry.previous, entry.next);
         (entry.from_ms, entry.previous, entry.next) = (OUT, NONE, NONE);
         if next != NONE {
-            self.entries[usize::from(next)].previous = previous;
+            self.entries[next].previous = previous;
         }
         if previous == NONE {
             self.heads[slot(tick)] = next;
@@ -174,7 +182,7 @@ impl Deadlines {
                 }
             }
         } else {
-            self.entries[usize::from(previous)].next = next;
+            self.entries[previous].next = next;
         }
     }
 }

@@ -7,23 +7,22 @@ use nix::sys::socket::{Shutdown, SockaddrLike, SockaddrStorage, getpeername, get
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
-/// A descriptor, and what the owner calls the socket, in one word: a board's table is as small as it can be.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// A descriptor and one, and what the owner calls the socket, in one word: a board's table is as small as it can be, and zero is
+/// no socket.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Label(u32);
 
 /// Bits of a descriptor: twice as many as Linux allows unless told otherwise.
 const BITS: u32 = 21;
 const MASK: u32 = (1 << BITS) - 1;
 
-impl Default for Label {
-    fn default() -> Self {
-        Self(u32::MAX)
-    }
-}
-
 impl Label {
     pub(super) fn of(socket: BorrowedFd<'_>) -> Self {
-        u32::try_from(socket.as_raw_fd()).ok().filter(|&number| number <= MASK).map_or_else(Self::default, Self)
+        u32::try_from(socket.as_raw_fd())
+            .ok()
+            .map(|number| number + 1)
+            .filter(|&number| number <= MASK)
+            .map_or_else(Self::default, Self)
     }
 
     /// The same with a name.
@@ -32,7 +31,7 @@ impl Label {
     }
 
     fn read(self) -> Option<(RawFd, Option<u8>)> {
-        let number = RawFd::try_from(self.0 & MASK).ok().filter(|_| self != Self::default())?;
+        let number = RawFd::try_from((self.0 & MASK).checked_sub(1)?).ok()?;
         Some((number, (self.0 >> BITS).checked_sub(1).and_then(|name| u8::try_from(name).ok())))
     }
 }

@@ -40,6 +40,7 @@ mod unix;
 mod waker;
 mod watchdog;
 mod words;
+mod zeroed;
 
 pub use buffer::{Buffer, Buffers, LinePlace, Need};
 #[cfg(test)]

@@ -13,7 +13,9 @@ use super::lag::{Lag, Lags};
 #[cfg(test)]
 use super::seat::NEVER;
 use super::waker::LoopWaker;
+use super::zeroed::{Free, Zeroed, zeroed};
 use crate::limits::EVENTS_PER_TURN;
+use crate::table::Table;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use std::cell::{Cell, RefCell};
@@ -48,12 +50,19 @@ struct Source {
     generation: Cell<u32>,
     ready: Cell<u8>,
     waiting: Cell<u8>,
+    /// Of one that is registered.
     owner: Cell<u16>,
 }
 
+// SAFETY: it is numbers.
+#[allow(unsafe_code, reason = "a promise about its bytes")]
+unsafe impl Zeroed for Source {}
+// SAFETY: it is a number.
+#[allow(unsafe_code, reason = "as above")]
+unsafe impl Zeroed for Cell<Label> {}
+
 /// Who sits in a seat: a task of the executor, which has a waker, or one that the loop runs by itself.
 struct Sitter {
-    waker: RefCell<Option<Waker>>,
     has_waker: Cell<bool>,
     /// The next among the woken; [`NOBODY`] behind the last, [`UNLISTED`] when it is not among them.
     next: Cell<u16>,
@@ -73,9 +82,11 @@ pub struct Reactor {
     sources: Box<[Source]>,
     /// The descriptor of each, and what its owner calls it. Apart: who serves does not ask.
     pub(super) labels: Box<[Cell<Label>]>,
-    free_sources: RefCell<Vec<u16>>,
+    free_sources: RefCell<Free>,
     seats: Box<[Sitter]>,
-    free_seats: RefCell<Vec<u16>>,
+    /// Of those who have one.
+    wakers: RefCell<Table<Option<Waker>>>,
+    free_seats: RefCell<Free>,
     times: RefCell<Times>,
     /// Seats whose tasks gave way and go on in the next turn.
     again: RefCell<Vec<u16>>,
@@ -98,23 +109,17 @@ impl Reactor {
         epoll.add(&waker.eventfd, EpollEvent::new(flags, WAKER_TOKEN))?;
         let alarm = Alarm::new()?;
         epoll.add(&alarm.timer, EpollEvent::new(flags, WAKER_TOKEN))?;
-        let indices = |count: usize| (0..u16::try_from(count).unwrap_or(NOBODY)).rev().collect::<Vec<u16>>();
-        let source = || Source {
-            generation: Cell::new(0),
-            ready: Cell::new(0),
-            waiting: Cell::new(0),
-            owner: Cell::new(NOBODY),
-        };
-        let sitter = || Sitter { waker: RefCell::new(None), has_waker: Cell::new(false), next: Cell::new(UNLISTED) };
+        let sitter = || Sitter { has_waker: Cell::new(false), next: Cell::new(UNLISTED) };
         Ok(Self {
             epoll,
             alarm,
             clock: Clock::new(),
-            sources: (0..sources).map(|_| source()).collect(),
-            labels: vec![Cell::default(); sources].into_boxed_slice(),
-            free_sources: RefCell::new(indices(sources)),
+            sources: zeroed(sources),
+            labels: zeroed(sources),
+            free_sources: RefCell::new(Free::all(sources)),
             seats: (0..seats).map(|_| sitter()).collect(),
-            free_seats: RefCell::new(indices(seats)),
+            wakers: RefCell::new(Table::new(seats)),
+            free_seats: RefCell::new(Free::all(seats)),
             times: RefCell::new(Times { deadlines: Deadlines::new(seats), lag: Lag::default() }),
             again: RefCell::new(Vec::with_capacity(seats)),
             first_woken: Cell::new(NOBODY),
@@ -145,7 +150,7 @@ impl Reactor {
     pub fn wake(&self, seat: u16) {
         let Some(sitter) = self.seats.get(usize::from(seat)) else { return };
         if sitter.has_waker.get() {
-            return self.wake_task(sitter);
+            return self.wake_task(seat);
         }
         if sitter.next.get() != UNLISTED {
             return;
@@ -158,8 +163,8 @@ impl Reactor {
     }
 
     #[inline(never)]
-    fn wake_task(&self, sitter: &Sitter) {
-        if let Some(waker) = &*sitter.waker.borrow() {
+    fn wake_task(&self, seat: u16) {
+        if let Some(Some(waker)) = self.wakers.borrow().get(seat) {
             waker.wake_by_ref();
         }
     }
@@ -264,7 +269,7 @@ impl Reactor {
     }
 
     fn enter(&self, socket: impl AsFd, flags: EpollFlags, ready: u8) -> io::Result<u16> {
-        let index = self.free_sources.borrow_mut().pop().ok_or(Errno::ENFILE)?;
+        let index = self.free_sources.borrow_mut().take().ok_or(Errno::ENFILE)?;
         let source = &self.sources[usize::from(index)];
         source.ready.set(ready);
         source.waiting.set(0);
@@ -290,7 +295,7 @@ impl Reactor {
         source.generation.set(source.generation.get().wrapping_add(1));
         source.owner.set(NOBODY);
         self.labels[usize::from(index)].take();
-        self.free_sources.borrow_mut().push(index);
+        self.free_sources.borrow_mut().put(index);
     }
 
     fn token(&self, index: u16) -> u64 {
@@ -345,26 +350,27 @@ impl Reactor {
 
     /// Forgets who waits on the executor, without a word to it: of its locks another thread may hold one.
     pub(super) fn forget_tasks(&self) {
-        self.seats.iter().filter_map(|sitter| sitter.waker.take()).for_each(std::mem::forget);
+        let mut wakers = self.wakers.borrow_mut();
+        (0..u16::MAX).map_while(|seat| Some(wakers.get_mut(seat)?.take())).for_each(std::mem::forget);
     }
 
     pub(super) fn sit_down(&self) -> Option<u16> {
-        self.free_seats.borrow_mut().pop()
+        self.free_seats.borrow_mut().take()
     }
 
     pub(super) fn stand_up(&self, seat: u16) {
         self.times.borrow_mut().deadlines.remove(seat);
-        let sitter = &self.seats[usize::from(seat)];
-        sitter.has_waker.set(false);
-        sitter.waker.replace(None);
-        self.free_seats.borrow_mut().push(seat);
+        if self.seats[usize::from(seat)].has_waker.replace(false) {
+            self.wakers.borrow_mut()[seat] = None;
+        }
+        self.free_seats.borrow_mut().put(seat);
     }
 
     /// Remembers whom to wake for `seat`.
     pub(super) fn note(&self, seat: u16, waker: &Waker) {
-        let sitter = &self.seats[usize::from(seat)];
-        sitter.has_waker.set(true);
-        let mut known = sitter.waker.borrow_mut();
+        self.seats[usize::from(seat)].has_waker.set(true);
+        let mut wakers = self.wakers.borrow_mut();
+        let known = wakers.at(seat);
         if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *known = Some(waker.clone());
         }
