@@ -101,7 +101,8 @@ impl Knee {
         let aim = self.limit * (self.fastest_ms / average_ms).clamp(MIN_RATIO, 1.0) + HEADROOM;
         // Whose limit is not used up has shown nothing that speaks for a higher one.
         if aim < self.limit || self.saturated {
-            self.limit = (self.limit + (aim - self.limit) / SMOOTHING).clamp(self.least, self.most);
+            // Not `clamp`: it would panic with both bounds in its message, and bring in all that writes a float.
+            self.limit = (self.limit + (aim - self.limit) / SMOOTHING).max(self.least).min(self.most);
         }
         if now_ms.saturating_sub(self.remeasured_ms) >= REMEASURE_MS {
             self.remeasured_ms = now_ms;

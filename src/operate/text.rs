@@ -65,6 +65,10 @@ impl<'a> Text<'a> {
 
     /// Appends a number.
     pub fn number(&mut self, number: u32) {
+        // Most are: counts, and times in milliseconds.
+        if let Ok(digit @ 0..=9) = u8::try_from(number) {
+            return self.byte(b'0' + digit);
+        }
         let mut digits = [0; 10];
         let (mut at, mut rest) = (digits.len(), number);
         while rest >= 100 {
