@@ -70,7 +70,11 @@ pub(super) fn understand<'a>(
     let Way { pool: first, class, mut rule, edits, route } = way(proxy, config, parsed, listener, client);
 
     let who = Client { proxy, peer: &connection.peer, is_guess: false };
-    let (pool_id, bond) = settle(&who, config, first, head, parsed, &mut cuts).map_err(Refusal::from)?;
+    // Taken where it is: `map_err` would copy it.
+    let (pool_id, bond) = match settle(&who, config, first, head, parsed, &mut cuts) {
+        Ok(settled) => settled,
+        Err(many) => return Err(Refusal::from(many).into()),
+    };
     let pool = &config.pools[pool_id.index()];
     let (mut says_proto, mut says_host) = (false, false);
     if let Some(edits) = edits {

@@ -105,18 +105,22 @@ impl Sheddable {
 
     /// Puts `who` in, or among another kind, as the youngest. One that is marked stays marked.
     pub(super) fn enter(&mut self, who: u16, kind: Kind, now_ms: u64) {
-        if matches!(self.entries.at(who).place, Place::Shed(_)) {
-            return;
+        match self.entries.at(who).place {
+            Place::Out => {}
+            Place::In(kind) => self.unlink(who, kind),
+            Place::Shed(_) => return,
         }
-        self.leave(who);
         let list = &mut self.lists[kind as usize];
         let older = std::mem::replace(&mut list.youngest, who);
         match older {
             NONE => list.oldest = who,
             older => self.entries[older].younger = who,
         }
-        let place = Place::In(kind);
-        self.entries[who] = Entry { since_ms: now_ms, older, younger: NONE, place, parked: None };
+        let entry = &mut self.entries[who];
+        (entry.since_ms, entry.older, entry.younger, entry.place) = (now_ms, older, NONE, Place::In(kind));
+        if entry.parked.is_some() {
+            entry.parked = None;
+        }
     }
 
     /// Takes `who` out, be it marked or not, if it is in.
