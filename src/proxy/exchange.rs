@@ -281,6 +281,9 @@ impl Connection {
                 Stage::Body => {
                     if exchange.response.is_complete() {
                         self.give_back(exchange, held);
+                        if !exchange.keeps_client {
+                            exchange.response.send_last(&self.client).map_err(|_| Fault::ClientGone)?;
+                        }
                         let sent = exchange.response.send(&self.client).map_err(|_| Fault::ClientGone)?;
                         return Ok(if sent { Pumped::Done } else { Pumped::WaitSink });
                     }

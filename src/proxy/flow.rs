@@ -278,6 +278,21 @@ impl Flow {
         Ok(true)
     }
 
+    /// Sends what it can of what ends a connection, which is closed as soon as all of it is out; [`Flow::send`] sends what is left.
+    #[inline(never)]
+    pub(super) fn send_last(&mut self, sink: &Stream) -> Result<(), Broken> {
+        if self.left == 0 || self.pipe.is_some() || !self.is_joined() {
+            return Ok(());
+        }
+        let run = self.head + self.payload.len();
+        let filled = self.buffer.as_ref().map_or(&[][..], Buffer::filled);
+        let sent = sink.send_last(&filled[run - self.left..run]).map_err(|_| Broken::Sink)?.unwrap_or(0);
+        self.left -= sent;
+        self.total += sent as u64;
+        self.moved += sent as u64;
+        Ok(())
+    }
+
     fn send_batch(&self, sink: &Stream) -> std::io::Result<Option<usize>> {
         let filled = self.buffer.as_ref().map_or(&[][..], Buffer::filled);
         // One run of bytes costs the system less than several, and is what most batches are.

@@ -23,6 +23,12 @@ pub(super) fn send(socket: &OwnedFd, bytes: &[u8]) -> nix::Result<usize> {
     unsafe { kernel::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) }
 }
 
+/// The same of bytes that need not go before something follows them.
+pub(super) fn send_with_more(socket: &OwnedFd, bytes: &[u8]) -> nix::Result<usize> {
+    // SAFETY: as above.
+    unsafe { kernel::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), libc::MSG_MORE) }
+}
+
 /// Waits for `timeout_ms` at most, or for ever when that is below zero; how many events there are.
 pub(super) fn wait(epoll: &Epoll, events: &mut [EpollEvent], timeout_ms: libc::c_int) -> nix::Result<usize> {
     let most = libc::c_int::try_from(events.len()).unwrap_or(libc::c_int::MAX);

@@ -151,7 +151,6 @@ impl Stream {
     }
 
     /// Receives into `space`, which has room for at least one byte.
-    ///
     /// # Errors
     /// The system's, a reset among them.
     pub fn receive(&self, space: &mut [u8]) -> io::Result<Received> {
@@ -187,8 +186,15 @@ impl Stream {
         self.try_send(bytes.len(), || calls::send(&self.socket, bytes))
     }
 
-    /// Sends what it can of `slices`, in one call, which takes more of the system than one of [`Stream::send`]; `None` when nothing can be taken now, and the owner is woken when it
-    /// can.
+    /// [`Stream::send`] for the last `bytes` before the sending side is closed at once: the end goes with them.
+    ///
+    /// # Errors
+    /// The system's: a reset, a closed connection.
+    pub fn send_last(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        self.try_send(bytes.len(), || calls::send_with_more(&self.socket, bytes))
+    }
+
+    /// [`Stream::send`] for `slices`, in one call, which takes more of the system.
     ///
     /// # Errors
     /// The system's: a reset, a closed connection.
