@@ -11,8 +11,8 @@ from run import Run, throughput
 
 # Few servers make few pages: several seeds then, and their mean; more of them for what the shop was fitted to.
 SEEDS, SEEDS_FITTED = {1: 2}, {1: 3, 2: 2, 3: 2, 4: 2, 5: 2, 20: 3}
-# And for the two that the question of the half compares.
-SEEDS_OURS = {1: 2, 10: 3}
+# And for those that the question of the half compares.
+SEEDS_OURS, SEEDS_TURN = {1: 2, 10: 3}, {1: 2, 20: 3}
 # Pages a second, in those of one server, that go on at once.
 AT_ONCE = 60
 # What a page through the armv7 binary counts for: it is emulated.
@@ -42,7 +42,7 @@ def jobs(ways, counts, tools, values):
     for name in ways:
         way = WAYS[name]
         found += [Job(way, count, seed, tools, values) for count in COUNTS if count in way.counts and count in counts
-                  for seed in range(1, {"random": SEEDS_FITTED, "both": SEEDS_OURS}.get(name, SEEDS).get(count, 1) + 1)]
+                  for seed in range(1, {"random": SEEDS_FITTED, "roundrobin": SEEDS_TURN, "both": SEEDS_OURS}.get(name, SEEDS).get(count, 1) + 1)]
     return found
 
 
