@@ -271,9 +271,7 @@ impl Flow {
                 None => self.send_batch(sink),
             };
             let Some(sent) = sent.map_err(|_| Broken::Sink)? else { return Ok(false) };
-            self.left -= sent;
-            self.total += sent as u64;
-            self.moved += sent as u64;
+            self.count_sent(sent);
         }
         Ok(true)
     }
@@ -284,21 +282,31 @@ impl Flow {
         if self.left == 0 || self.pipe.is_some() || !self.is_joined() {
             return Ok(());
         }
-        let run = self.head + self.payload.len();
         let filled = self.buffer.as_ref().map_or(&[][..], Buffer::filled);
-        let sent = sink.send_last(&filled[run - self.left..run]).map_err(|_| Broken::Sink)?.unwrap_or(0);
+        let sent = sink.send_last(self.rest_of_run(filled)).map_err(|_| Broken::Sink)?.unwrap_or(0);
+        self.count_sent(sent);
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn count_sent(&mut self, sent: usize) {
         self.left -= sent;
         self.total += sent as u64;
         self.moved += sent as u64;
-        Ok(())
+    }
+
+    /// What is left of a batch that is one run of the bytes in the buffer.
+    #[inline(always)]
+    fn rest_of_run<'b>(&self, filled: &'b [u8]) -> &'b [u8] {
+        let run = self.head + self.payload.len();
+        &filled[run - self.left..run]
     }
 
     fn send_batch(&self, sink: &Stream) -> std::io::Result<Option<usize>> {
         let filled = self.buffer.as_ref().map_or(&[][..], Buffer::filled);
         // One run of bytes costs the system less than several, and is what most batches are.
         if self.is_joined() {
-            let run = self.head + self.payload.len();
-            return sink.send(&filled[run - self.left..run]);
+            return sink.send(self.rest_of_run(filled));
         }
         let parts = [&filled[..self.head], self.added.filled(), &filled[self.payload.clone()], self.tail];
         let mut slices = [IoSlice::new(&[]); 4];

@@ -118,6 +118,7 @@ impl Sheddable {
         }
         let entry = &mut self.entries[who];
         (entry.since_ms, entry.older, entry.younger, entry.place) = (now_ms, older, NONE, Place::In(kind));
+        // Mostly there is none, and to look costs less than to drop what is not there.
         if entry.parked.is_some() {
             entry.parked = None;
         }

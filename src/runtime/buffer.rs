@@ -45,7 +45,7 @@ struct Stock {
     free: Vec<&'static mut [u8]>,
     /// Those that were never used, one behind the other.
     unused: ChunksExactMut<'static, u8>,
-    /// How many those are.
+    /// How many those are: they would divide to count themselves.
     never_used: usize,
     /// Seats of tasks that wait for one.
     line: VecDeque<u16>,

@@ -17,16 +17,10 @@ pub(super) fn receive(socket: &OwnedFd, space: &mut [u8]) -> nix::Result<usize> 
     unsafe { kernel::recv(socket.as_raw_fd(), space.as_mut_ptr().cast(), space.len(), 0) }
 }
 
-/// Sends what it can of `bytes`; how many.
-pub(super) fn send(socket: &OwnedFd, bytes: &[u8]) -> nix::Result<usize> {
+/// Sends what it can of `bytes`; how many. With `MSG_MORE` they need not go before something follows them.
+pub(super) fn send(socket: &OwnedFd, bytes: &[u8], flags: libc::c_int) -> nix::Result<usize> {
     // SAFETY: `bytes` can be read, and outlive the call.
-    unsafe { kernel::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) }
-}
-
-/// The same of bytes that need not go before something follows them.
-pub(super) fn send_with_more(socket: &OwnedFd, bytes: &[u8]) -> nix::Result<usize> {
-    // SAFETY: as above.
-    unsafe { kernel::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), libc::MSG_MORE) }
+    unsafe { kernel::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) }
 }
 
 /// Waits for `timeout_ms` at most, or for ever when that is below zero; how many events there are.

@@ -6,11 +6,10 @@
 
 #![allow(unsafe_code, reason = "nix has no accept4 that returns the peer's address")]
 
-use super::bounds;
-use super::calls;
 use super::endpoint::Endpoint;
 use super::reactor::{BROKEN, FAILED, PEER_CLOSED, READ, Reactor, URGENT, WRITE};
 use super::unix::{SocketFile, bind_unix, connect_within};
+use super::{bounds, calls};
 use crate::limits::Sockets;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -151,6 +150,7 @@ impl Stream {
     }
 
     /// Receives into `space`, which has room for at least one byte.
+    ///
     /// # Errors
     /// The system's, a reset among them.
     pub fn receive(&self, space: &mut [u8]) -> io::Result<Received> {
@@ -183,7 +183,7 @@ impl Stream {
     /// # Errors
     /// The system's: a reset, a closed connection.
     pub fn send(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
-        self.try_send(bytes.len(), || calls::send(&self.socket, bytes))
+        self.try_send(bytes.len(), || calls::send(&self.socket, bytes, 0))
     }
 
     /// [`Stream::send`] for the last `bytes` before the sending side is closed at once: the end goes with them.
@@ -191,7 +191,7 @@ impl Stream {
     /// # Errors
     /// The system's: a reset, a closed connection.
     pub fn send_last(&self, bytes: &[u8]) -> io::Result<Option<usize>> {
-        self.try_send(bytes.len(), || calls::send_with_more(&self.socket, bytes))
+        self.try_send(bytes.len(), || calls::send(&self.socket, bytes, libc::MSG_MORE))
     }
 
     /// [`Stream::send`] for `slices`, in one call, which takes more of the system.
