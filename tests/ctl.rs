@@ -322,50 +322,6 @@ fn ctl_says_what_is_wrong_by_its_exit_code() {
 }
 
 #[test]
-fn a_server_is_drained_as_ansibles_module_does_it() {
-    let held = Backend::named("one");
-    let socket = Place::new();
-    let beelance = Beelance::start(&config(&held, &socket.0, ""));
-    held.hold();
-    let mut client = common::client::Client::connect(beelance.address("web"));
-    client.ask("GET", "/", "");
-    // Whoever has it is drained.
-    let servers = ["s1", "s2", "s3"];
-    let busy = eventually("a server works", || {
-        servers.into_iter().find(|server| value(&socket.0, "shop", server, "scur") == "1")
-    });
-    assert_eq!(ask(&socket.0, &format!("set server shop/{busy} state drain")), "\n");
-    assert_eq!(value(&socket.0, "shop", busy, "status"), "DRAIN");
-    assert_eq!(value(&socket.0, "shop", busy, "scur"), "1");
-    held.release(1);
-    assert_eq!(client.response().text(), "one");
-    eventually("it is drained", || (value(&socket.0, "shop", busy, "scur") == "0").then_some(()));
-    assert_eq!(ask(&socket.0, &format!("disable server shop/{busy}")), "\n");
-    assert_eq!(value(&socket.0, "shop", busy, "status"), "MAINT");
-    assert_eq!(ask(&socket.0, &format!("enable server shop/{busy}")), "\n");
-    assert_eq!(value(&socket.0, "shop", busy, "status"), "no check");
-}
-
-#[test]
-fn what_hsdos_client_sends_moves_a_server() {
-    let (one, two) = (Backend::named("one"), Backend::named("two"));
-    let socket = Place::new();
-    let more = "backend.s2.weight = 0\nbackend.s3.weight = 0\n";
-    let beelance = Beelance::start(&config(&one, &socket.0, more));
-    let mut client = common::client::Client::connect(beelance.address("web"));
-    assert_eq!(client.get("/").text(), "one");
-    let address = two.address();
-    // One connection for each command, as it does every second for every slot.
-    for _ in 0..2 {
-        ask(&socket.0, &format!("set server shop/s1 addr {} port {}", address.ip(), address.port()));
-        assert_eq!(ask(&socket.0, "set server shop/s1 weight 1"), "\n");
-        assert_eq!(ask(&socket.0, "set server shop/s1 state ready"), "\n");
-    }
-    assert_eq!(client.get("/").text(), "two");
-    assert_eq!(value(&socket.0, "shop", "s1", "addr"), address.to_string());
-}
-
-#[test]
 fn the_session_map_is_shown_changed_and_cleared() {
     let backend = Backend::named("one");
     let socket = Place::new();

@@ -95,7 +95,9 @@ const NAME: usize = 18;
 fn table(answer: &str, width: usize, height: usize, colours: bool) -> String {
     let mut lines: Vec<(String, &str)> = Vec::new();
     let value = |name| info(answer, name);
-    lines.push((format!("beelance {} on {}, up {}", value("Version"), value("node"), value("Uptime")), STRONG));
+    // HAProxy's version stands before its own.
+    let version = value("Version").rsplit("beelance-").next().unwrap_or_default();
+    lines.push((format!("beelance {version} on {}, up {}", value("node"), value("Uptime")), STRONG));
     let resident = resident(value("Pid")).map_or("-".to_owned(), megabytes);
     let [hits, moved] = ["AffinityHits", "AffinityMoved"].map(|name| number(value(name)));
     let stayed = match (hits * 1_000).checked_div(hits + moved) {
@@ -171,7 +173,7 @@ fn cells_of(name: &str, values: [&str; 10]) -> String {
 mod tests {
     use super::*;
 
-    const ANSWER: &str = "Name: HAProxy\nVersion: 0.1.0\nPid: none\nUptime: 0d 0h01m05s\nMaxconn: 400\nCurrConns: 12\nnode: board\n\
+    const ANSWER: &str = "Name: HAProxy\nVersion: 2.6.0-beelance-0.1.0\nPid: none\nUptime: 0d 0h01m05s\nMaxconn: 400\nCurrConns: 12\nnode: board\n\
         Memmax_bytes: 25165824\nLoopLagMs: 2\nAffinityHits: 199\nAffinityMoved: 1\n\n# pxname,svname,qcur,scur,slim,rate,rtime,status,weight,econ,eresp,hrsp_5xx,\n\
         web,FRONTEND,,12,400,50,,OPEN,,,,0,\nshop,s1,2,3,20,41,12,UP,10,1,2,4,\nshop,a-server-with-a-long-name,0,0,,0,,DOWN,1,0,0,0,\n\
         shop,BACKEND,5,3,,41,12,UP,11,1,2,4,\n\n";

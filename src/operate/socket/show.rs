@@ -25,13 +25,14 @@ static NUMBERS: &[(&str, Reading)] = &[
     ("CpuMs", |it| it.cpu_ms), ("EnergyJ", |it| it.energy_mj[0] / 1000),
 ];
 
-/// `show info`: HAProxy's names for what there is here, and ours for the rest. Tools look for its own name, too.
+/// `show info`: HAProxy's names for what there is here, and ours for the rest. Tools look for its own name, too, and by its
+/// version for what it can: Ansible's module drains nobody before 1.5.
 pub(super) fn info(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
     call.proxy.refresh_statistics();
     let own = Own::of(call.proxy, &[]);
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
     let head = concat!(
-        "Name: HAProxy\nVersion: ",
+        "Name: HAProxy\nVersion: 2.6.0-beelance-",
         env!("CARGO_PKG_VERSION"),
         "\nRelease_date: -\ndescription: beelance\nnode: "
     );
