@@ -1,7 +1,7 @@
 //! Pages of the documentation, followed word for word: every command in them works as it is written there, and prints what the
 //! page says that it prints; every piece of a file is accepted.
 //!
-//! On a machine of its own: namespaces in which /etc, /usr/sbin, /run and the network are the test's. That needs root, and a
+//! On a machine of its own: namespaces in which /dev, /etc, /usr/sbin, /run and the network are the test's. That needs root, and a
 //! program that can be executed by its name.
 #![allow(
     clippy::unwrap_used,
@@ -42,5 +42,10 @@ fn follow(page: &str, commands: usize, files: usize) {
 
 #[test]
 fn operating() {
-    follow("docs/operating.md", 15, 5);
+    follow("docs/operating.md", 80, 6);
+}
+
+#[test]
+fn monitoring() {
+    follow("docs/monitoring.md", 24, 3);
 }

@@ -1,41 +1,41 @@
 """Follows a page of the documentation word for word, in a machine of its own: usage: follow.py PAGE BEELANCE FOLDER
 
-Runs in namespaces of its own (tests/docs.rs), where /etc, /usr/sbin, /run and /tmp are its own and nothing listens yet. Of the page
+Runs in namespaces of its own (machine.py). Of the page
 
-    ```sh         each line is a command, which must succeed
+    ```sh         each line, with the text that belongs to it (<<'END'), is a command, which must succeed
     ```console    lines behind `$ ` are commands, what follows is what they print: numbers may differ, `...` is anything
     ```conf       lines of a file, which `check` must accept
+    ```conf run   lines that stand in /etc/beelance.conf from the beginning of the page to its end
 
-A command that starts a server, or ends in `&`, goes on in the background to the end of its block; a beelance with
-/etc/beelance.conf to the end of the page. Each is asked for a page, and must end with 0 when it is told to.
+A block of another kind, and a command that cannot be followed, are in NOT_RUN, with the reason. A command that starts a server, or
+ends in `&`, goes on in the background to the end of its block; a beelance with /etc/beelance.conf to the end of the page. Each is
+asked for a page, and must end with 0 when it is told to. A line that gives a variable a value holds for the rest of the page.
 """
 
 import os
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
 
+import machine
+import screen
+
 PATIENCE_S = 60
-BASE = """listen.web = {web}
-backend.s1 = 127.0.0.1:8081
-backend.s1.pool = shop
-listen.web.pool = shop
-log.access = stderr
-"""
-SYSTEM = """admin.socket = /run/beelance.sock
-listen.local = unix:/run/beelance/web.sock
-listen.local.pool = shop
-user = nobody
-"""
-SERVER = """listen.server = 127.0.0.1:8081
-route.all.path = /*
-route.all.return = 200 a shop
-"""
+# What is not followed, by how the block or the command begins, and why.
+NOT_RUN = {
+    "ssh -L": "there is no other machine",
+    "apiVersion: keda.sh": "KEDA needs a cluster; the question it asks is asked of a real Prometheus above",
+    "$ beelance ctl show sess": "needs a client that is served, one that waits and one that is idle: tests/ctl_sessions.rs has them",
+}
+# What is done in other words, since no systemd runs here.
+STAND_INS = {"systemctl restart rsyslog": "rsyslogd"}
+# Programs that take the whole terminal: what they must show before `q` ends them.
+SCREENS = {"hatop": ["HAProxy", "web", "shop", "s1", "s2"]}
+RUN = ("sh", "console", "conf", "conf run")
 
 
 def fail(where, what):
@@ -52,56 +52,25 @@ def until(where, what, is_so):
     return answer
 
 
-def machine(program, folder):
-    """The namespaces' own files, and what the page takes for granted: a file, a program, a server behind it."""
-    for place in ("etc", "usr/sbin"):
-        upper, work = folder / place / "upper", folder / place / "work"
-        upper.mkdir(parents=True)
-        work.mkdir()
-        run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir=/{place},upperdir={upper},workdir={work}", f"/{place}")
-    shutil.copy(program, "/usr/sbin/beelance")
-    for place in ("/run", "/tmp"):
-        run("mount", "-t", "tmpfs", "tmpfs", place)
-    run("ip", "link", "set", "lo", "up")
-    os.mkdir("/tmp/work")
-    os.chdir("/tmp/work")
-    os.environ |= {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": "/tmp"}
-    os.mkdir("/run/beelance")
-    shutil.chown("/run/beelance", "nobody")
-    write("/etc/beelance.conf", BASE.format(web="127.0.0.1:80") + SYSTEM)
-    write("shop.conf", BASE.format(web="127.0.0.1:8080"))
-    write("server.conf", SERVER)
-    for copy in ("beelance.new", "/tmp/beelance"):
-        shutil.copy("/usr/sbin/beelance", copy)
-    os.symlink("/run/beelance.sock", "/tmp/b.sock")
-    # By a name of its own: it is no beelance for who looks for one.
-    shutil.copy("/usr/sbin/beelance", "/usr/sbin/shop")
-    server = subprocess.Popen(["shop", "run", "-c", "server.conf"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL)
-    if not server.stdout.readline().startswith(b"listening on"):
-        sys.exit("the server behind does not start")
-    return server
-
-
-def run(*words):
-    subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
-
-
-def write(path, text):
-    pathlib.Path(path).write_text(text)
+def reason(text):
+    """Why it is not followed, if it is not."""
+    return next((why for begin, why in NOT_RUN.items() if text.startswith(begin)), None)
 
 
 def blocks(page):
-    """(where, kind, lines) of each block that has one of the kinds."""
+    """(where, kind, lines) of each block that is followed."""
     kind, lines, begin = None, [], 0
     for number, line in enumerate(page.read_text().splitlines(), 1):
         if line.startswith("```"):
             if kind is None:
                 kind, lines, begin = line[3:].strip(), [], number
-            else:
-                if kind in ("sh", "console", "conf"):
-                    yield f"{page}:{begin}", kind, lines
-                kind = None
+                continue
+            where = f"{page}:{begin}"
+            if kind in RUN:
+                yield where, kind, lines
+            elif not reason("\n".join(lines)):
+                fail(where, f"a block of the kind `{kind}` is not followed, and NOT_RUN does not say why")
+            kind = None
         elif kind is not None:
             lines.append(line)
 
@@ -118,6 +87,9 @@ class Background:
             until(where, "its socket is there", lambda: os.path.exists(found.group(1)))
         if "beelance run" in command:
             self.ask()
+        # Whoever types it sees its first words before he types on.
+        elif "beelance demo" in command:
+            until(where, lambda: self.said(), lambda: "\nProcesses: " in self.said())
 
     def said(self):
         self.out.flush()
@@ -139,6 +111,12 @@ class Background:
         until(self.where, lambda: f"{url} answers; {self.said()}", answered)
 
     def end(self):
+        if "beelance demo" in self.command:
+            # As Ctrl-C does it.
+            self.process.send_signal(signal.SIGINT)
+            if self.process.wait(PATIENCE_S):
+                fail(self.where, f"{self.command} ended with {self.process.returncode}: {self.said()}")
+            return
         if "beelance run" not in self.command:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -155,13 +133,16 @@ class Background:
 
 def alike(wanted, said):
     """Whether what was said has the lines, in this order, but for numbers and blanks."""
-    plain = [re.sub(r"\s+", " ", re.sub(r"\d+", "0", line)).strip() for line in said.splitlines()]
+    def of(line):
+        return re.sub(r"\s+", " ", re.sub(r"\d+", "0", line)).strip()
+
+    plain = [of(line) for line in said.splitlines()]
     at = 0
-    for line in wanted:
-        line = re.sub(r"\s+", " ", re.sub(r"\d+", "0", line)).strip()
+    for line in map(of, wanted):
         if line in ("", "..."):
             continue
-        while at < len(plain) and plain[at] != line:
+        pattern = re.compile(".*".join(map(re.escape, line.split("..."))))
+        while at < len(plain) and not pattern.fullmatch(plain[at]):
             at += 1
         if at == len(plain):
             return False
@@ -171,10 +152,19 @@ def alike(wanted, said):
 
 def steps(kind, lines):
     """(command, what it prints) of a block."""
+    found, rest = [], iter(lines)
     if kind == "sh":
-        return [(line, []) for line in lines if line.strip() and not line.startswith("#")]
-    found = []
-    for line in lines:
+        for line in rest:
+            if text := re.search(r"<<'(\w+)'", line):
+                # The text up to the word that ends it.
+                for more in rest:
+                    line += f"\n{more}"
+                    if more == text.group(1):
+                        break
+            if line.strip() and not line.startswith("#"):
+                found.append((line, []))
+        return found
+    for line in rest:
         if line.startswith("$ "):
             found.append((line[2:], []))
         elif found:
@@ -185,9 +175,20 @@ def steps(kind, lines):
 def follow(where, kind, lines, staying):
     going = []
     for command, wanted in steps(kind, lines):
-        plain = re.sub(r"\s+#.*", "", command).strip()
+        plain = command if "\n" in command else re.sub(r"\s+#.*", "", command).strip()
         print(f"{where}: {plain}", flush=True)
-        if plain.endswith("&") or "beelance run" in plain:
+        if why := reason(plain):
+            print(f"not run: {why}")
+            continue
+        plain = STAND_INS.get(plain, plain)
+        if value := re.fullmatch(r"([A-Z]+)=(\S+)", plain):
+            os.environ[value[1]] = value[2]
+            continue
+        if words := SCREENS.get(plain.split()[0]):
+            if missing := screen.show(plain.split(), words):
+                fail(where, missing)
+            continue
+        if plain.endswith("&") or re.search(r"beelance (run|demo)", plain):
             one = Background(where, plain.removesuffix("&"))
             (staying if "-c /etc/beelance.conf" in plain else going).append(one)
             until(where, lambda: f"{plain} prints\n{wanted}\nbut\n{[it.said() for it in going]}",
@@ -200,7 +201,8 @@ def follow(where, kind, lines, staying):
             ended = subprocess.run(["bash", "-c", plain], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.STDOUT, text=True, timeout=PATIENCE_S, check=False)
             said = f"{ended.returncode}: {ended.stdout}"
-            return ended.returncode == 0 and alike(wanted, ended.stdout)
+            # What goes on in the background prints to the same terminal.
+            return ended.returncode == 0 and alike(wanted, ended.stdout + "\n" + "".join(it.said() for it in going))
 
         # What was started just now may not be there yet, and what was asked for just now may still be under way.
         until(where, lambda: f"`{plain}` ended with {said}, instead of {wanted}", is_done)
@@ -212,22 +214,25 @@ def main():
     page, program, folder = map(pathlib.Path, sys.argv[1:])
     page = page.resolve()
     found = list(blocks(page))
-    server = machine(program, folder)
+    lines = [line for _, kind, lines in found if kind == "conf run" for line in lines]
+    servers = machine.make(page, program, folder, "\n".join(lines) + "\n")
     staying = []
     for where, kind, lines in found:
-        if kind != "conf":
+        if not kind.startswith("conf"):
             follow(where, kind, lines, staying)
-            continue
-        print(f"{where}: a file", flush=True)
-        write("added.conf", BASE.format(web="127.0.0.1:8080") + "\n".join(lines) + "\n")
-        ended = subprocess.run(["beelance", "check", "-c", "added.conf"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if ended.returncode:
-            fail(where, ended.stderr)
+        elif kind == "conf":
+            print(f"{where}: a file", flush=True)
+            machine.write("added.conf", machine.BASE.format(web="127.0.0.1:8080") + "\n".join(lines) + "\n")
+            ended = subprocess.run(["beelance", "check", "-c", "added.conf"], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                   check=False)
+            if ended.returncode:
+                fail(where, ended.stderr)
     for one in staying:
         one.end()
-    server.terminate()
-    print(f"{sum(len(steps(kind, lines)) for _, kind, lines in found if kind != 'conf')} commands, "
-          f"{sum(kind == 'conf' for _, kind, _ in found)} files")
+    for server in servers:
+        server.terminate()
+    files = [kind for _, kind, _ in found if kind.startswith("conf")]
+    print(f"{sum(len(steps(kind, lines)) for _, kind, lines in found if not kind.startswith('conf'))} commands, {len(files)} files")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ static NUMBERS: &[(&str, Reading)] = &[
     ("ConnRate", |it| it.rate[0]), ("ConnRateLimit", |_| 0), ("MaxConnRate", |it| it.rate[1]),
     ("SessRate", |it| it.rate[0]), ("SessRateLimit", |_| 0), ("MaxSessRate", |it| it.rate[1]),
     ("Tasks", |it| it.connections), ("Run_queue", |_| 0), ("Stopping", |it| it.stopping), ("Listeners", |it| it.listeners),
+    ("DroppedLogs", |it| it.lost_lines),
     // Ours.
     ("Memmax_bytes", |it| it.memory_limit), ("Slots", |it| it.slots), ("Queued", |it| it.queued),
     ("SmallBuffersUsed", |it| it.small_buffers[1]), ("SmallBuffers", |it| it.small_buffers[0]),
