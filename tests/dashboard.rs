@@ -70,6 +70,8 @@ fn a_person_at_it() {
         "\"overflowBelow\":0",
         "\"why\":\"It goes to default/s2.\"",
         "\"steps\":\"listener pool affinity balance server server choice retries\"",
+        "\"headless\":true",
+        "\"connection\":\"It is let in; what it asks for is placed request by request.\"",
         "\"mistake\":\"src takes an IPv4 or IPv6 address.\"",
     ] {
         assert!(seen.contains(part), "{part} in {seen}");

@@ -13,6 +13,7 @@ use common::backend::Backend;
 use common::client::Client;
 use common::ctl::{Place, ask, ctl};
 use common::process::Beelance;
+use common::told::{Chance, step};
 use std::fmt::Write;
 
 const NAMES: [&str; 4] = ["one", "two", "three", "four"];
@@ -50,25 +51,6 @@ fn all_pools(backends: &[Backend; 4], socket: &Place) -> String {
     // A pool of its own for what no route takes.
     let _ = writeln!(text, "backend.rest = {}", backends[0].address());
     text
-}
-
-/// The words behind `step: ` on the only such line.
-#[track_caller]
-fn step<'t>(told: &'t str, step: &str) -> &'t str {
-    let mut found = told.lines().filter_map(|line| line.strip_prefix(step)?.strip_prefix(": "));
-    found.next().unwrap_or_else(|| panic!("no {step} in {told}"))
-}
-
-/// SplitMix64.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
 }
 
 #[test]
@@ -142,7 +124,7 @@ fn every_step_is_told_in_the_order_of_the_data_path() {
     let routes: String = routes.iter().map(|route| format!("route: {route}\n")).collect();
     let most = told.split(" of ").nth(1).unwrap().split(' ').next().unwrap();
     let expected = format!(
-        "listener: web; 0 of {most} connections\n{routes}\
+        "listener: web; 0 of {most} connections\nclient: not named (src ADDRESS): its limits are not looked at\n{routes}\
          pool: default by its listener: no route is for it\n\
          affinity: cookie SRV, which leads to s2\n\
          balance: leastconn: the least load for its weight, which is the lowest score; not asked for who is bound\n\
@@ -272,11 +254,11 @@ fn the_admin_listener_tells_the_same_as_json() {
     assert_eq!(get("GET", "").status, 200, "everything has a default");
     assert_eq!(get("POST", "?host=h").status, 405);
     for (query, message) in [
-        ("?path=/%0d%0aX:1", "Usage: explain METHOD"),
+        ("?path=/%0d%0aX:1", "Usage: explain {METHOD"),
         ("?cookie=a%0d%0aX:1", "A value is one line."),
         ("?src=nobody", "src takes an IPv4 or IPv6 address."),
         ("?listen=none", "No such listener."),
-        ("?colour=red", "Usage: explain METHOD"),
+        ("?colour=red", "Usage: explain {METHOD"),
         (&format!("?cookie={}", "a".repeat(3000)), "The request is too long."),
     ] {
         let wrong = get("GET", query);
@@ -295,8 +277,7 @@ fn what_is_asked_wrongly_is_told() {
         backend.address()
     );
     let _beelance = Beelance::before(&[&backend], &text);
-    let usage =
-        "Usage: explain METHOD HOST PATH [cookie NAME=VALUE] [header NAME=VALUE] [src ADDRESS] [listen NAME]...\n\n";
+    let usage = "Usage: explain {METHOD HOST PATH [cookie NAME=VALUE] [header NAME=VALUE] | connection} [src ADDRESS] [listen NAME]...\n\n";
     for (line, expected) in [
         ("explain", usage),
         ("explain GET h", usage),

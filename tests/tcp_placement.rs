@@ -11,25 +11,8 @@ mod common;
 
 use common::client::Client;
 use common::process::Beelance;
-use common::raw::RawBackend;
-use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener};
-
-/// A server that says its name first, and goes on until its client ends.
-fn named(name: &'static str) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            std::thread::spawn(move || {
-                let _ = stream.write_all(name.as_bytes());
-                let _ = stream.read_to_end(&mut Vec::new());
-            });
-        }
-    });
-    address
-}
+use common::raw::{RawBackend, named};
+use std::net::IpAddr;
 
 /// `web` before servers that say `a`, `b`, `c`.
 fn before_three(more: &str) -> Beelance {

@@ -26,15 +26,23 @@ impl Crowd {
         self.most = most;
     }
 
-    /// A connection of `client` comes; whether it may stay. Who may must [`Crowd::leave`].
+    /// Connections of `client`.
     #[must_use]
     #[inline(never)]
-    pub fn enter(&mut self, client: u64) -> bool {
-        let may = self.clients.waiting(LINE, client) < self.most;
-        if may {
-            self.clients.join(LINE, client, 0);
-        }
-        may
+    pub fn count(&self, client: u64) -> u16 {
+        self.clients.waiting(LINE, client)
+    }
+
+    /// Whether another connection of `client` may stay.
+    #[must_use]
+    pub fn has_place(&self, client: u64) -> bool {
+        self.count(client) < self.most
+    }
+
+    /// A connection of `client` that may stay comes; it must [`Crowd::leave`].
+    #[inline(never)]
+    pub fn enter(&mut self, client: u64) {
+        self.clients.join(LINE, client, 0);
     }
 
     /// A connection that was let in ends.
@@ -59,8 +67,11 @@ mod tests {
                 let there = model.entry(client).or_default();
                 if comes {
                     let may = *there < most;
-                    prop_assert_eq!(crowd.enter(client), may);
-                    *there += u16::from(may);
+                    prop_assert_eq!((crowd.count(client), crowd.has_place(client)), (*there, may));
+                    if may {
+                        crowd.enter(client);
+                        *there += 1;
+                    }
                 } else if *there > 0 {
                     crowd.leave(client);
                     *there -= 1;

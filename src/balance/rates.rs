@@ -151,6 +151,13 @@ impl Rates {
         if bucket.per_minute() == rate.per_minute { bucket.wait_ms(act.most(rate), now_ms) } else { 0 }
     }
 
+    /// How many of these are in the bucket of `who`, a part of one counting as one: what drained is no longer there.
+    #[must_use]
+    pub fn used(&self, who: Counted, act: Act, rate: Rate, now_ms: u64) -> u64 {
+        let bucket = self.find(who).map_or(Bucket::default(), |entry| Bucket(entry[act.part()]));
+        if bucket.per_minute() == rate.per_minute { bucket.level(now_ms).div_ceil(rate.share()) } else { 0 }
+    }
+
     /// `who` does this, which is bounded by `rate`.
     #[inline(never)]
     pub fn count(&mut self, who: Counted, act: Act, rate: Rate, now_ms: u64) {

@@ -1,12 +1,16 @@
-//! `explain`: what would become of a request now, step by step, in words; for the runtime socket and the admin listener.
+//! `explain`: what would become of a request now, or of a connection, step by step, in words; for the runtime socket and the
+//! admin listener.
 //!
-//! Owns how it is asked and told. The decision is [`Proxy::explain`]'s: taken in one go, it is told a line at a time.
+//! Owns how it is asked and told. The decision is [`Proxy::explain`]'s and [`Proxy::explain_connection`]'s: taken in one go, it
+//! is told a line at a time.
+
+mod client;
 
 use super::text::Text;
-use crate::balance::{Affinity, Algorithm, Candidate, Hash, Placement, Refused};
+use crate::balance::{Affinity, Algorithm, Hash, Placement, Refused};
 use crate::config::{Config, Mode};
 use crate::limits::{BackendId, CLI_LINE, ListenerId};
-use crate::proxy::{End, Explained, Proxy};
+use crate::proxy::{End, Entrance, Explained, Proxy};
 use std::net::IpAddr;
 
 /// Bytes of the head of a request that is asked about: no line that asks is longer, and a request line and the names of its
@@ -14,11 +18,14 @@ use std::net::IpAddr;
 const HEAD: usize = CLI_LINE + 256;
 
 /// How to ask.
-pub(super) const USAGE: &str =
-    "Usage: explain METHOD HOST PATH [cookie NAME=VALUE] [header NAME=VALUE] [src ADDRESS] [listen NAME]...\n";
+pub(super) const USAGE: &str = "Usage: explain {METHOD HOST PATH [cookie NAME=VALUE] [header NAME=VALUE] | connection} [src ADDRESS] [listen NAME]...\n";
 
-/// A request that is asked about.
+/// What stands in place of a method where a connection is asked about.
+pub(super) const CONNECTION: &str = "connection";
+
+/// A request that is asked about, or a connection.
 pub(super) struct Question {
+    /// Nothing in it: a connection.
     head: heapless::Vec<u8, HEAD>,
     source: Option<IpAddr>,
     listener: ListenerId,
@@ -40,6 +47,16 @@ impl Question {
         Ok(question)
     }
 
+    /// About a connection, at the first listener that carries no requests, or else the first.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn about_connection(config: &Config) -> Result<Self, &'static str> {
+        let mut raw = config.listeners().filter(|(_, listener)| listener.mode == Mode::Tcp);
+        let (listener, _) = raw.next().or_else(|| config.listeners().next()).ok_or("There is no listener.\n")?;
+        Ok(Self { head: heapless::Vec::new(), source: None, listener })
+    }
+
     /// One more thing about it.
     ///
     /// # Errors
@@ -49,7 +66,11 @@ impl Question {
         if value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
             return Err("A value is one line.\n");
         }
+        let is_connection = self.head.is_empty();
         match what {
+            b"cookie" | b"header" | b"host" | b"path" if is_connection => {
+                Err("A connection has no host, path, cookie or header: it is asked about by src and listen alone.\n")
+            }
             b"cookie" => self.append(&[b"Cookie: ", value, b"\r\n"]),
             b"header" => match value.iter().position(|&byte| byte == b'=') {
                 Some(at) => self.append(&[&value[..at], b": ", &value[at + 1..], b"\r\n"]),
@@ -63,7 +84,11 @@ impl Question {
                 let found = config.listeners().find(|(_, listener)| listener.name == text);
                 let (id, listener) = found.ok_or("No such listener.\n")?;
                 self.listener = id;
-                if listener.mode == Mode::Http { Ok(()) } else { Err("This listener carries no requests.\n") }
+                if is_connection || listener.mode == Mode::Http {
+                    Ok(())
+                } else {
+                    Err("This listener carries no requests.\n")
+                }
             }
             _ => Err(USAGE),
         }
@@ -79,6 +104,9 @@ impl Question {
     /// # Errors
     /// What is wrong with it.
     pub(super) fn answer(mut self, proxy: &'static Proxy) -> Result<Box<Explained>, &'static str> {
+        if self.head.is_empty() {
+            return Ok(proxy.explain_connection(self.listener, self.source));
+        }
         self.append(&[b"\r\n"])?;
         Ok(proxy.explain(self.listener, &self.head, self.source))
     }
@@ -124,27 +152,39 @@ impl Line<'_, '_> {
 /// Writes line `at`, from 0 on; false when there is none any more.
 pub(super) fn line(it: &Explained, at: usize, json: bool, out: &mut Text<'_>) -> bool {
     let line = &mut Line { out, json, follows: at > 0 };
-    let (routes, servers) = (it.tried.len(), it.candidates.len());
-    match (at, at.checked_sub(1 + routes)) {
-        (0, _) => listener(it, line),
-        (at, None) => route(it, at - 1, line),
-        (_, Some(0)) => way(it, line),
-        (_, Some(_)) if it.ends_before_pool() => return false,
-        (_, Some(1)) => affinity(it, line),
-        (_, Some(2)) => algorithm(it, line),
-        (_, Some(at)) => match (at - 3, it.candidates.get(at - 3)) {
-            (_, Some(of)) => candidate(it, of, line),
-            (at, None) if at == servers => choice(it, line),
-            (at, None) if at == servers + 1 && matches!(result(it).0, "server" | "wait") => retries(it, line),
-            (_, None) => return false,
-        },
+    let pool = usize::from(!it.ends_before_pool());
+    // In their order, and how many lines each takes.
+    let steps: [(usize, Tell); 10] = [
+        (1, listener),
+        (usize::from(it.client.is_some()), client::client),
+        (it.tried.len(), route),
+        (usize::from(client::has_rate(it)), client::rate),
+        (1, way),
+        (pool, affinity),
+        (pool, algorithm),
+        (it.candidates.len(), candidate),
+        (pool, choice),
+        (usize::from(matches!(result(it).0, "server" | "wait")), retries),
+    ];
+    let mut at = at;
+    for (count, tell) in steps {
+        if at < count {
+            tell(it, at, line);
+            return true;
+        }
+        at -= count;
     }
-    true
+    false
 }
+
+/// Writes a line of a step, counted from 0.
+type Tell = fn(&Explained, usize, &mut Line<'_, '_>);
 
 /// The end in three values that programs read: what, and a status or a server.
 pub(super) fn result(it: &Explained) -> (&'static str, u16, Option<BackendId>) {
     match it.end {
+        End::Closed(_) => ("closed", 0, None),
+        End::Accepted => ("accepted", 0, None),
         End::Refused(refusal) => ("reply", refusal.status, None),
         End::TooFast | End::Barred => ("reply", 429, None),
         End::Maintenance => ("reply", 503, None),
@@ -158,8 +198,14 @@ pub(super) fn result(it: &Explained) -> (&'static str, u16, Option<BackendId>) {
         End::Placed(Placement::Go(id)) => ("server", 0, Some(id)),
         End::Placed(Placement::WaitForBackend(id, _)) => ("wait", 0, Some(id)),
         End::Placed(Placement::WaitForPool(_)) => ("wait", 0, None),
+        End::Placed(Placement::Refused(_)) if is_raw(it) => ("closed", 0, None),
         End::Placed(Placement::Refused(_)) => ("reply", 503, None),
     }
+}
+
+/// Whether what comes in there is placed without being read.
+fn is_raw(it: &Explained) -> bool {
+    it.config.listeners[it.listener.index()].mode == Mode::Tcp
 }
 
 /// The server `id`'s name.
@@ -167,9 +213,14 @@ fn named(it: &Explained, id: BackendId) -> Part<'_> {
     Is(&it.config.backends[id.index()].name)
 }
 
-fn listener(it: &Explained, line: &mut Line<'_, '_>) {
+fn listener(it: &Explained, _: usize, line: &mut Line<'_, '_>) {
     let [now, most] = it.connections.map(|count| count as u64);
-    let full = if now >= most { "; a new one takes the place of one without a request, or waits" } else { "" };
+    let full = match it.entrance {
+        Entrance::Open => "",
+        Entrance::Replaces => "; another takes the place of one without a request",
+        Entrance::Reserve => "; what is left is kept for known clients (limits.reserve)",
+        Entrance::Waits => "; another waits until one ends",
+    };
     let name = &it.config.listeners[it.listener.index()].name;
     line.say("listener", &[Is(name), Is("; "), No(now), Is(" of "), No(most), Is(" connections"), Is(full)]);
 }
@@ -185,7 +236,7 @@ fn route(it: &Explained, at: usize, line: &mut Line<'_, '_>) {
 }
 
 /// Where it goes, or the answer it gets instead.
-fn way(it: &Explained, line: &mut Line<'_, '_>) {
+fn way(it: &Explained, _: usize, line: &mut Line<'_, '_>) {
     let reply = |line: &mut Line<'_, '_>, why: &[Part<'_>]| {
         let (_, status, _) = result(it);
         let mut parts = heapless::Vec::<Part<'_>, 8>::new();
@@ -194,6 +245,12 @@ fn way(it: &Explained, line: &mut Line<'_, '_>) {
         line.say("reply", &parts);
     };
     match it.end {
+        End::Closed(key) => {
+            let named = it.config.listeners[it.listener.index()].accept_proxy;
+            let when = if named { ", when its PROXY header was read" } else { ", right after it is accepted" };
+            line.say("closed", &[Is("by "), Is(key), Is(when)]);
+        }
+        End::Accepted => line.say("requests", &[Is("each is placed by itself: explain METHOD HOST PATH")]),
         End::Refused(refusal) => reply(line, &[Is("refused: "), Is(refusal.reason)]),
         End::TooFast => reply(line, &[Is("its client asks more often than it may")]),
         End::Barred => reply(line, &[Is("its client did too much wrong (limits.errors)")]),
@@ -204,7 +261,11 @@ fn way(it: &Explained, line: &mut Line<'_, '_>) {
         End::Here(_) => reply(line, &[Is("Max-Forwards is 0")]),
         End::Placed(_) | End::Redirected(_) => {
             let pool = |id: crate::limits::PoolId| Is(&it.config.pools[id.index()].name);
-            let by = if it.route.is_some() { " by its route" } else { " by its listener: no route is for it" };
+            let by = match it.route {
+                Some(_) => " by its route",
+                None if is_raw(it) => " by its listener",
+                None => " by its listener: no route is for it",
+            };
             if it.pool == it.first {
                 line.say("pool", &[pool(it.pool), Is(by)]);
             } else {
@@ -215,7 +276,7 @@ fn way(it: &Explained, line: &mut Line<'_, '_>) {
     }
 }
 
-fn affinity(it: &Explained, line: &mut Line<'_, '_>) {
+fn affinity(it: &Explained, _: usize, line: &mut Line<'_, '_>) {
     let pool = &it.config.pools[it.pool.index()];
     let home = it.affinity.backend();
     let says = match it.affinity {
@@ -243,11 +304,14 @@ fn affinity(it: &Explained, line: &mut Line<'_, '_>) {
         (Some(_), _) => {
             line.say("affinity", &[Is("cookie "), Is(name), Is(says), server, stick[0], stick[1], stick[2]])
         }
-        (None, Some(_)) => line.say("affinity", &[Is("no cookie"), stick[0], stick[1], stick[2]]),
+        (None, Some(_)) => {
+            let by = if is_raw(it) { "by its address" } else { "no cookie" };
+            line.say("affinity", &[Is(by), stick[0], stick[1], stick[2]]);
+        }
     }
 }
 
-fn algorithm(it: &Explained, line: &mut Line<'_, '_>) {
+fn algorithm(it: &Explained, _: usize, line: &mut Line<'_, '_>) {
     let pool = &it.config.pools[it.pool.index()];
     let (name, how) = match (pool.balance, it.key) {
         (Algorithm::RoundRobin, _) => ("roundrobin", ": the nearest turn, which is the highest score"),
@@ -262,7 +326,8 @@ fn algorithm(it: &Explained, line: &mut Line<'_, '_>) {
     line.say("balance", &[Is(name), Is(how), Is(unused)]);
 }
 
-fn candidate(it: &Explained, of: &Candidate, line: &mut Line<'_, '_>) {
+fn candidate(it: &Explained, at: usize, line: &mut Line<'_, '_>) {
+    let Some(of) = it.candidates.get(at) else { return };
     let numbers = [of.serving, of.maxconn, of.queued].map(u64::from);
     let mut parts = heapless::Vec::<Part<'_>, 16>::new();
     let all = [
@@ -287,7 +352,7 @@ fn candidate(it: &Explained, of: &Candidate, line: &mut Line<'_, '_>) {
     line.say("server", &parts);
 }
 
-fn choice(it: &Explained, line: &mut Line<'_, '_>) {
+fn choice(it: &Explained, _: usize, line: &mut Line<'_, '_>) {
     let pool = &it.config.pools[it.pool.index()];
     let queue_ms = it.config.timeouts.queue_ms;
     let behind = [Is(" behind "), No(it.ahead.into()), Is(" others, for "), No(queue_ms), Is(" ms at most")];
@@ -317,17 +382,19 @@ fn choice(it: &Explained, line: &mut Line<'_, '_>) {
             let full = "none: all who could take it are full; it waits for any,";
             wait(line, [Is(full), Is("")], None);
         }
-        End::Placed(Placement::Refused(Refused::NoBackend)) => {
-            line.say("choice", &[Is("none: nobody takes requests; 503")]);
-        }
-        End::Placed(Placement::Refused(Refused::QueueFull)) => {
-            line.say("choice", &[Is("none: the queue is full; 503")]);
+        End::Placed(Placement::Refused(why)) => {
+            let why = match (why, is_raw(it)) {
+                (Refused::NoBackend, true) => "none: nobody takes connections",
+                (Refused::NoBackend, false) => "none: nobody takes requests",
+                (Refused::QueueFull, _) => "none: the queue is full",
+            };
+            line.say("choice", &[Is(why), Is(if is_raw(it) { "; it is closed" } else { "; 503" })]);
         }
         _ => {}
     }
 }
 
-fn retries(it: &Explained, line: &mut Line<'_, '_>) {
+fn retries(it: &Explained, _: usize, line: &mut Line<'_, '_>) {
     let pool = &it.config.pools[it.pool.index()];
     let how = match (pool.retries, pool.redispatch, it.bound.is_some()) {
         (0, _, _) => "",

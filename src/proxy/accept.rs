@@ -84,6 +84,36 @@ async fn make_room(proxy: &Proxy, seat: &Seat, listener: (ListenerId, &Rc<Listen
     false
 }
 
+/// How another connection would come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// There is room.
+    Open,
+    /// Room is made: one without a request gives up its place.
+    Replaces,
+    /// Only places are left that are kept for clients who are known.
+    Reserve,
+    /// It waits in the kernel's backlog until there is room.
+    Waits,
+}
+
+impl Proxy {
+    /// How another connection would come in at this listener now. Nobody gives up anything.
+    pub(super) fn entrance(&self, id: ListenerId) -> Entrance {
+        if self.is_listener_full(id) {
+            return Entrance::Waits;
+        }
+        if !self.is_full() {
+            return Entrance::Open;
+        }
+        match self.sheddable.borrow().ripe(self.reactor.now_ms()) {
+            Ok(_) | Err(Room::Shed(_) | Room::Coming) => Entrance::Replaces,
+            Err(Room::NotBefore(_)) if self.has_place() => Entrance::Reserve,
+            Err(Room::NotBefore(_)) => Entrance::Waits,
+        }
+    }
+}
+
 /// Takes the listener out of the loop's sight until `ready`, the deadline, or the stop.
 async fn rest(
     proxy: &Proxy,

@@ -3,7 +3,6 @@
 
 use super::Proxy;
 use super::ask::Ask;
-use super::connection::Connection;
 use super::record::Record;
 use crate::balance::{Affinity, Answering, CookieMode, Dates, SessionKey, own_value};
 use crate::config::{Cookie, Pool};
@@ -89,12 +88,12 @@ impl Bond {
     }
 
     /// Of a client of which nothing but the address is known.
-    pub(super) fn of_source(connection: &Connection, pool_id: PoolId, pool: &Pool) -> Self {
-        let proxy = connection.proxy;
+    pub(super) fn of_source(client: &Client<'_>, pool_id: PoolId, pool: &Pool) -> Self {
+        let &Client { proxy, peer, is_guess } = client;
         let mut bond = Self::default();
         if pool.stick.is_some() {
-            bond.session = connection.peer.map(|peer| proxy.sessions.borrow().source(pool_id, peer.ip()));
-            bond.recall(proxy, false);
+            bond.session = peer.map(|peer| proxy.sessions.borrow().source(pool_id, peer.ip()));
+            bond.recall(proxy, is_guess);
         }
         bond
     }

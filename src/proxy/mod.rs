@@ -42,12 +42,14 @@ mod usage;
 mod warm;
 mod workers;
 
+pub use accept::Entrance;
 pub use adopt::{Changes, backend_spec, pool_spec};
 pub use condition::{Checked, Finding};
 pub use counters::{Failures, Loyalty, Traffic};
 pub use explain::{End, Explained};
 pub use idle::purge_idle;
 pub use place::Arrival;
+pub use rates::{Allowance, Regard, Used};
 pub use record::{Journal, Record, UNNAMED};
 pub use roll::Present;
 pub use snapshot::{BackendStats, ListenerStats, Many, PoolStats};

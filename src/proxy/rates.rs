@@ -6,6 +6,10 @@
 //! the rate in spite of others at its address gets it, and who goes on regardless does too much wrong and is closed right
 //! after it is accepted, where it costs neither a buffer nor a worker.
 
+mod allowance;
+
+pub use allowance::{Allowance, Regard, Used};
+
 use super::Proxy;
 use super::connection::Connection;
 use super::obtain::client_of;
@@ -95,6 +99,26 @@ impl Limiter {
         }
     }
 
+    /// How another connection of this client would stand. Nothing is counted.
+    ///
+    /// # Errors
+    /// [`Closed`]: it would be closed.
+    fn verdict(&self, config: &Config, client: u64, uses_reserve: bool, now_ms: u64) -> Result<Standing, Closed> {
+        let rates = self.rates.borrow();
+        let (clients, who) = (&config.clients, rates.who(client, None));
+        if clients.errors.is_some_and(|rate| rates.wait_ms(who, Act::Error, rate, now_ms) > 0) {
+            return Err(Closed::Errors);
+        }
+        let known = clients.reserve > 0 && rates.knows(who, now_ms);
+        if uses_reserve && !known {
+            return Err(Closed::Reserve);
+        }
+        match &self.crowd {
+            Some(crowd) if !crowd.borrow().has_place(client) => Err(Closed::Connections),
+            Some(_) | None => Ok(if known { Standing::Known } else { Standing::Counted }),
+        }
+    }
+
     /// A request of this client, on this route if it has a rate of its own.
     ///
     /// # Errors
@@ -166,27 +190,6 @@ fn is_exempt(config: &Config, address: IpAddr) -> bool {
 }
 
 impl Proxy {
-    /// Milliseconds that a client would have to wait before it may ask for something on this route: for its errors, and for its
-    /// requests. Nothing is counted.
-    pub(super) fn would_wait_ms(
-        &self,
-        config: &Config,
-        listener: ListenerId,
-        client: Option<IpAddr>,
-        route: Option<RouteId>,
-    ) -> [u64; 2] {
-        let trust = &config.listeners[listener.index()].trust;
-        let is_free = trusts_peer(trust, client) || trusts_client(trust, client);
-        match (&self.limiter, client) {
-            (Some(limiter), Some(address)) if !is_free && !is_exempt(config, address) => {
-                let rates = limiter.rates.borrow();
-                let waits = waits(&rates, config, client_of(address), route, self.reactor.now_ms());
-                [waits.barred_ms, waits.wait_ms]
-            }
-            _ => [0; 2],
-        }
-    }
-
     /// Whether single clients have limits.
     pub(super) fn limits_clients(&self) -> bool {
         self.limiter.is_some()
@@ -236,27 +239,20 @@ impl Proxy {
 
     fn judge(&self, limiter: &Limiter, address: IpAddr, uses_reserve: bool) -> Result<Standing, Closed> {
         let config = self.config();
-        let clients = &config.clients;
         if is_exempt(&config, address) {
             return Ok(Standing::Free);
         }
-        let now_ms = self.reactor.now_ms();
-        let client = client_of(address);
-        let mut rates = limiter.rates.borrow_mut();
-        let who = rates.who(client, None);
-        if let Some(rate) = clients.errors.filter(|&rate| rates.wait_ms(who, Act::Error, rate, now_ms) > 0) {
+        let (client, now_ms) = (client_of(address), self.reactor.now_ms());
+        let verdict = limiter.verdict(&config, client, uses_reserve, now_ms);
+        match (verdict, config.clients.errors, &limiter.crowd) {
             // Who does not stop stays out.
-            rates.count(who, Act::Error, rate, now_ms);
-            return Err(Closed::Errors);
+            (Err(Closed::Errors), Some(rate), _) => {
+                err(&mut limiter.rates.borrow_mut(), client, rate, now_ms);
+            }
+            (Ok(_), _, Some(crowd)) => crowd.borrow_mut().enter(client),
+            (Err(_), _, _) | (Ok(_), _, None) => {}
         }
-        let known = clients.reserve > 0 && rates.knows(who, now_ms);
-        if uses_reserve && !known {
-            return Err(Closed::Reserve);
-        }
-        match &limiter.crowd {
-            Some(crowd) if !crowd.borrow_mut().enter(client) => Err(Closed::Connections),
-            Some(_) | None => Ok(if known { Standing::Known } else { Standing::Counted }),
-        }
+        verdict
     }
 
     /// A connection that is counted ends.

@@ -5,7 +5,7 @@
 //! rest is a tunnel's: both directions, half-closes, resets, `timeout.tunnel`. Until a byte moves, it is one of those that
 //! make room ([`super::shed`]): who says nothing costs a place, and must not keep others out.
 
-use super::affinity::Bond;
+use super::affinity::{Bond, Client};
 use super::ask::{Ask, key_of_source};
 use super::connection::Connection;
 use super::exchange::Exchange;
@@ -14,6 +14,15 @@ use super::rules::Rule;
 use crate::config::Config;
 use crate::fault::{Fault, Phase};
 use crate::http::request::{Method, Version};
+use crate::limits::{ListenerId, PoolId};
+
+/// The pool that a connection wants a backend of, what binds it there, and what it is hashed by: all that is known is who
+/// its client is, and where it came in.
+pub(super) fn wanted(who: &Client<'_>, config: &Config, listener: ListenerId) -> (PoolId, Bond, Option<u32>) {
+    let id = config.listeners[listener.index()].pool;
+    let pool = &config.pools[id.index()];
+    (id, Bond::of_source(who, id, pool), key_of_source(pool, who.peer.map(|peer| peer.ip())))
+}
 
 impl Connection {
     /// Whether all that comes is to be passed on as it is, from now on.
@@ -55,14 +64,14 @@ impl Connection {
         self.tunnel(exchange, &mut held).await
     }
 
-    /// What it asks for: all that is known is who the client is, and where it came in.
+    /// What it asks for.
     fn wants(&self, config: &Config) -> Ask {
-        let pool_id = config.listeners[self.listener.index()].pool;
-        let pool = &config.pools[pool_id.index()];
+        let who = Client { proxy: self.proxy, peer: &self.peer, is_guess: false };
+        let (pool, bond, key) = wanted(&who, config, self.listener);
         Ask {
-            pool: pool_id,
-            bond: Bond::of_source(self, pool_id, pool),
-            key: key_of_source(pool, self.peer.map(|peer| peer.ip())),
+            pool,
+            bond,
+            key,
             class: 0,
             route: None,
             method: Method::Other,

@@ -151,14 +151,19 @@ impl Sheddable {
 
     /// Makes room for a connection.
     pub(super) fn for_connection(&mut self, now_ms: u64) -> Room {
+        self.ripe(now_ms).map_or_else(|room| room, |kind| self.shed_oldest(kind))
+    }
+
+    /// The kind whose oldest makes room for a connection now.
+    ///
+    /// # Errors
+    /// What becomes of the wish when nobody does.
+    pub(super) fn ripe(&self, now_ms: u64) -> Result<Kind, Room> {
         if self.lists.iter().any(|list| list.shed > 0) {
-            return Room::Coming;
+            return Err(Room::Coming);
         }
         let ripe = |&kind: &Kind| self.ripe_ms(kind) <= now_ms;
-        match KINDS.into_iter().find(ripe) {
-            Some(kind) => self.shed_oldest(kind),
-            None => Room::NotBefore(self.next_ms()),
-        }
+        KINDS.into_iter().find(ripe).ok_or_else(|| Room::NotBefore(self.next_ms()))
     }
 
     /// Takes the large buffer of the oldest incomplete head, with no grace: the other would get none. Who it was is to be

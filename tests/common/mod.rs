@@ -33,6 +33,7 @@ pub mod request;
 pub mod rsyslog;
 pub mod script;
 pub mod tcp_line;
+pub mod told;
 pub mod tunnel;
 pub mod varnish;
 

@@ -4,7 +4,7 @@ use super::DEADLINE;
 use super::client::Client;
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::socket::{MsgFlags, send, setsockopt};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -16,6 +16,22 @@ pub enum End {
     Closed,
     /// By a reset (RST).
     Reset,
+}
+
+/// A server that says its name first, and goes on until its client ends.
+pub fn named(name: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let _ = stream.write_all(name.as_bytes());
+                let _ = stream.read_to_end(&mut Vec::new());
+            });
+        }
+    });
+    address
 }
 
 /// A listening socket; the test accepts its connections and serves them.

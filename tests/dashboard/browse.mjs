@@ -87,6 +87,16 @@ seen.mistake = await text('#why-end');
 await page.fill('#why-src', '192.0.2.7');
 await page.keyboard.press('Enter');
 await until(() => document.querySelectorAll('#why-steps li').length > 5);
+// Of a connection, which has neither host nor path.
+await page.fill('#why-method', 'Connection');
+seen.headless = await page.evaluate(() => ['host', 'path', 'cookie'].every((it) => document.getElementById('why-' + it).disabled));
+await page.fill('#why-listen', 'web');
+await page.press('#why-listen', 'Enter');
+await until(() => document.querySelectorAll('#why-steps li').length === 2);
+seen.connection = await text('#why-end');
+await page.fill('#why-method', 'GET');
+await page.press('#why-method', 'Enter');
+await until(() => document.querySelectorAll('#why-steps li').length > 5);
 await page.screenshot({ path: folder + '/dashboard-explain.png', fullPage: true });
 
 // Every control has a name for a screen reader, every table a caption; the token is nowhere but in a variable.

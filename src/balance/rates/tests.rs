@@ -29,6 +29,8 @@ fn a_burst_and_then_the_rate() {
     let (rate, who) = (per_second(4), table.who(1, None));
     assert_eq!([0; 6].map(|now_ms| ask(&mut table, 1, rate, now_ms)), [true, true, true, true, false, false]);
     assert_eq!(table.wait_ms(who, Act::Request, rate, 100), 150);
+    assert_eq!([0, 249, 250, 999, 1_000].map(|now_ms| table.used(who, Act::Request, rate, now_ms)), [4, 4, 3, 1, 0]);
+    assert_eq!(table.used(who, Act::Error, rate, 0), 0);
     assert_eq!([249, 250, 499, 500].map(|now_ms| ask(&mut table, 1, rate, now_ms)), [false, true, false, true]);
     assert_eq!([9_000; 5].map(|now_ms| ask(&mut table, 1, rate, now_ms)), [true, true, true, true, false]);
     // Another kind of period is another count.
@@ -157,6 +159,8 @@ proptest! {
         for pause in more { now_ms += pause; ask(&mut table, 1, rate, now_ms); }
         let who = table.who(1, None);
         let wait_ms = table.wait_ms(who, Act::Request, rate, now_ms);
+        let (used, most) = (table.used(who, Act::Request, rate, now_ms), u64::from(rate.count));
+        prop_assert!(used <= most && (used == most) == (wait_ms > 0), "{} of {}, {} ms", used, most, wait_ms);
         prop_assert!(wait_ms <= period_ms(rate));
         if wait_ms > 0 {
             prop_assert!(!ask(&mut table, 1, rate, now_ms + wait_ms - 1));

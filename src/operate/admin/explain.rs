@@ -1,4 +1,5 @@
-//! `/api/v1/explain?method=GET&host=NAME&path=/...`: what would become of such a request now, as JSON.
+//! `/api/v1/explain?method=GET&host=NAME&path=/...`: what would become of such a request now, as JSON; of a connection with
+//! `method=connection`.
 //!
 //! Beside these three, which have defaults, the query takes `cookie`, `header`, `src` and `listen`, as often as wanted. What was
 //! asked is not told back, so nothing in the answer has to be escaped.
@@ -45,8 +46,12 @@ fn ask(desk: &Desk, query: &[u8]) -> Result<Box<Explained>, &'static str> {
         decoded(given.map_or(default, |[_, value]| value))
     });
     let [method, host, path] = first;
-    let mut question = Question::new(&config, [&method?, &host?, &path?].map(|value| value.as_slice()))?;
-    let more = pairs(query).filter(|[what, value]| !value.is_empty() && FIRST.iter().all(|(name, _)| what != name));
+    let (method, host, path) = (method?, host?, path?);
+    let (mut question, asked) = match method == explain::CONNECTION.as_bytes() {
+        true => (Question::about_connection(&config)?, &FIRST[..1]),
+        false => (Question::new(&config, [&method, &host, &path].map(|value| value.as_slice()))?, &FIRST[..]),
+    };
+    let more = pairs(query).filter(|[what, value]| !value.is_empty() && asked.iter().all(|(name, _)| what != name));
     for [what, value] in more {
         question.add(&config, what, &decoded(value)?)?;
     }

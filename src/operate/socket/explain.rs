@@ -1,4 +1,5 @@
-//! `explain METHOD HOST PATH ...`: what would become of such a request now, a step a line.
+//! `explain METHOD HOST PATH ...`, `explain connection ...`: what would become of such a request or connection now, a step a
+//! line.
 
 use super::{Call, Next};
 use crate::operate::explain::{self, Question};
@@ -23,8 +24,13 @@ pub(super) fn explain(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
 /// Decides, all at once; what is told line by line is what was so at one moment.
 fn ask(call: &mut Call<'_>) -> Result<(), &'static str> {
     let config = call.proxy.config();
-    let [method, host, path, more @ ..] = call.words else { return Err(explain::USAGE) };
-    let mut question = Question::new(&config, [method, host, path].map(|word| word.as_bytes()))?;
+    let (mut question, more) = match call.words {
+        [explain::CONNECTION, more @ ..] => (Question::about_connection(&config)?, more),
+        [method, host, path, more @ ..] => {
+            (Question::new(&config, [method, host, path].map(|word| word.as_bytes()))?, more)
+        }
+        _ => return Err(explain::USAGE),
+    };
     for pair in more.chunks(2) {
         let &[what, value] = pair else { return Err(explain::USAGE) };
         question.add(&config, what.as_bytes(), value.as_bytes())?;

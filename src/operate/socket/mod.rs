@@ -175,7 +175,7 @@ const COMMANDS: &[Command] = {
     command(&["enable", "agent"], Admin, ["", "enable agent checks"], change::enable_agent),
     command(&["enable", "health"], Admin, ["", "enable health checks"], change::enable_health),
     command(&["enable", "server"], Admin, [" (DEPRECATED)", "enable a disabled server (use 'set server' instead)"], change::enable_server),
-    command(&["explain"], User, ["<method> <host> <path> [opts]", "tell what would become of a request now"], explain::explain),
+    command(&["explain"], User, ["{<method> <host> <path>|connection} [opts]", "tell what would become of a request or a connection now"], explain::explain),
     command(&["get", "weight"], User, ["<bk>/<srv>", "report a server's current weight"], change::get_weight),
     command(&["operator"], Operator, ["", "lower the level of the current CLI session to operator"], change::operator),
     command(&["reload"], Admin, ["", "read the configuration file again"], process::reload),

@@ -283,7 +283,7 @@
     refresh();
   };
 
-  // What would become of a request: the end in a sentence, and the steps that lead there.
+  // What would become of a request, or a connection, which has no head: the end in a sentence, and the steps that lead there.
   const tellWhy = (text, steps, isBad) => {
     $("why-end").className = isBad ? "bad" : "";
     $("why-end").textContent = text;
@@ -293,6 +293,11 @@
       return it;
     }));
   };
+  $("why-method").addEventListener("input", () => {
+    const raw = /^connection$/i.test($("why-method").value);
+    if (raw) $("why-method").value = "connection";
+    for (const name of ["host", "path", "cookie"]) $("why-" + name).disabled = raw;
+  });
   $("why").addEventListener("submit", async (event) => {
     event.preventDefault();
     const wanted = [...new FormData($("why"))].filter(([, value]) => value);
@@ -300,7 +305,8 @@
       const answer = await ask("/api/v1/explain?" + new URLSearchParams(wanted));
       if (!answer.ok) { tellWhy((await answer.text()).trim(), [], true); return; }
       const { result, status, pool, server, steps } = await answer.json();
-      const ends = { server: "It goes to " + pool + "/" + server + ".", reply: "It is answered " + status + ".",
+      const ends = { server: "It goes to " + pool + "/" + server + ".", reply: "It is answered " + status + ".", closed: "It is closed.",
+        accepted: "It is let in; what it asks for is placed request by request.",
         wait: "It waits for " + (server ? pool + "/" + server : "any server of " + pool) + "." };
       tellWhy(ends[result], steps, false);
     } catch (error) {
