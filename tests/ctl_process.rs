@@ -10,14 +10,18 @@
 mod common;
 
 use common::backend::Backend;
+use common::client::Client;
 use common::ctl::{Caller, Place, ask, ctl};
-use common::eventually;
-use common::process::{Beelance, listener_and};
+use common::process::{Beelance, ConfigFile, command, listener_and};
 use common::program::{Program, can_show};
+use common::{eventually, output};
+use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
 
 fn config(backends: &[&Backend], socket: &Place) -> String {
     listener_and(backends) + &format!("admin.socket = {}\n", socket.0.display())
@@ -75,13 +79,13 @@ fn an_upgrade_hands_both_admin_sockets_over() {
     let (one, program, socket) = (Backend::named("one"), Program::new(), Place::new());
     let beelance = Beelance::start_by(program.command(), &(config(&[&one], &socket) + "admin.listen = 127.0.0.1:0\n"));
     let inode = || fs::metadata(format!("/proc/{}/exe", beelance.pid())).unwrap();
-    let admin = |path: &str| common::client::Client::connect(beelance.address("admin.listen")).get(path);
+    let admin = |path: &str| Client::connect(beelance.address("admin.listen")).get(path);
     let mut kept = beelance.connect();
     assert_eq!(kept.get("/").text(), "one");
     let mut before = Caller::new(&socket.0);
     before.send("prompt");
     assert_eq!(before.until("> "), "\n> ");
-    let mut scraping = common::client::Client::connect(beelance.address("admin.listen"));
+    let mut scraping = Client::connect(beelance.address("admin.listen"));
     assert_eq!(scraping.get("/healthz").status, 200);
 
     program.renew();
@@ -151,4 +155,43 @@ fn an_upgrade_that_is_refused_says_why() {
     assert!(first.rest().contains("ends with exit code 3"));
     assert_eq!(ask(&socket.0, "show cli level"), "admin\n\n");
     assert_eq!(beelance.connect().get("/").text(), "one");
+}
+
+/// A regression: the tasks that serve these sockets are never dropped, and no more were their files.
+#[test]
+fn the_files_of_the_control_sockets_are_removed() {
+    let (one, [web, socket, admin]) = (Backend::named("one"), [(); 3].map(|()| Place::new()));
+    let of_web = format!("listen.web = unix:{}\n", web.0.display());
+    let control = format!("admin.socket = {}\nadmin.listen = unix:{}\n", socket.0.display(), admin.0.display());
+    let there = || [&web, &socket, &admin].map(|place| place.0.exists());
+    for signals in [1, 2] {
+        let mut beelance = Beelance::start(&format!("{of_web}{control}backend.s1 = {}\n", one.address()));
+        assert_eq!(there(), [true; 3]);
+        one.hold();
+        let mut client = Client::connect_unix(&web.0);
+        client.ask("GET", "/", "");
+        one.wait_in_flight(1);
+        beelance.signal(Signal::SIGTERM);
+        beelance
+            .wait_log("it stops", |lines| lines.iter().any(|line| line.contains("SIGTERM: finishing")).then_some(()));
+        assert_eq!(there()[1..], [true; 2], "an operator can see how far the end is");
+        // One signal lets the request be answered, two do not.
+        if signals == 2 {
+            beelance.signal(Signal::SIGTERM);
+        } else {
+            one.open();
+        }
+        assert_eq!(beelance.exit_code(), Some(0));
+        assert_eq!(there(), [false; 3], "{signals} signals");
+        one.open();
+    }
+    // A start that is refused leaves none either.
+    let taken = UnixListener::bind(&admin.0).unwrap();
+    let config = ConfigFile::new(format!("{of_web}{control}backend.s1 = {}\n", one.address()));
+    let refused = output(command().args(["run", "-c"]).arg(config.path()), Duration::from_secs(60));
+    assert_eq!(refused.code, Some(3), "{}", refused.stderr);
+    let told = format!("beelance: admin.listen: unix:{}: ", admin.0.display());
+    assert!(refused.stderr.contains(&told), "{}", refused.stderr);
+    assert_eq!(there(), [false, false, true]);
+    drop(taken);
 }

@@ -13,6 +13,7 @@ mod common;
 
 use common::backend::Backend;
 use common::client::Client;
+use common::ctl::ask;
 use common::device::Device;
 use common::process::{Beelance, listener_and, temporary};
 use common::program::{Program, can_show, children, copy_libraries, no_children_are_left, upgrade, wait_for};
@@ -115,8 +116,9 @@ fn what_is_in_flight_is_finished_by_the_old_program() {
         return;
     }
     let (backend, program) = (Backend::named("s1"), Program::new());
-    let path = temporary("web.sock");
+    let [path, socket, admin] = ["web.sock", "admin.sock", "page.sock"].map(temporary);
     let config = listener_and(&[&backend]) + &format!("listen.local = unix:{}\ndrain-timeout = 5m\n", path.display());
+    let config = config + &format!("admin.socket = {}\nadmin.listen = unix:{}\n", socket.display(), admin.display());
     let mut beelance = Beelance::start_by(program.command(), &config);
     let mut idle = beelance.connect();
     assert_eq!(idle.get("/idle").text(), "s1");
@@ -144,9 +146,13 @@ fn what_is_in_flight_is_finished_by_the_old_program() {
     idle.ends();
     no_children_are_left(&beelance);
     assert_eq!(Client::connect_unix(&path).get("/").text(), "s1");
+    assert_eq!(ask(&socket, "show cli level"), "admin\n\n");
+    assert_eq!(Client::connect_unix(&admin).get("/healthz").status, 200);
     beelance.signal(Signal::SIGTERM);
     assert_eq!(beelance.exit_code(), Some(0));
-    assert!(!path.exists(), "the socket's file is the new program's to remove");
+    for path in [path, socket, admin] {
+        assert!(!path.exists(), "{}: the file is the new program's to remove", path.display());
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Stands on top of everything. The control plane runs here, as ordinary tasks on `async-io`; the data path never does.
 
+mod accept;
 pub mod access_log;
 mod admin;
 mod agent;

@@ -11,7 +11,7 @@ use crate::config::{self, Address, Config};
 use crate::limits::{Machine, SPARE_SEATS, SPARE_SOURCES};
 use crate::proxy::{self, Proxy};
 use crate::runtime::exec::Replaced;
-use crate::runtime::{Bind, Endpoint, Loop, Reactor, Watchdog};
+use crate::runtime::{Loop, Reactor, SocketFile, Watchdog};
 use std::io::{self, Write};
 use std::path::Path;
 use std::rc::Rc;
@@ -106,6 +106,8 @@ pub struct Running {
     watchdog: Option<&'static Watchdog>,
     upgrade: Option<&'static Upgrade>,
     service: &'static Service,
+    /// Of the control plane's sockets: removed at the end.
+    _files: Vec<SocketFile>,
 }
 
 impl Running {
@@ -175,28 +177,22 @@ pub fn start(
     let state = inheritance.state.take();
     service.inheritance.replace(inheritance);
     let sockets = service.sockets(&config, false);
-    let sockets = sockets.map_err(|why| Failure::System(format!("beelance: {why}")));
-    let sockets = sockets.inspect_err(|_| watchdog::end(watchdog))?;
-    let mut bound_socket = None;
-    if let Some(settings) = &config.socket {
-        let how = Bind { only_v6: false, mode: settings.mode, bounds: budget.client_socket() };
-        let bound = service.control(SOCKET, Endpoint::Unix(&settings.path), &how).map_err(|error| {
-            let hint = hint(&Address::Unix(settings.path.clone()), error.kind());
-            Failure::System(format!("beelance: admin.socket: {}: {error}{hint}", settings.path))
-        });
-        bound_socket = Some((bound.inspect_err(|_| watchdog::end(watchdog))?, socket::Level::at(settings.level)));
-    }
-    let bound_admin = match &config.admin {
+    let refused = |why| Failure::System(format!("beelance: {why}"));
+    let sockets = sockets.map_err(refused).inspect_err(|_| watchdog::end(watchdog))?;
+    let mut files = Vec::new();
+    let mut control = |name, address: &Address, mode| {
+        let bound = service.control(name, address, mode, &mut files);
+        bound.map_err(refused).inspect_err(|_| watchdog::end(watchdog))
+    };
+    let bound_socket = match &config.socket {
         Some(settings) => {
-            let how = Bind { only_v6: false, mode: settings.perm, bounds: budget.client_socket() };
-            let bound = service.control(ADMIN, settings.address.endpoint(), &how);
-            let bound = bound.map_err(|error| {
-                let hint = hint(&settings.address, error.kind());
-                Failure::System(format!("beelance: admin.listen: {}: {error}{hint}", settings.address))
-            });
-            let bound = bound.inspect_err(|_| watchdog::end(watchdog))?;
-            Some(bound)
+            let bound = control(SOCKET, &Address::Unix(settings.path.clone()), settings.mode)?;
+            Some((bound, socket::Level::at(settings.level)))
         }
+        None => None,
+    };
+    let bound_admin = match &config.admin {
+        Some(settings) => Some(control(ADMIN, &settings.address, settings.perm)?),
         None => None,
     };
     service.inheritance.take().close();
@@ -227,7 +223,7 @@ pub fn start(
     }
     watchdog::start(event_loop, watchdog);
     also(proxy);
-    Ok(Running { proxy, lines, serving, watchdog, upgrade, service })
+    Ok(Running { proxy, lines, serving, watchdog, upgrade, service, _files: files })
 }
 
 /// What may help where it is refused to listen on `address`.

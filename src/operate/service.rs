@@ -7,10 +7,10 @@ use super::resolver::{self, Resolver};
 use super::run::hint;
 use super::upgrade::Upgrade;
 use super::watches::Watches;
-use crate::config::{self, Backend, Config, Listener};
+use crate::config::{Address, Backend, Config, Listener};
 use crate::limits::{BackendId, ListenerId, Machine};
 use crate::proxy::{Changes, Proxy};
-use crate::runtime::{self, Endpoint};
+use crate::runtime::{self, Endpoint, SocketFile};
 use smol::Task;
 use std::cell::RefCell;
 use std::fs::{Permissions, set_permissions};
@@ -109,7 +109,7 @@ impl Service {
         }
         for (_, listener) in config.listeners() {
             let changed = before.listeners().any(|(_, it)| it.address == listener.address && it.perm != listener.perm);
-            if let config::Address::Unix(path) = &listener.address
+            if let Address::Unix(path) = &listener.address
                 && changed
             {
                 set_permissions(path, Permissions::from_mode(listener.perm))
@@ -128,14 +128,22 @@ impl Service {
         }
     }
 
-    /// The same for the control plane, for as long as the process lives.
+    /// The same for the control plane, for as long as the process lives: what serves it is never dropped, so its file goes
+    /// to `files`.
+    ///
+    /// # Errors
+    /// As [`Service::sockets`].
     pub(super) fn control(
         &self,
         name: &'static str,
-        endpoint: Endpoint<'_>,
-        how: &runtime::Bind,
-    ) -> io::Result<runtime::Listener> {
-        let bound = self.bind(endpoint, name, how)?;
+        address: &Address,
+        mode: u32,
+        files: &mut Vec<SocketFile>,
+    ) -> Result<runtime::Listener, String> {
+        let how = runtime::Bind { only_v6: false, mode, bounds: self.proxy.budget.client_socket() };
+        let bound = self.bind(address.endpoint(), name, &how);
+        let mut bound = bound.map_err(|error| format!("{name}: {address}: {error}{}", hint(address, error.kind())))?;
+        files.extend(bound.part_with_file());
         self.controls.borrow_mut().push((name, bound.descriptor().as_raw_fd()));
         Ok(bound)
     }

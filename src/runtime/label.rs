@@ -1,8 +1,9 @@
 //! The sockets that are registered, looked at from outside: whose they are, and who is at the other end. For an operator; who
 //! serves never asks, and pays nothing for it but a store when a socket is registered.
 
+use super::listener::Listener;
 use super::reactor::Reactor;
-use super::socket::{Listener, to_std};
+use super::socket::to_std;
 use nix::sys::socket::{Shutdown, SockaddrLike, SockaddrStorage, getpeername, getsockname, shutdown};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};

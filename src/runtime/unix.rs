@@ -94,7 +94,7 @@ pub(super) fn connect_within(path: &str, bounds: &Sockets) -> io::Result<OwnedFd
 
 /// The file of a listening socket; removed when dropped, unless another one has its place by then. Its folder is held: by
 /// then the root directory may be another one.
-pub(super) struct SocketFile {
+pub struct SocketFile {
     folder: OwnedFd,
     address: Address,
     device: libc::dev_t,

@@ -1,14 +1,15 @@
-//! Accepting at the admin listener, and the places its clients take.
+//! The places that clients of the admin listener take.
 //!
 //! When all are taken the client that has waited longest without sending a request makes room: whoever only holds a
 //! connection keeps nobody out.
 
 use super::client;
 use super::out::Buffer;
-use crate::limits::{ACCEPT_REST_MS, ADMIN_BUFFER, ADMIN_CLIENTS, ADMIN_HEAD};
+use crate::limits::{ADMIN_BUFFER, ADMIN_CLIENTS, ADMIN_HEAD};
+use crate::operate::accept;
 use crate::operate::lines::Lines;
 use crate::proxy::Proxy;
-use crate::runtime::{Listener, NEVER, Seat, Stream};
+use crate::runtime::{Listener, Seat, Stream};
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 
@@ -26,7 +27,6 @@ pub(super) struct Desk {
     places: Box<[Place]>,
     /// Counts waits.
     waits: Cell<u64>,
-    /// The seat of [`accept`].
     acceptor: Cell<u16>,
 }
 
@@ -105,38 +105,7 @@ pub(in crate::operate) fn start(proxy: &'static Proxy, lines: &'static [Lines], 
         waits: Cell::new(0),
         acceptor: Cell::new(0),
     };
-    let desk: &'static Desk = Box::leak(Box::new(desk));
-    proxy.event_loop().executor.spawn(accept(desk, listener)).detach();
-}
-
-/// Accepts for as long as the process lives: also while the listeners of the data path are closed, an operator can see how
-/// far the end is.
-async fn accept(desk: &'static Desk, listener: Listener) {
-    let reactor = desk.proxy.reactor;
-    let Some(seat) = Seat::take(reactor) else { return };
-    desk.acceptor.set(seat.index());
-    listener.set_owner(seat.index());
-    loop {
-        let _ = seat.until(NEVER, || listener.acceptable().then_some(())).await;
-        let Some(index) = desk.free() else {
-            // Whoever leaves wakes this task.
-            listener.listen(false);
-            let _ = seat.until(NEVER, || desk.free()).await;
-            listener.listen(true);
-            continue;
-        };
-        match listener.accept() {
-            Ok(Some((stream, peer))) => desk.admit(index, stream, peer),
-            Ok(None) => {}
-            // The client is gone, or the system has nothing left: then this must not spin.
-            Err(_) => {
-                listener.listen(false);
-                let _ = seat.pause(reactor.now_ms() + ACCEPT_REST_MS).await;
-                listener.listen(true);
-            }
-        }
-        listener.look_again();
-    }
+    accept::start(Box::leak(Box::new(desk)), listener);
 }
 
 impl Desk {
@@ -152,12 +121,25 @@ impl Desk {
         }
         free
     }
+}
 
-    fn admit(&'static self, index: usize, stream: Stream, peer: Option<SocketAddr>) {
-        let Some(seat) = Seat::take(self.proxy.reactor) else { return };
+impl accept::Desk for Desk {
+    fn proxy(&self) -> &'static Proxy {
+        self.proxy
+    }
+
+    fn acceptor(&self) -> &Cell<u16> {
+        &self.acceptor
+    }
+
+    fn has_room(&self) -> bool {
+        self.free().is_some()
+    }
+
+    fn admit(&'static self, seat: Seat, stream: Stream, peer: Option<SocketAddr>) {
+        let Some(index) = self.free() else { return };
         let place = &self.places[index];
         place.seat.set(seat.index());
-        stream.set_owner(seat.index());
         let visit = Visit { desk: self, index, room: place.room.take() };
         visit.wait(true);
         self.proxy.event_loop().executor.spawn(client::serve(self, visit, seat, stream, peer)).detach();

@@ -1,12 +1,13 @@
-//! Accepting at the runtime socket, and the places its clients take: buffers are made at the start, one more client than
-//! there are places waits in the kernel.
+//! The places that clients of the runtime socket take, with buffers made at the start.
 
 use super::{Level, client};
-use crate::limits::{ACCEPT_REST_MS, CLI_CLIENTS, CLI_LINE, CLI_OUTPUT};
+use crate::limits::{CLI_CLIENTS, CLI_LINE, CLI_OUTPUT};
+use crate::operate::accept;
 use crate::operate::service::Service;
 use crate::proxy::Proxy;
-use crate::runtime::{Listener, NEVER, Seat};
+use crate::runtime::{Listener, Seat, Stream};
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 
 /// Buffers of a client, made once.
 pub(super) struct Room {
@@ -20,7 +21,6 @@ pub(super) struct Desk {
     pub proxy: &'static Proxy,
     pub level: Level,
     rooms: RefCell<Vec<Room>>,
-    /// The seat of [`accept`].
     acceptor: Cell<u16>,
 }
 
@@ -34,45 +34,30 @@ impl Desk {
     }
 }
 
-/// Serves the runtime socket from now on.
-pub(in crate::operate) fn start(service: &'static Service, listener: Listener, level: Level) {
-    let proxy = service.proxy;
-    let room = |_| Room { input: vec![0; CLI_LINE].into_boxed_slice(), output: Vec::with_capacity(CLI_OUTPUT) };
-    let rooms = RefCell::new((0..CLI_CLIENTS).map(room).collect());
-    let desk: &'static Desk = Box::leak(Box::new(Desk { service, proxy, level, rooms, acceptor: Cell::new(0) }));
-    proxy.event_loop().executor.spawn(accept(desk, listener)).detach();
+impl accept::Desk for Desk {
+    fn proxy(&self) -> &'static Proxy {
+        self.proxy
+    }
+
+    fn acceptor(&self) -> &Cell<u16> {
+        &self.acceptor
+    }
+
+    fn has_room(&self) -> bool {
+        !self.rooms.borrow().is_empty()
+    }
+
+    fn admit(&'static self, seat: Seat, stream: Stream, _: Option<SocketAddr>) {
+        if let Some(room) = self.rooms.borrow_mut().pop() {
+            self.proxy.event_loop().executor.spawn(client::serve(self, room, seat, stream)).detach();
+        }
+    }
 }
 
-/// Accepts for as long as the process lives: also while it stops, an operator can see how far the end is.
-async fn accept(desk: &'static Desk, listener: Listener) {
-    let reactor = desk.proxy.reactor;
-    let Some(seat) = Seat::take(reactor) else { return };
-    desk.acceptor.set(seat.index());
-    listener.set_owner(seat.index());
-    loop {
-        let _ = seat.until(NEVER, || listener.acceptable().then_some(())).await;
-        let room = desk.rooms.borrow_mut().pop();
-        let Some(room) = room else {
-            // Whoever leaves wakes this task.
-            listener.listen(false);
-            let _ = seat.until(NEVER, || (!desk.rooms.borrow().is_empty()).then_some(())).await;
-            listener.listen(true);
-            continue;
-        };
-        match (listener.accept(), Seat::take(reactor)) {
-            (Ok(Some((stream, _))), Some(own)) => {
-                stream.set_owner(own.index());
-                desk.proxy.event_loop().executor.spawn(client::serve(desk, room, own, stream)).detach();
-            }
-            (Err(_), _) => {
-                // The system has nothing left: this must not spin.
-                desk.rooms.borrow_mut().push(room);
-                listener.listen(false);
-                let _ = seat.pause(reactor.now_ms() + ACCEPT_REST_MS).await;
-                listener.listen(true);
-            }
-            (Ok(_), _) => desk.rooms.borrow_mut().push(room),
-        }
-        listener.look_again();
-    }
+/// Serves the runtime socket from now on.
+pub(in crate::operate) fn start(service: &'static Service, listener: Listener, level: Level) {
+    let room = |_| Room { input: vec![0; CLI_LINE].into_boxed_slice(), output: Vec::with_capacity(CLI_OUTPUT) };
+    let rooms = RefCell::new((0..CLI_CLIENTS).map(room).collect());
+    let desk = Desk { service, proxy: service.proxy, level, rooms, acceptor: Cell::new(0) };
+    accept::start(Box::leak(Box::new(desk)), listener);
 }

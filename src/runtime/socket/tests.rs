@@ -1,7 +1,7 @@
 //! What accepted and connected sockets have, and how a wait on one ends.
 
 use super::*;
-use crate::runtime::{Loop, Seat};
+use crate::runtime::{Bind, Listener, Loop, Seat};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
