@@ -167,6 +167,19 @@ fn levels_forbid_what_haproxys_forbid() {
             "clear counters all",
             "get weight api/a1",
             "show cli level",
+            "set maxconn server shop/s1 1",
+            "set maxconn frontend web 1",
+            "set maxconn global 1",
+            "set server api/a1 addr 127.0.0.1",
+            "disable health shop/s1",
+            "enable agent shop/s1",
+            "add server shop/x 127.0.0.1:1",
+            "del server shop/s1",
+            "shutdown session 0x1",
+            "shutdown sessions server shop/s1",
+            "show sess 0x1",
+            "show backend",
+            "show servers state zz",
             "operator",
         ] {
             assert_eq!(ask(&ours.0, line), ask(&theirs.0, line), "{level}: {line}");
@@ -212,6 +225,61 @@ fn the_statistics_have_haproxys_columns_and_values() {
         {
             assert_eq!(ours, theirs, "{name} of {row}");
         }
+    }
+}
+
+/// What help and the process say is in HAProxy's words where HAProxy has it.
+#[test]
+fn help_and_info_are_haproxys() {
+    // What HAProxy has not, or takes otherwise.
+    const OURS: [&str; 13] = [
+        "clear table",
+        "explain",
+        "reload",
+        "set server",
+        "set table",
+        "show errors",
+        "show info",
+        "show log",
+        "show report",
+        "show stat",
+        "show table",
+        "upgrade",
+        "wait",
+    ];
+    let backend = Backend::named("one");
+    let (ours, theirs) = (Place::new(), Place::new());
+    let _beelance = Beelance::start(&config(&backend, &ours.0, ""));
+    let _haproxy = haproxy(&backend, &theirs.0, "admin");
+    let known = ask(&theirs.0, "help");
+    let told = ask(&ours.0, "help");
+    assert_eq!(told.lines().next(), known.lines().next());
+    let mut shared = 0;
+    for line in
+        told.lines().skip(1).filter(|line| !line.is_empty() && !OURS.iter().any(|it| line.trim().starts_with(it)))
+    {
+        assert!(known.lines().any(|theirs| theirs == line), "{line:?} in {known}");
+        shared += 1;
+    }
+    assert!(shared >= 25, "{shared} commands");
+    // Who may less is told of less; who asks for one is told of it.
+    let of_user = ask(&ours.0, "user; help");
+    assert!(of_user.contains("\n  show stat ") && !of_user.contains("set server"), "{of_user}");
+    // Other commands have more words like these there.
+    for words in ["help disable", "help get weight", "help nonsense"] {
+        let first = |path: &Path| ask(path, words).lines().next().map(str::to_owned);
+        assert_eq!(first(&ours.0), first(&theirs.0), "{words}");
+    }
+    assert!(ask(&ours.0, "help get weight").lines().nth(1).is_some_and(|line| line.starts_with("  get weight ")));
+    let names = |path: &Path| -> Vec<String> {
+        ask(path, "show info").lines().filter_map(|line| Some(line.split_once(": ")?.0.to_owned())).collect()
+    };
+    let (told, known) = (names(&ours.0), names(&theirs.0));
+    let own = told.iter().position(|name| name == "Memmax_bytes").unwrap();
+    assert!(own >= 30, "{told:?}");
+    // Which HAProxy has where its file says so.
+    for name in told[..own].iter().filter(|name| *name != "description") {
+        assert!(known.contains(name), "HAProxy has no {name}");
     }
 }
 

@@ -9,12 +9,13 @@
 
 mod common;
 
+use common::agent::Agent;
 use common::backend::Backend;
 use common::ctl::{Place, ask, config, value};
 use common::eventually;
 use common::haproxy::Haproxy;
 use common::port::Port;
-use common::process::Beelance;
+use common::process::{Beelance, listener_and};
 use std::os::unix::net::UnixStream;
 
 #[test]
@@ -70,4 +71,44 @@ fn a_haproxy_loads_the_state_of_servers() {
     assert_eq!(ask(&theirs.0, "get weight api/a1"), ask(&ours.0, "get weight api/a1"));
     assert_eq!(ask(&theirs.0, "get weight api/a1"), "7 (initial 5)\n\n");
     std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn what_is_said_of_health_and_agent_holds_until_they_are_asked_again() {
+    let (backend, agent, socket) = (Backend::named("one"), Agent::saying("up\n"), Place::new());
+    let beelance = Beelance::start(
+        &(listener_and(&[&backend])
+            + &format!(
+                "admin.socket = {}\npool.*.check.uri = /healthz\npool.*.check.inter = 30ms\npool.*.check.timeout = 5s\npool.*.check.agent-port = {}\n",
+                socket.0.display(),
+                agent.port()
+            )),
+    );
+    let status = |wanted: &str| {
+        eventually(wanted, || (value(&socket.0, "default", "s1", "status") == wanted).then_some(()));
+        beelance.connect().get("/").status
+    };
+    assert_eq!(status("UP"), 200);
+    // Probes rest: nobody contradicts the operator. What was under way is over when the agent was asked some times.
+    assert_eq!(ask(&socket.0, "disable health default/s1; set server default/s1 health down"), "\n\n");
+    agent.says(Some("up\n"));
+    let probes = backend.probes();
+    agent.says(Some("up\n"));
+    assert_eq!((status("DOWN"), backend.probes()), (503, probes));
+    assert_eq!(ask(&socket.0, "set server default/s1 health up"), "\n");
+    assert_eq!(status("UP"), 200);
+    // A probe knows better.
+    assert_eq!(ask(&socket.0, "set server default/s1 health down; enable health default/s1"), "\n\n");
+    backend.wait_more_probes(3);
+    assert_eq!(status("UP"), 200);
+    let rows = ask(&socket.0, "show log");
+    assert_eq!(rows.matches("Server default/s1 is UP").count(), 2, "by the operator, by the probe: {rows}");
+    // So it is with the agent.
+    assert_eq!(ask(&socket.0, "disable agent default/s1; set server default/s1 agent down"), "\n\n");
+    backend.wait_more_probes(3);
+    assert_eq!(status("DOWN"), 503);
+    assert_eq!(ask(&socket.0, "set server default/s1 agent up"), "\n");
+    assert_eq!(status("UP"), 200);
+    assert_eq!(ask(&socket.0, "set server default/s1 agent down; enable agent default/s1"), "\n\n");
+    assert_eq!(status("UP"), 200);
 }

@@ -146,6 +146,35 @@ fn the_first_page_brings_both_cookies() {
 }
 
 #[test]
+fn its_dashboard_shows_the_shop_and_its_token_drains() {
+    let demo = Demo::start(&["--port", "0"]);
+    let lines = demo.lines();
+    let at = lines.iter().position(|line| line.starts_with("Its dashboard; ")).expect("where it is");
+    let token = lines[at].split("token ").nth(1).unwrap().split(' ').next().unwrap();
+    let address = lines[at + 1].trim().strip_prefix("http://").and_then(|rest| rest.strip_suffix('/')).unwrap();
+    let ask = |line: &str, fields: &str| {
+        let mut client = Client::connect(address.parse().unwrap());
+        client.send(format!("{line} HTTP/1.1\r\nHost: {address}\r\n{fields}Connection: close\r\n\r\n"));
+        client.response()
+    };
+    let page = ask("GET /", "");
+    assert_eq!(page.status, 200);
+    assert!(page.header("content-type").unwrap().starts_with("text/html"), "{}", page.head);
+    let status = || ask("GET /api/v1/status", "").text().to_owned();
+    for server in SERVERS {
+        assert!(status().contains(&format!("{{\"name\":\"{server}\",")), "{server}: {}", status());
+    }
+    let drain = |token: &str| {
+        let fields = format!("Authorization: Bearer {token}\r\n");
+        ask("POST /api/v1/servers/default/shop3/state/drain", &fields).status
+    };
+    assert_eq!((drain("another-token-0123"), status().contains("\"state\":\"drain\"")), (401, false));
+    assert_eq!((drain(token), status().matches("\"state\":\"drain\"").count()), (200, 1));
+    let homes: Vec<String> = (0..9).map(|_| server_of(&mut User::new(demo.address(), "SRV"))).collect();
+    assert!(homes.iter().all(|home| home != "shop3"), "{homes:?}");
+}
+
+#[test]
 fn ten_jars_cover_all_servers_and_stay() {
     let demo = Demo::start(&["--port", "0"]);
     let mut users: Vec<User> = (0..10).map(|_| User::new(demo.address(), "SRV")).collect();

@@ -13,7 +13,7 @@ use common::backend::Backend;
 use common::client::{Client, Response};
 use common::haproxy::Haproxy;
 use common::port::Port;
-use common::process::{Beelance, listener_and};
+use common::process::{Beelance, is_native, listener_and};
 use common::prometheus::{Prometheus, promtool};
 use common::{eventually, output, tool};
 use std::collections::{BTreeMap, BTreeSet};
@@ -170,9 +170,19 @@ fn what_happens_is_what_is_told() {
         ("haproxy_process_requests_total", 6.0),
         ("beelance_affinity_requests_total{proxy=\"default\",result=\"hit\"}", 4.0),
         ("beelance_queue_waits_total{proxy=\"default\"}", 1.0),
+        ("haproxy_process_dropped_logs_total", 0.0),
     ] {
         assert_eq!(value(&text, series), expected, "{series}\n{text}");
     }
+    assert!(value(&text, "beelance_buffers_in_use{size=\"small\"}") >= 1.0, "of who waits");
+    assert!(value(&text, "beelance_loop_lag_seconds{of=\"ever\"}") >= 0.0);
+    assert!(value(&text, "beelance_cpu_seconds_total") >= 0.0);
+    // The dashboard's source says the same.
+    let script = "import json,sys; s=json.load(sys.stdin); p=s['pools'][0]; one=p['servers'][0]; web=s['listeners'][0]\n\
+                  print(s['requests'], web['s2'], web['s4'], web['denied'], p['hits'], one['now'], one['maxconn'], one['queue'], one['s2'], one['state'])";
+    let status = get(beelance.address("admin.listen"), "/api/v1/status");
+    assert_eq!(status.header("content-type"), Some("application/json"));
+    assert_eq!(python(script, status.text()), "6 3 1 1 4 1 1 1 3 up\n");
     backends[0].open();
     clients.iter_mut().for_each(|client| assert_eq!(client.response().status, 200));
     // What an operator does shows at once.
@@ -188,13 +198,22 @@ fn what_happens_is_what_is_told() {
 #[test]
 fn prometheus_scrapes_it() {
     let backend = Backend::named("one");
-    let beelance = Beelance::before(&[&backend], ADMIN);
+    let beelance = Beelance::before(&[&backend], &format!("{ADMIN}backend.s1.maxconn = 1\n"));
     let prometheus = Prometheus::scraping(beelance.address("admin.listen"));
     (0..7).for_each(|_| assert_eq!(beelance.connect().get("/").status, 200));
     let seven = || (prometheus.value("haproxy_server_sessions_total{server=\"s1\"}") == 7.0).then_some(());
     eventually("Prometheus has seen seven requests", seven);
     assert_eq!(prometheus.value("up{job=\"beelance\"}"), 1.0);
     assert_eq!(prometheus.value("haproxy_backend_active_servers"), 1.0);
+    // What KEDA asks, by the same HTTP: how many wait, over all balancers there are.
+    const QUEUE: &str = "sum(haproxy_backend_current_queue{proxy=\"default\"})";
+    assert_eq!(prometheus.value(QUEUE), 0.0);
+    backend.hold();
+    let mut clients = [(); 3].map(|()| beelance.connect());
+    clients.iter_mut().for_each(|client| client.ask("GET", "/", ""));
+    eventually("two of three wait", || (prometheus.value(QUEUE) == 2.0).then_some(()));
+    backend.open();
+    clients.iter_mut().for_each(|client| assert_eq!(client.response().status, 200));
 }
 
 #[test]
@@ -220,6 +239,18 @@ fn the_csv_has_haproxys_columns() {
     assert_eq!((server[0], server[7]), ("default", "3"));
 }
 
+/// What a script of Python's prints that reads `text`.
+#[track_caller]
+fn python(script: &str, text: &str) -> String {
+    let file = common::process::temporary("status.json");
+    std::fs::write(&file, text).unwrap();
+    let shell = "exec python3 -c \"$0\" < \"$1\"";
+    let read = output(tool("sh").args(["-c", shell, script]).arg(&file), Duration::ZERO);
+    let _ = std::fs::remove_file(&file);
+    assert_eq!(read.code, Some(0), "{}", read.stderr);
+    read.stdout
+}
+
 /// 256 servers, some 15,000 lines: streamed through one buffer of a client's, which others do not wait for.
 #[test]
 fn all_the_servers_there_can_be_are_streamed() {
@@ -227,23 +258,29 @@ fn all_the_servers_there_can_be_are_streamed() {
     let servers: String = (1..=256).map(|n| format!("backend.s{n} = {}\n", backend.address())).collect();
     let beelance = Beelance::start(&format!("listen.web = 127.0.0.1:0\nlog.access = stderr\n{servers}{ADMIN}"));
     let address = beelance.address("admin.listen");
-    // One that does not read yet.
-    let mut slow = Client::connect_narrow(address);
-    slow.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let text = metrics(&beelance);
+    // Some that do not read yet, as many as there is room for beside one: half a megabyte of text for each is on its way.
+    let resident = || if is_native() { beelance.resident() } else { 0 };
+    let before = resident();
+    let mut slow: Vec<Client> = (0..7).map(|_| Client::connect_narrow(address)).collect();
+    for client in &mut slow {
+        client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    }
+    assert!(text.len() > 500_000, "{}", text.len());
+    assert_eq!(metrics(&beelance).len() / 1_000, text.len() / 1_000, "of another, meanwhile");
+    let grown = resident().saturating_sub(before);
+    assert!(grown < 300_000, "{grown} bytes: it is kept somewhere");
     let families = families(&text);
     assert!(families.len() > 90);
     let count = |part: &str| text.lines().filter(|line| line.starts_with(part)).count();
     assert_eq!(count("haproxy_server_current_sessions{"), 256);
     assert_eq!(count("haproxy_server_status{"), 256 * 5);
     assert_eq!(beelance.connect().get("/").status, 200);
-    let late = slow.response();
-    assert_eq!(self::families(late.text()).keys().collect::<Vec<_>>(), families.keys().collect::<Vec<_>>());
+    for client in &mut slow {
+        let late = client.response();
+        assert_eq!(self::families(late.text()).keys().collect::<Vec<_>>(), families.keys().collect::<Vec<_>>());
+    }
     // The same as JSON, which another reader of it takes.
-    let file = common::process::temporary("status.json");
-    std::fs::write(&file, &get(address, "/api/v1/status").body).unwrap();
-    let script = "import json,sys; s=json.load(open(sys.argv[1])); print(len(s['pools'][0]['servers']), s['level'])";
-    let read = output(tool("python3").args(["-c", script]).arg(&file), Duration::ZERO);
-    assert_eq!(read.stdout, "256 user\n", "{}", read.stderr);
-    let _ = std::fs::remove_file(&file);
+    let script = "import json,sys; s=json.load(sys.stdin); print(len(s['pools'][0]['servers']), s['level'])";
+    assert_eq!(python(script, get(address, "/api/v1/status").text()), "256 user\n");
 }

@@ -11,9 +11,9 @@ mod common;
 
 use common::access::Line;
 use common::backend::Backend;
-use common::process::{Beelance, ConfigFile, command, listener_and, temporary};
+use common::process::{Beelance, ConfigFile, command, is_native, listener_and, temporary};
 use common::rsyslog::Rsyslog;
-use common::{DEADLINE, output, scale};
+use common::{DEADLINE, output, scale, tool};
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
@@ -62,11 +62,13 @@ fn the_daemon_of_this_machine_understands_lines_and_messages() {
 #[test]
 fn another_machines_daemon_understands_both_forms() {
     let (backend, rsyslog) = (Backend::named("one"), Rsyslog::start());
-    for (form, version) in [("rfc3164", "0"), ("rfc5424", "1")] {
-        let log = format!("log.access = syslog:{}\nlog.format = {form}\nlog.facility = local3\n", rsyslog.address());
+    let [far, near] = [rsyslog.address().to_string(), rsyslog.any_form().display().to_string()];
+    for (form, version, to) in [("rfc3164", "0", &far), ("rfc5424", "1", &far), ("rfc5424", "1", &near)] {
+        let log = format!("log.access = syslog:{to}\nlog.format = {form}\nlog.facility = local3\n");
         let beelance = start(&backend, &log);
-        beelance.connect().get(&format!("/{form}"));
-        let entry = rsyslog.wait(form);
+        let target = format!("/{form}-{version}-{}", to.len());
+        beelance.connect().get(&target);
+        let entry = rsyslog.wait(&target);
         assert_eq!((entry.kind.as_str(), entry.version.as_str()), ("local3.info", version));
         assert_eq!((entry.host, entry.program, entry.pid), (host(), "beelance".into(), beelance.pid().to_string()));
         assert_eq!(line(&entry.text).status, 200);
@@ -81,6 +83,51 @@ fn another_machines_daemon_understands_both_forms() {
         assert_eq!((entry.program.as_str(), entry.pid.as_str()), ("beelance", pid));
         assert!(entry.time.starts_with("20"), "{}", entry.time);
     }
+}
+
+/// As on a board without a battery, by libfaketime, which a static program does not load.
+#[test]
+fn before_the_clock_is_set_no_line_pretends_to_know_when() {
+    if !is_native() {
+        eprintln!("SKIPPED, the binary loads no library: its clock cannot be another's");
+        return;
+    }
+    let (backend, rsyslog) = (Backend::named("one"), Rsyslog::start());
+    let libraries = std::fs::read_dir("/usr/lib").unwrap().filter_map(Result::ok);
+    let library = libraries.map(|folder| folder.path().join("faketime/libfaketime.so.1")).find(|path| path.is_file());
+    let library = library.expect("faketime is installed; scripts/setup does it");
+    let started = |log: &str| {
+        let mut early = command();
+        early
+            .env("LD_PRELOAD", &library)
+            .env("FAKETIME", "@1970-01-01 00:00:09")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        let plain = listener_and(&[&backend]).replace("log.access = stderr\n", "");
+        Beelance::start_by(early, &(plain + log))
+    };
+    let this_year = || {
+        let said = output(tool("date").args(["-u", "+%Y-"]), Duration::ZERO).stdout;
+        said.trim().to_owned()
+    };
+    for form in ["rfc3164", "rfc5424"] {
+        let beelance = started(&format!("log.access = syslog:{}\nlog.format = {form}\n", rsyslog.address()));
+        let response = beelance.connect().get(&format!("/early-{form}"));
+        assert!(response.status == 200 && !response.header("date").is_some_and(|date| date.contains("1970")));
+        let entry = rsyslog.wait(&format!("/early-{form}"));
+        assert!(entry.time.starts_with(&this_year()), "when it came, as the daemon knows it: {}", entry.time);
+        assert_eq!((entry.program.as_str(), entry.pid), ("beelance", beelance.pid().to_string()));
+        // The date in brackets is no header: it is HAProxy's, and counts from 1970, which nobody takes for now.
+        assert!(entry.text.contains(" [01/Jan/1970:00:00:"), "{}", entry.text);
+    }
+    let beelance = started("log.access = stderr\n");
+    beelance.connect().get("/early");
+    let line = beelance.wait_log("its line", |lines| lines.iter().find(|line| line.contains("/early")).cloned());
+    assert!(line.starts_with("up "), "{line}");
+    let words: Vec<&str> = line.split(' ').collect();
+    assert!(
+        words[1].ends_with('d') && words[2].len() == 8 && words[4].starts_with("beelance["),
+        "as many as a date has: {line}"
+    );
 }
 
 #[test]

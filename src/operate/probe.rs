@@ -58,8 +58,8 @@ impl Outcome {
 /// Probes one backend for as long as the process lives. `wait` is how long its first probe waits, so that the probes of
 /// all backends are spread.
 pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: Check, wait: Duration) {
-    let begins = if proxy.is_probed_up(id) { Health::new } else { Health::down };
-    let mut health = begins(check.rise, check.fall);
+    let begin = || if proxy.is_probed_up(id) { Health::new } else { Health::down }(check.rise, check.fall);
+    let mut health = begin();
     let mut rested = None;
     let is_slot = proxy.config().backends[id.index()].slots.is_some();
     let mut era = proxy.era(id);
@@ -86,8 +86,8 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: Check, wa
             let asked = proxy.era(id);
             let began_ms = proxy.reactor.now_ms();
             let outcome = probe(endpoint, &check, hello.as_deref().unwrap_or_default()).await;
-            // What was found out is another server's; who is there now is probed at once.
-            if asked != proxy.era(id) {
+            // What was found out is another server's, who is there now is probed at once; or nobody asks any more.
+            if asked != proxy.era(id) || proxy.probes_rest(id) {
                 continue;
             }
             let healthy = match &outcome {
@@ -100,6 +100,10 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: Check, wa
             }
             let (finding, status) = outcome.finding(&check.kind);
             let duration_ms = proxy.reactor.now_ms().saturating_sub(began_ms);
+            // An operator said otherwise meanwhile: it rises, or falls, from there (HAProxy's `set server health`).
+            if health.is_up() != proxy.is_probed_up(id) {
+                health = begin();
+            }
             let changed = healthy.is_some_and(|healthy| health.probed(healthy));
             proxy.checked(id, Checked { finding, status, duration_ms, level: health.level() });
             if changed {

@@ -49,6 +49,11 @@ impl Rsyslog {
         self.folder.join("log")
     }
 
+    /// One more, where lines of RFC 5424 are read as such: rsyslog takes those of /dev/log for RFC 3164 unless told otherwise.
+    pub fn any_form(&self) -> PathBuf {
+        self.folder.join("any")
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.port.address
     }
@@ -61,11 +66,13 @@ impl Rsyslog {
         let config = format!(
             "global(workDirectory=\"{folder}\" maxMessageSize=\"8k\")\n\
              module(load=\"imuxsock\" SysSock.Use=\"off\")\nmodule(load=\"imudp\")\n\
-             input(type=\"imuxsock\" Socket=\"{}\")\ninput(type=\"imudp\" address=\"127.0.0.1\" port=\"{}\")\n\
+             input(type=\"imuxsock\" Socket=\"{}\")\n\
+             input(type=\"imuxsock\" Socket=\"{}\" useSpecialParser=\"off\" parseHostname=\"on\")\ninput(type=\"imudp\" address=\"127.0.0.1\" port=\"{}\")\n\
              template(name=\"all\" type=\"string\" string=\"%syslogfacility-text%.%syslogseverity-text%|%timestamp:::date-rfc3339%|\
              %hostname%|%app-name%|%procid%|%protocol-version%|%msg:::sp-if-no-1st-sp%%msg%\\n\")\n\
              action(type=\"omfile\" file=\"{}\" template=\"all\" asyncWriting=\"off\" flushOnTXEnd=\"on\")\n",
             socket.display(),
+            self.any_form().display(),
             self.address().port(),
             file.display(),
         );
@@ -84,7 +91,9 @@ impl Rsyslog {
             .unwrap();
         self.child = Some(child);
         let address = self.address();
-        eventually("rsyslog listens", || (self.socket().exists() && UdpSocket::bind(address).is_err()).then_some(()));
+        eventually("rsyslog listens", || {
+            (self.socket().exists() && self.any_form().exists() && UdpSocket::bind(address).is_err()).then_some(())
+        });
     }
 
     /// Ends it; its socket's file goes with it.
@@ -93,6 +102,7 @@ impl Rsyslog {
         let _ = child.kill();
         let _ = child.wait();
         let _ = std::fs::remove_file(self.socket());
+        let _ = std::fs::remove_file(self.any_form());
         let _ = std::fs::remove_file(self.folder.join("pid"));
     }
 

@@ -222,8 +222,7 @@ fn find<'a, 'w>(words: &'a [&'w str]) -> Option<(&'static Command, &'a [&'w str]
 
 fn help(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
     if call.step == 0 {
-        let many = call.words.is_empty();
-        out.bytes(if many { b"The following commands are valid at this level:\n" } else { b"" });
+        out.bytes(b"The following commands are valid at this level:\n");
     }
     list(call, call.words, out)
 }
