@@ -102,8 +102,12 @@ pub const RATES: usize = 8 * 1024;
 pub const RATE_BYTES: u64 = 32;
 /// Milliseconds for which a client stays known that an affinity cookie brought back to its backend.
 pub const KNOWN_MS: u64 = 30 * 60 * 1_000;
-/// Milliseconds between two messages about sources that are refused.
-pub const REFUSED_MESSAGE_MS: u64 = 1_000;
+/// Lines about one server, name or pool that are told one behind the other; there may be 31.
+pub const MESSAGE_BURST: u32 = 20;
+/// The same about what is refused: all of them say the same.
+pub const REFUSED_MESSAGE_BURST: u32 = 3;
+/// Milliseconds after which there is room for one more.
+pub const MESSAGE_LEAK_MS: u64 = 10_000;
 
 /// Bytes of access-log lines that wait for one write.
 pub const LOG_BUFFER: usize = 20 * 1024;

@@ -12,7 +12,8 @@ mod common;
 use common::access::Line;
 use common::backend::{Backend, ok, send};
 use common::process::{Beelance, command, listener_and};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// More than any pipe and any buffer holds: each line of the log is about a kilobyte.
 const REQUESTS: usize = 500;
@@ -65,21 +66,27 @@ fn a_full_pipe_stops_nobody_and_no_line_is_lost_silently() {
 
 #[test]
 fn a_full_pipe_does_not_stop_the_messages_about_servers_either() {
-    // One server goes down and up with every probe: each time that is a line.
-    let probes = AtomicUsize::new(0);
-    let fickle = Backend::start(move |request| match request.target() {
-        "/probe" if probes.fetch_add(1, Ordering::Relaxed) % 2 == 1 => {
-            send("HTTP/1.1 500 Ill\r\nContent-Length: 0\r\n\r\n")
-        }
-        _ => ok(b"fickle"),
-    });
+    // Servers go down and up with every probe: each time that is a line, twenty times of each server.
+    let full = Arc::new(AtomicBool::new(false));
+    let fickle = || {
+        let (probes, full) = (AtomicUsize::new(0), Arc::clone(&full));
+        Backend::start(move |request| match request.target() {
+            "/probe" if full.load(Ordering::Relaxed) && probes.fetch_add(1, Ordering::Relaxed) % 2 == 1 => {
+                send("HTTP/1.1 500 Ill\r\nContent-Length: 0\r\n\r\n")
+            }
+            _ => ok(b"fickle"),
+        })
+    };
+    let fickle: [Backend; 12] = std::array::from_fn(|_| fickle());
     let two = Backend::named("two");
     let more = "pool.*.check.uri = /probe\npool.*.check.inter = 20ms\npool.*.check.timeout = 5s\npool.*.check.rise = 1\npool.*.check.fall = 1\n";
-    let beelance = Beelance::start_unread(command(), &(listener_and(&[&fickle, &two]) + more));
+    let all: Vec<&Backend> = fickle.iter().chain([&two]).collect();
+    let beelance = Beelance::start_unread(command(), &(listener_and(&all) + more));
     fill(&beelance);
+    full.store(true, Ordering::Relaxed);
     // More lines than a pipe that was just found full has room for.
-    for _ in 0..20 {
-        fickle.wait_requests(fickle.count() + 10);
+    for backend in &fickle {
+        backend.wait_requests(backend.count() + 30);
     }
     let mut client = beelance.connect();
     for _ in 0..4 {

@@ -43,6 +43,8 @@ pub(super) struct Own {
     pub most_lag_ms: u64,
     /// Lines of the log that were lost.
     pub lost_lines: u64,
+    /// Those that were left out, as many alike had been told.
+    pub left_out: u64,
     /// Processor time.
     pub cpu_ms: u64,
     /// Millijoules of the board, and of the servers: nothing where no watts are given.
@@ -103,6 +105,7 @@ impl Own {
             average_lag_us: lags.average_us,
             most_lag_ms: lags.most_ms,
             lost_lines: lines.iter().map(Lines::lost).sum(),
+            left_out: proxy.left_out(),
             cpu_ms: cpu_ms(),
             energy_mj,
             million_j: energy_mj.map(each),

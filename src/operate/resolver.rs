@@ -8,7 +8,7 @@ use super::probe::patience;
 use crate::config::{Backend, Config};
 use crate::dns::{Change, Slot, Standing, choose, fill, hosts, nameservers, of_one_family};
 use crate::limits::{BackendId, FIRST_ANSWERS_MS, LOOKUPS, NAME_FILE_BYTES};
-use crate::proxy::{Arrival, Proxy};
+use crate::proxy::{About, Arrival, Proxy};
 use crate::runtime::outside;
 use async_io::Timer;
 use futures_lite::future::or;
@@ -199,14 +199,14 @@ async fn round(proxy: &'static Proxy, name: &Name, arrival: Arrival, late: &Late
     let was_failing = standing.is_failing();
     let rest_ms = match name.find(proxy, late).await {
         Ok((addresses, ttl_s, by)) => {
-            if was_failing {
+            if was_failing && proxy.may_tell(name.about()) {
                 log::warn!("{} resolves again.", name.host);
             }
             name.give(proxy, &addresses, arrival, by);
             standing.answered(ttl_s, hold_ms)
         }
         Err(why) => {
-            if !was_failing {
+            if !was_failing && proxy.may_tell(name.about()) {
                 let placed = name.now(proxy).is_some();
                 let then =
                     if placed { "its last addresses are kept" } else { "its servers stay DOWN until it resolves" };
@@ -225,6 +225,14 @@ impl Name {
         self.targets.borrow().iter().find_map(|target| match target {
             Target::One(id) => proxy.ip(*id),
             Target::Slots { ids, .. } => ids.iter().find_map(|&id| proxy.ip(id)),
+        })
+    }
+
+    /// What messages about it are about.
+    fn about(&self) -> About {
+        About::address(match &self.targets.borrow()[0] {
+            Target::One(id) => *id,
+            Target::Slots { ids, .. } => ids[0],
         })
     }
 
@@ -269,7 +277,7 @@ impl Name {
                             (Change::Leave, _) => (None, Arrival::Change),
                         };
                         let old = serving(id);
-                        if old > 0 && matches!(change, Change::Join(_)) {
+                        if old > 0 && matches!(change, Change::Join(_)) && proxy.may_tell(About::address(id)) {
                             log::warn!(
                                 "{} takes another IP; requests under way at its last one: {old}.",
                                 proxy.name(id)
@@ -280,7 +288,7 @@ impl Name {
                     };
                     let busy = |at: usize| serving(ids[at]) > 0;
                     let beyond = fill(slots, addresses, change, busy);
-                    if beyond > 0 && !*full {
+                    if beyond > 0 && !*full && proxy.may_tell(About::address(ids[0])) {
                         let (count, host) = (slots.len(), &self.host);
                         log::warn!("{host} has more addresses than the {count} slots take: {beyond} get no requests.");
                     }

@@ -80,6 +80,7 @@ async fn drain(event_loop: &'static Loop, proxy: &'static Proxy) {
 /// Ends the loop, and says what is still held: after a whole drain, nothing.
 fn end(event_loop: &Loop, proxy: &Proxy) {
     log::info!("lag of the loop: {}", proxy.reactor.lags());
+    proxy.tell_what_is_left_out();
     log::info!("ended: {} requests; in use: {}", proxy.requests(), proxy.usage());
     event_loop.end(0);
 }

@@ -194,6 +194,8 @@ impl Upgrade {
         };
         notify::reloading("another program takes the place of this one");
         let proxy = service.proxy;
+        // The child writes it.
+        proxy.tell_what_is_left_out();
         let config = proxy.config();
         let sockets = config.listeners().filter_map(|(id, listener)| Some((listener, proxy.socket(id)?)));
         // They stay open: the proxy has them as well.
@@ -241,6 +243,7 @@ pub(super) fn finish(service: &Service, lines: &[Lines], watchdog: Option<&Watch
     } else if proxy.connections() > 0 {
         log::warn!("drain-timeout: {} connections of before the upgrade end", proxy.connections());
     }
+    proxy.tell_what_is_left_out();
     flush();
     alone::end()
 }

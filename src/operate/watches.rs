@@ -63,6 +63,7 @@ impl Watch {
             }
             (Some(_), None) => {
                 self.probe = None;
+                proxy.tell_freely(id);
                 proxy.set_up(id, true, "it is no longer probed");
             }
             (None, None) => {}
@@ -75,6 +76,7 @@ impl Watch {
             }
             (Some(_), None) => {
                 self.agent = None;
+                proxy.tell_freely(id);
                 proxy.set_agent_up(id, true, "nothing any more");
                 proxy.set_admin(id, Authority::Agent, Admin::Ready);
                 proxy.set_weight(id, proxy.config().backends[id.index()].weight);

@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::rates::Standing;
+use super::repeats::About;
 use super::shed::Room;
 use super::{Counted, Proxy};
 use crate::limits::{ACCEPT_REST_MS, ACCEPTS_PER_TURN, FIRST_ANSWERS_MS, ListenerId};
@@ -19,8 +20,6 @@ pub(super) async fn accept(proxy: &'static Proxy, listener: Rc<Listener>, id: Li
         let deadline_ms = proxy.reactor.now_ms() + FIRST_ANSWERS_MS;
         rest(proxy, &seat, (id, &listener), deadline_ms, || proxy.knows_names()).await;
     }
-    // It is said once, not ten times a second.
-    let mut exhausted = false;
     let mut batch = Batch::default();
     while proxy.is_open(id, &listener) {
         let ready = || (!proxy.is_open(id, &listener) || listener.acceptable()).then_some(());
@@ -37,16 +36,14 @@ pub(super) async fn accept(proxy: &'static Proxy, listener: Rc<Listener>, id: Li
         }
         match accept_some(proxy, &listener, id, batch.size) {
             Ok(count) => {
-                exhausted = false;
                 batch.next(count);
                 // What is left the next turn tells anew. Nobody is to make room for a client that was not seen to be there.
                 listener.look_again();
             }
             Err(error) => {
-                if !exhausted {
+                if proxy.may_tell(About::listener(id)) {
                     log::warn!("listener {}: accept: {error}", proxy.config().listeners[id.index()].name);
                 }
-                exhausted = true;
                 let connections = proxy.connections();
                 let deadline_ms = proxy.reactor.now_ms() + ACCEPT_REST_MS;
                 rest(proxy, &seat, (id, &listener), deadline_ms, || proxy.connections() < connections).await;

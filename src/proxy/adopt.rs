@@ -123,6 +123,8 @@ impl Proxy {
     pub fn adopt(&self, after: Rc<Config>, place: impl Fn(BackendId, &Backend) -> Option<SocketAddr>) -> Changes {
         let before = self.config();
         let changes = Changes::of(&before, &after);
+        // Under the names of before.
+        self.tell_what_is_left_out();
         drop(self.config.replace(Rc::clone(&after)));
         self.timeouts.set(after.timeouts);
         self.ceilings.keep(after.clients.reserve);
@@ -206,6 +208,7 @@ impl Proxy {
         if !is_same(before, after, id) {
             self.sessions.borrow_mut().forget(id);
             self.forget_backend(id);
+            self.tell_freely(id);
             self.resting[id.index()].take();
             self.addresses[id.index()].set(None);
         }

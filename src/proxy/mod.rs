@@ -22,12 +22,14 @@ mod head;
 mod footprint;
 mod idle;
 mod judge;
+mod left_out;
 mod obtain;
 mod orders;
 mod place;
 mod rates;
 mod record;
 mod relay;
+mod repeats;
 mod reply;
 mod retry;
 mod roll;
@@ -48,9 +50,11 @@ pub use condition::{Checked, Finding};
 pub use counters::{Failures, Loyalty, Traffic};
 pub use explain::{End, Explained};
 pub use idle::purge_idle;
+pub use left_out::tell_left_out;
 pub use place::Arrival;
 pub use rates::{Allowance, Regard, Used};
 pub use record::{Journal, Record, UNNAMED};
+pub use repeats::About;
 pub use roll::Present;
 pub use snapshot::{BackendStats, ListenerStats, Many, PoolStats};
 pub use state::begin_trials;
@@ -70,6 +74,7 @@ use idle::Idle;
 use orders::Resting;
 use place::Expecting;
 use rates::Limiter;
+use repeats::Repeats;
 use shed::Sheddable;
 use state::Told;
 use statistics::Statistics;
@@ -111,6 +116,9 @@ pub struct Proxy {
     budgets: Box<[RefCell<Budget>]>,
     /// What was last told of each backend.
     told: Box<[Cell<Told>]>,
+    /// Which lines may be told, and the seat of [`tell_left_out`].
+    repeats: Repeats,
+    teller: Cell<Option<u16>>,
     /// The seat of the task that begins the trials of ejected backends.
     trials: Cell<u16>,
     /// Which backends users were given, where a pool remembers that.
@@ -185,6 +193,8 @@ impl Proxy {
             ceilings: Ceilings::new(budget.connections, config.clients.reserve, room.listeners),
             reactor: event_loop.reactor,
             told: Told::all(&balancer, room.backends),
+            repeats: Repeats::default(),
+            teller: Cell::default(),
             balancer: RefCell::new(balancer),
             event_loop,
             buffers: Box::leak(Box::new(buffers)),

@@ -4,6 +4,7 @@
 //! request. A backend without an address takes no requests, and is not probed.
 
 use super::Proxy;
+use super::repeats::About;
 use crate::balance::dynamic;
 use crate::config::Config;
 use crate::limits::{BackendId, JOIN_RAMP_MS};
@@ -109,8 +110,10 @@ impl Proxy {
         }
         match (before, address) {
             (Some(before), Some(address)) => {
-                let (before, address) = (before.ip(), address.ip());
-                log::warn!("{} changed its IP from {before} to {address} by {by}.", self.name(id));
+                if self.may_tell(About::address(id)) {
+                    let (before, address) = (before.ip(), address.ip());
+                    log::warn!("{} changed its IP from {before} to {address} by {by}.", self.name(id));
+                }
             }
             (None, Some(address)) => self.arrive(id, address, arrival, by),
             (_, None) => self.change(id, &format_args!("its IP is no longer in {by}"), |balancer, wake| {

@@ -14,12 +14,13 @@ use super::Proxy;
 use super::connection::Connection;
 use super::obtain::client_of;
 use super::record::Record;
+use super::repeats::About;
 use super::shed::Kind;
 use crate::balance::{Act, Counted, Crowd, Rate, Rates};
 use crate::config::Config;
 use crate::fault::{Fault, Phase};
 use crate::http::trust::{trusts_client, trusts_peer};
-use crate::limits::{ListenerId, REFUSED_MESSAGE_MS, RouteId};
+use crate::limits::{ListenerId, RouteId};
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 
@@ -60,23 +61,14 @@ impl Standing {
 }
 
 /// The key that closed it, in the order of [`Closed`].
-const KEYS: [&str; 3] = ["limits.errors", "limits.per-client", "limits.reserve"];
-
-/// Connections that were closed for one reason.
-#[derive(Default)]
-struct Tally {
-    count: Cell<u64>,
-    /// Of these, how many were told of.
-    told: Cell<u64>,
-    /// When the next message may be.
-    next_ms: Cell<u64>,
-}
+pub(super) const KEYS: [&str; 3] = ["limits.errors", "limits.per-client", "limits.reserve"];
 
 /// The counts of all clients; a proxy has one where something is bounded.
 pub(super) struct Limiter {
     rates: RefCell<Rates>,
     crowd: Option<RefCell<Crowd>>,
-    closed: [Tally; KEYS.len()],
+    /// Connections that were closed for each reason.
+    closed: [Cell<u64>; KEYS.len()],
 }
 
 impl Limiter {
@@ -137,18 +129,6 @@ impl Limiter {
         let again_ms = errors.map_or(0, |rate| err(&mut rates, client, rate, now_ms));
         let after_s = u16::try_from(wait_ms.max(again_ms).div_ceil(1_000)).unwrap_or(u16::MAX);
         Err(if barred_ms > 0 { Fault::Barred(after_s) } else { Fault::TooFast(after_s) })
-    }
-
-    #[inline(never)]
-    fn tell(&self, why: Closed, client: IpAddr, now_ms: u64) {
-        let tally = &self.closed[why as usize];
-        tally.count.set(tally.count.get() + 1);
-        if now_ms >= tally.next_ms.get() {
-            tally.next_ms.set(now_ms + REFUSED_MESSAGE_MS);
-            let count = tally.count.get();
-            let since = count - tally.told.replace(count);
-            log::debug!("{client}: closed by {}; {since} since the last such message", KEYS[why as usize]);
-        }
     }
 }
 
@@ -232,9 +212,17 @@ impl Proxy {
         let Some(address) = client else { return Ok(Standing::Free) };
         let standing = self.judge(limiter, address, uses_reserve);
         if let Err(why) = standing {
-            limiter.tell(why, address, self.reactor.now_ms());
+            self.note_closed(limiter, why as usize, address);
         }
         standing
+    }
+
+    #[inline(never)]
+    fn note_closed(&self, limiter: &Limiter, key: usize, client: IpAddr) {
+        limiter.closed[key].set(limiter.closed[key].get() + 1);
+        if log::log_enabled!(log::Level::Debug) && self.may_tell(About::closed(key)) {
+            log::debug!("{client}: closed by {}", KEYS[key]);
+        }
     }
 
     fn judge(&self, limiter: &Limiter, address: IpAddr, uses_reserve: bool) -> Result<Standing, Closed> {
@@ -266,7 +254,7 @@ impl Proxy {
     #[must_use = "it only reads"]
     pub fn closed_at_once(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let tallies = self.limiter.iter().flat_map(|limiter| &limiter.closed);
-        KEYS.into_iter().zip(tallies.map(|tally| tally.count.get()))
+        KEYS.into_iter().zip(tallies.map(Cell::get))
     }
 }
 

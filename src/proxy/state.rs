@@ -3,6 +3,7 @@
 //! What an operator can change while beelance runs is here; probes, agents and the traffic go the same way.
 
 use super::Proxy;
+use super::repeats::About;
 use crate::balance::{Admin, Authority, Balancer, Observe, Seen};
 use crate::limits::BackendId;
 use crate::runtime::{NEVER, Seat};
@@ -46,6 +47,9 @@ impl Proxy {
 
     /// Its agent, or an operator, wants it to be ready, to drain, or to rest.
     pub fn set_admin(&self, id: BackendId, by: Authority, admin: Admin) {
+        if by == Authority::Operator {
+            self.tell_freely(id);
+        }
         let before = self.balancer.borrow().admin(id);
         self.start_slowly(id, admin == Admin::Ready);
         self.change(id, &"", |balancer, wake| balancer.set_admin(id, by, admin, wake));
@@ -61,7 +65,9 @@ impl Proxy {
                 Admin::Drain => "enters DRAIN state",
                 Admin::Maint => "goes into MAINT",
             };
-            log::warn!("Server {} {what}{by}. {}.", self.name(id), self.left(id));
+            if self.may_tell(About::server(id)) {
+                log::warn!("Server {} {what}{by}. {}.", self.name(id), self.left(id));
+            }
         }
     }
 
@@ -166,15 +172,17 @@ impl Proxy {
 
     /// One line for a change of state, in the words people search for.
     fn tell(&self, id: BackendId, up: bool, why: &dyn Display) {
-        let state = if up { "UP" } else { "DOWN" };
-        let why = why.to_string();
-        let reason = if why.is_empty() { String::new() } else { format!(", reason: {why}") };
-        log::warn!("Server {} is {state}{reason}. {}.", self.name(id), self.left(id));
+        if self.may_tell(About::server(id)) {
+            let state = if up { "UP" } else { "DOWN" };
+            let why = why.to_string();
+            let reason = if why.is_empty() { String::new() } else { format!(", reason: {why}") };
+            log::warn!("Server {} is {state}{reason}. {}.", self.name(id), self.left(id));
+        }
         let config = self.config();
         let pool = config.backends[id.index()].pool;
         let usable = self.balancer.borrow().usable(pool) != (0, 0);
         self.pool_turned(pool, usable);
-        if !usable {
+        if !usable && self.may_tell(About::pool(pool)) {
             log::error!("pool {} has no server available!", config.pools[pool.index()].name);
         }
     }

@@ -29,6 +29,7 @@ pub mod recipe;
 pub mod recorder;
 pub mod raw;
 pub mod redis;
+pub mod repeats;
 pub mod request;
 pub mod rsyslog;
 pub mod script;

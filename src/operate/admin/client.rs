@@ -8,7 +8,8 @@ use crate::http::body::Framing;
 use crate::http::fields::{Cuts, Fields};
 use crate::http::request::{self, Refusal, Version};
 use crate::http::scan::{HeadScan, Scanned, leading_empty_lines};
-use crate::limits::{ADMIN_HEAD_MS, ADMIN_REPLY_MS, MAX_HEADERS, REFUSED_MESSAGE_MS};
+use crate::limits::{ADMIN_HEAD_MS, ADMIN_REPLY_MS, MAX_HEADERS};
+use crate::proxy::About;
 use crate::runtime::{Received, Seat, Stream};
 use std::net::SocketAddr;
 
@@ -36,7 +37,9 @@ pub(super) async fn serve(desk: &'static Desk, mut visit: Visit, seat: Seat, str
         };
         let judged = judge(desk, &input[..length]);
         if let Ok(Way::Refused(Reply { status: 401, .. })) = judged.as_ref().map(|asked| asked.way) {
-            tell(desk, peer);
+            if desk.proxy.may_tell(About::TOKENS) {
+                log::warn!("admin listener: wrong token from {}", answer::who(peer));
+            }
             // It still makes room for others.
             let until_ms = desk.proxy.reactor.now_ms() + WRONG_TOKEN_MS;
             let _ = seat.until(until_ms, || visit.is_over().then_some(())).await;
@@ -156,15 +159,6 @@ fn judge<'b>(desk: &Desk, head: &'b [u8]) -> Result<Asked<'b>, Refusal> {
         asked.way = Way::Refused(reply);
     }
     Ok(asked)
-}
-
-/// A wrong token is told of, but no more often than anybody can read.
-fn tell(desk: &Desk, peer: Option<SocketAddr>) {
-    let now_ms = desk.proxy.reactor.now_ms();
-    if desk.told_ms.get().is_none_or(|told_ms| now_ms >= told_ms + REFUSED_MESSAGE_MS) {
-        desk.told_ms.set(Some(now_ms));
-        log::warn!("admin listener: wrong token from {}", answer::who(peer));
-    }
 }
 
 /// Closes the sending side and throws away what still comes, for a moment: a close with unread bytes would take the reply with

@@ -22,8 +22,6 @@ pub(super) struct Desk {
     pub json_host: String,
     /// Where lines go.
     pub lines: &'static [Lines],
-    /// When a wrong token was last told of.
-    pub told_ms: Cell<Option<u64>>,
     places: Box<[Place]>,
     /// Counts waits.
     waits: Cell<u64>,
@@ -95,16 +93,7 @@ pub(in crate::operate) fn start(proxy: &'static Proxy, lines: &'static [Lines], 
     };
     let places = (0..ADMIN_CLIENTS).map(place).collect();
     let json_host = host.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
-    let desk = Desk {
-        proxy,
-        host,
-        json_host,
-        lines,
-        told_ms: Cell::new(None),
-        places,
-        waits: Cell::new(0),
-        acceptor: Cell::new(0),
-    };
+    let desk = Desk { proxy, host, json_host, lines, places, waits: Cell::new(0), acceptor: Cell::new(0) };
     accept::start(Box::leak(Box::new(desk)), listener);
 }
 

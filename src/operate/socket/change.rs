@@ -47,6 +47,7 @@ fn admin(proxy: &Proxy, id: BackendId, admin: Admin) -> Next {
 }
 
 fn health(proxy: &Proxy, id: BackendId, up: bool) -> Next {
+    proxy.tell_freely(id);
     proxy.set_up(id, up, "changed from CLI");
     Next::Done
 }
@@ -58,6 +59,7 @@ fn agent(proxy: &Proxy, id: BackendId, word: Option<&str>) -> Next {
     }
     match word {
         Some(word @ ("up" | "down")) => {
+            proxy.tell_freely(id);
             proxy.set_agent_up(id, word == "up", "changed from CLI");
             Next::Done
         }
@@ -174,6 +176,7 @@ fn address(proxy: &Proxy, id: BackendId, words: &[&str], out: &mut Text<'_>) -> 
     }
     let _ = writeln!(out, " by '{WHO}'");
     let address = SocketAddr::new(ip, port.unwrap_or(port_before));
+    proxy.tell_freely(id);
     proxy.set_address(id, Some(address), Arrival::Change, WHO);
     Next::Done
 }

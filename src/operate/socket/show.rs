@@ -23,7 +23,7 @@ static NUMBERS: &[(&str, Reading)] = &[
     ("LargeBuffersUsed", |it| it.large_buffers[1]), ("LargeBuffers", |it| it.large_buffers[0]),
     ("LoopLagMs", |it| it.lag_ms), ("LoopLagAverageUs", |it| it.average_lag_us), ("LoopLagMostMs", |it| it.most_lag_ms),
     ("AffinityHits", |it| it.loyalty.hits), ("AffinityMoved", |it| it.loyalty.moved), ("AffinityNew", |it| it.loyalty.new),
-    ("CpuMs", |it| it.cpu_ms), ("EnergyJ", |it| it.energy_mj[0] / 1000),
+    ("MessagesSuppressed", |it| it.left_out), ("CpuMs", |it| it.cpu_ms), ("EnergyJ", |it| it.energy_mj[0] / 1000),
 ];
 
 /// `show info`: HAProxy's names for what there is here, and ours for the rest. Tools look for its own name, too, and by its
