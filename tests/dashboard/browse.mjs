@@ -8,8 +8,8 @@ const TOKEN = 'operator-0123456789';
 const PATIENCE = { timeout: 20000 };
 const seen = { errors: [], elsewhere: [] };
 
-const load = (count) => Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
-  http.get(shop + '/', (answer) => { answer.resume(); answer.on('end', resolve); }).on('error', reject);
+const load = (count, headers = {}) => Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
+  http.get(shop + '/', { headers }, (answer) => { answer.resume(); answer.on('end', resolve); }).on('error', reject);
 })));
 
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] });
@@ -33,7 +33,7 @@ const state = (server) => text(`tr[data-server=${server}] .pill`);
 // Playwright's own waiting evaluates text in the page, which the page's policy refuses, as it should.
 const until = async (what, argument) => {
   for (const end = Date.now() + PATIENCE.timeout; !(await page.evaluate(what, argument)); await page.waitForTimeout(50))
-    if (Date.now() > end) throw new Error('not in time: ' + what);
+    if (Date.now() > end) throw new Error('not in time: ' + what + '\n' + await page.innerText('main'));
 };
 
 // Values move under load.
@@ -43,6 +43,31 @@ await load(30);
 await until((before) => document.querySelector('.top .quiet').textContent !== before, seen.before);
 await until(() => /\b30 requests/.test(document.querySelector('.top .quiet').textContent));
 await until(() => document.querySelector('tr[data-server=s1] .spark path').getAttribute('d').length > 10);
+
+// What is under way shows while it is: requests whose bodies are still to come fill both servers, and one waits.
+const cell = (server, what) => text(`tr[data-server=${server}] td[data-what="${what}"]`);
+const tile = (key) => text(`[data-tile=${key}]`);
+const begun = Array.from({ length: 41 }, () => {
+  const request = http.request(shop + '/', { method: 'POST', headers: { 'Content-Length': 5 }, agent: new http.Agent() });
+  request.answered = new Promise((resolve, reject) => {
+    request.on('response', (answer) => { answer.resume(); answer.on('end', resolve); });
+    request.on('error', reject);
+  });
+  request.flushHeaders();
+  return request;
+});
+await until(() => [...document.querySelectorAll('td[data-what="In flight"]')].every((it) => it.textContent === '20 / 20')
+  && document.querySelector('[data-tile=queue]').textContent.replace(/\W/g, '').startsWith('Waiting1for'));
+seen.flight = await tile('flight');
+begun.forEach((request) => request.end('hello'));
+await Promise.all(begun.map((request) => request.answered));
+await until(() => [...document.querySelectorAll('td[data-what="In flight"]')].every((it) => it.textContent === '0 / 20'));
+// Users who come back to their server.
+await load(4, { Cookie: 'SRV=s2' });
+await until(() => document.querySelector('tr[data-server=s2] td[data-what=Stayed]').textContent === '100 %');
+seen.response = /^\d+ ms$/.test(await cell('s1', 'Response'));
+seen.failed = await cell('s1', 'Errors');
+seen.memory = /of \d/.test(await tile('memory'));
 
 // Nobody can change anything without a token, nor with a wrong one.
 seen.hidden = await page.isHidden('tr[data-server=s1] .act');
@@ -65,12 +90,17 @@ await page.fill('tr[data-server=s2] input', '7');
 await page.keyboard.press('Enter');
 await until(() => document.querySelector('tr[data-server=s2] input + span').textContent === '7');
 await load(20);
-await until(() => /\b50 requests/.test(document.querySelector('.top .quiet').textContent));
+await until(() => /\b95 requests/.test(document.querySelector('.top .quiet').textContent));
 await page.screenshot({ path: folder + '/dashboard-light.png', fullPage: true });
 await page.focus('tr[data-server=s1] button[aria-label="Ready default/s1"]');
 await page.keyboard.press('Space');
 await until(() => document.querySelector('tr[data-server=s1] .pill').textContent === 'Up');
 seen.back = await state('s1');
+await page.click('tr[data-server=s1] button[aria-label="Maint default/s1"]');
+await until(() => document.querySelector('tr[data-server=s1] .pill').textContent === 'Maint');
+seen.rests = await state('s1');
+await page.click('tr[data-server=s1] button[aria-label="Ready default/s1"]');
+await until(() => document.querySelector('tr[data-server=s1] .pill').textContent === 'Up');
 
 // What would become of a request, asked by the keyboard alone; a mistake is told.
 await page.focus('#why-host');
