@@ -166,6 +166,12 @@ fn how_a_connection_comes_in_when_they_run_short() {
         socket.0.display()
     );
     let beelance = Beelance::start(&text);
+    // One comes with its cookie while there is room, and is known from then on.
+    let mut user = from(7, beelance.web());
+    assert_eq!(user.get_with("/", "Cookie: SRV=w\r\n").status, 200);
+    user.half_close();
+    user.ends();
+    eventually("it left", || ask(&socket.0, "explain connection").starts_with("listener: db; 0 of").then_some(()));
     // Two, and one more for those who are known.
     assert_eq!(ask(&socket.0, "set maxconn global 3"), "\n");
     let listener = |question: &str| step(&ask(&socket.0, &format!("explain {question}")), "listener").to_owned();
@@ -191,15 +197,18 @@ fn how_a_connection_comes_in_when_they_run_short() {
     );
     assert_eq!(step(&told, "closed"), "by limits.reserve, right after it is accepted");
     from(4, beelance.address("db")).ends();
-    // One who is exempt gets it, and then all of them are gone.
+    // One who is exempt may have it, or one who is known; and then all of them are gone.
     assert_eq!(step(&ask(&socket.0, "explain connection src 127.0.0.9"), "choice"), "db1");
-    let mut exempt = from(9, beelance.address("db"));
-    exempt.exactly(1);
+    let told = ask(&socket.0, "explain connection src 127.0.0.7");
+    assert_eq!(step(&told, "client"), "known as a user (limits.reserve); another connection is let in");
+    assert_eq!(step(&told, "choice"), "db1");
+    let mut known = from(7, beelance.address("db"));
+    known.exactly(1);
     assert_eq!(listener("connection"), "db; 3 of 2 connections; another waits until one ends");
     let mut waits = from(9, beelance.address("db"));
     assert!(waits.is_silent());
-    exempt.half_close();
-    exempt.ends();
+    known.half_close();
+    known.ends();
     waits.exactly(1);
     // A listener may have a bound of its own.
     assert_eq!(ask(&socket.0, "set maxconn global 12;set maxconn frontend web 1"), "\n\n");

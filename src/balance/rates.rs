@@ -153,9 +153,11 @@ impl Rates {
 
     /// How many of these are in the bucket of `who`, a part of one counting as one: what drained is no longer there.
     #[must_use]
-    pub fn used(&self, who: Counted, act: Act, rate: Rate, now_ms: u64) -> u64 {
+    #[inline(never)]
+    pub fn used(&self, who: Counted, act: Act, rate: Rate, now_ms: u64) -> u32 {
         let bucket = self.find(who).map_or(Bucket::default(), |entry| Bucket(entry[act.part()]));
-        if bucket.per_minute() == rate.per_minute { bucket.level(now_ms).div_ceil(rate.share()) } else { 0 }
+        let level = if bucket.per_minute() == rate.per_minute { bucket.level(now_ms) } else { 0 };
+        u32::try_from(level.div_ceil(rate.share())).unwrap_or(u32::MAX)
     }
 
     /// `who` does this, which is bounded by `rate`.

@@ -159,7 +159,7 @@ proptest! {
         for pause in more { now_ms += pause; ask(&mut table, 1, rate, now_ms); }
         let who = table.who(1, None);
         let wait_ms = table.wait_ms(who, Act::Request, rate, now_ms);
-        let (used, most) = (table.used(who, Act::Request, rate, now_ms), u64::from(rate.count));
+        let (used, most) = (table.used(who, Act::Request, rate, now_ms), u32::from(rate.count));
         prop_assert!(used <= most && (used == most) == (wait_ms > 0), "{} of {}, {} ms", used, most, wait_ms);
         prop_assert!(wait_ms <= period_ms(rate));
         if wait_ms > 0 {

@@ -10,7 +10,7 @@ type Parts<'a> = heapless::Vec<Part<'a>, 20>;
 fn add_used<'a>(used: Option<Used>, between: &'a str, what: [&'a str; 2], parts: &mut Parts<'a>) {
     let Some(Used { count, rate }) = used else { return };
     let period = if rate.per_minute { "/m" } else { "/s" };
-    let of = [No(count), Is(" of "), No(rate.count.into()), Is(period), Is(what[0]), Is(what[1]), Is(")")];
+    let of = [No(count.into()), Is(" of "), No(rate.count.into()), Is(period), Is(what[0]), Is(what[1]), Is(")")];
     let _ = parts.push(Is(between));
     let _ = parts.extend_from_slice(&of);
 }

@@ -31,7 +31,7 @@ pub enum Regard {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Used {
     /// So many, a part of one counting as one.
-    pub count: u64,
+    pub count: u32,
     /// Of so many.
     pub rate: Rate,
 }
@@ -65,6 +65,7 @@ impl Allowance {
 
 impl Limiter {
     /// Of its connections.
+    #[inline(never)]
     fn allowance(&self, config: &Config, client: u64, uses_reserve: bool, now_ms: u64) -> Allowance {
         let clients = &config.clients;
         let verdict = self.verdict(config, client, uses_reserve, now_ms);
@@ -86,6 +87,7 @@ impl Limiter {
     }
 
     /// Of its requests.
+    #[inline(never)]
     fn add_requests(&self, config: &Config, client: u64, route: Option<RouteId>, now_ms: u64, all: &mut Allowance) {
         let rates = self.rates.borrow();
         let Waits { bounds, barred_ms, wait_ms } = waits(&rates, config, client, route, now_ms);
