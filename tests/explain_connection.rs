@@ -158,12 +158,13 @@ fn every_step_of_a_connection_is_told() {
     let choice = |question: &str| step(&explain(question), "choice").to_owned();
     assert_eq!(choice("connection src 127.0.0.3"), format!("{any} 0 others, for 60000 ms at most"));
     let mut three = from(3, beelance.address("db"));
-    let waiting =
-        |count: &'static str| move |path: &Place| (value(&path.0, "db", "BACKEND", "qcur") == count).then_some(());
-    eventually("the third waits", || waiting("1")(&socket));
+    let until_waiting = |count: &str| {
+        eventually("it waits", || (value(&socket.0, "db", "BACKEND", "qcur") == count).then_some(()));
+    };
+    until_waiting("1");
     assert_eq!(choice("connection src 127.0.0.4"), format!("{any} 1 others, for 60000 ms at most"));
     let mut four = from(4, beelance.address("db"));
-    eventually("the fourth waits", || waiting("2")(&socket));
+    until_waiting("2");
     // The queue is full: the next is closed without a word.
     let full = explain("connection src 127.0.0.5");
     assert_eq!(step(&full, "choice"), "none: the queue is full; it is closed");
@@ -191,6 +192,8 @@ fn every_step_of_a_connection_is_told() {
             1 => assert_eq!(greeting(&mut client), "a"),
             _ => assert!(client.until_end().is_empty()),
         }
+        client.half_close();
+        eventually("it has left", || (value(&socket.0, "db", "BACKEND", "scur") == "0").then_some(()));
     }
     // The same as JSON, and what it comes to for a program.
     let mut admin = Client::connect(beelance.address("admin.listen"));
