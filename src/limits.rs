@@ -223,7 +223,7 @@ pub const WAITER_BYTES: u64 = 24;
 pub const WORKER_BYTES: u64 = if WIDE { 4080 } else { 4112 };
 /// A listener, backend, pool or route: its state, its entries in tables, what is counted of it, its part of the configuration; of
 /// that which a reload may go back to; and of one that is being read.
-pub const OBJECT_BYTES: u64 = if WIDE { 1792 } else { 1536 };
+pub const OBJECT_BYTES: u64 = if WIDE { 2048 } else { 1792 };
 /// A probe, or a question to an agent, under way.
 pub const PROBE_BYTES: u64 = 4 * 1024;
 /// A name of backends, and what is known of it.

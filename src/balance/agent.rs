@@ -1,8 +1,8 @@
 //! What a backend's agent reports: one line of words, exactly as HAProxy's `agent-check` reads it.
 //!
 //! Words are separated by blanks, tabs and commas, in any case; of several of a kind the last counts. `#` begins a
-//! description. `up` and `down` (`fail`, `failed`, `stopped`) are the agent's view of its service; `ready`, `drain` and
-//! `maint` are orders; `75%` and `weight:N` set the weight, `maxconn:N` the limit.
+//! description. `up` and `down` (`fail`, `stopped`, and `failed`, which HAProxy takes for an error) are the agent's view of
+//! its service; `ready`, `drain` and `maint` are orders; `75%` and `weight:N` set the weight, `maxconn:N` the limit.
 
 use super::state::Admin;
 
@@ -26,8 +26,10 @@ pub struct Report<'a> {
     pub weight: Option<Weight>,
     /// The requests at once it wants; 0 = unlimited.
     pub maxconn: Option<u32>,
-    /// The word that says whether it is up, or the description behind `#`.
-    pub reason: &'a str,
+    /// The word that says whether it is up.
+    pub word: &'a str,
+    /// What stands behind `#`.
+    pub description: &'a str,
     /// The first word that means nothing.
     pub unknown: Option<&'a str>,
 }
@@ -67,11 +69,14 @@ impl<'a> Report<'a> {
                 report.unknown = report.unknown.or(Some(word));
             }
         }
-        let description = description.trim();
-        if !description.is_empty() {
-            report.reason = description;
-        }
+        report.description = description.trim();
         report
+    }
+
+    /// Why it is as it is: the description, or else the word.
+    #[must_use]
+    pub fn reason(&self) -> &'a str {
+        if self.description.is_empty() { self.word } else { self.description }
     }
 
     /// Takes one word; whether it means something.
@@ -80,7 +85,7 @@ impl<'a> Report<'a> {
         let after = |prefix: &str| word.get(..prefix.len()).filter(|start| start.eq_ignore_ascii_case(prefix));
         if is("up") || is("down") || is("fail") || is("failed") || is("stopped") {
             self.up = Some(is("up"));
-            self.reason = word;
+            self.word = word;
         } else if is("ready") {
             self.admin = Some(Admin::Ready);
         } else if is("drain") {
@@ -125,19 +130,19 @@ mod tests {
             ("weight:30", Report { weight: Some(Weight::Absolute(30)), ..none }),
             ("75% 50%", Report { weight: percent(50), ..none }),
             ("maxconn:30", Report { maxconn: Some(30), ..none }),
-            ("up\r", Report { up: Some(true), reason: "up", ..none }),
-            ("UP,Drain", Report { up: Some(true), admin: Some(Admin::Drain), reason: "UP", ..none }),
+            ("up\r", Report { up: Some(true), word: "up", ..none }),
+            ("UP,Drain", Report { up: Some(true), admin: Some(Admin::Drain), word: "UP", ..none }),
             ("ready\t50%", Report { admin: Some(Admin::Ready), weight: percent(50), ..none }),
             ("maint", Report { admin: Some(Admin::Maint), ..none }),
-            ("down#disk full", Report { up: Some(false), reason: "disk full", ..none }),
-            ("fail # 75% maint", Report { up: Some(false), reason: "75% maint", ..none }),
-            ("failed", Report { up: Some(false), reason: "failed", ..none }),
-            ("stopped", Report { up: Some(false), reason: "stopped", ..none }),
+            ("down#disk full", Report { up: Some(false), word: "down", description: "disk full", ..none }),
+            ("fail # 75% maint", Report { up: Some(false), word: "fail", description: "75% maint", ..none }),
+            ("failed", Report { up: Some(false), word: "failed", ..none }),
+            ("stopped", Report { up: Some(false), word: "stopped", ..none }),
             ("up maxconn:0 weight:256", {
                 let weight = Some(Weight::Absolute(256));
-                Report { up: Some(true), maxconn: Some(0), weight, reason: "up", ..none }
+                Report { up: Some(true), maxconn: Some(0), weight, word: "up", ..none }
             }),
-            ("hello up you", Report { up: Some(true), reason: "up", unknown: Some("hello"), ..none }),
+            ("hello up you", Report { up: Some(true), word: "up", unknown: Some("hello"), ..none }),
             ("75", Report { unknown: Some("75"), ..none }),
             ("weight:257", Report { unknown: Some("weight:257"), ..none }),
             ("weight:", Report { unknown: Some("weight:"), ..none }),
@@ -150,6 +155,9 @@ mod tests {
         ];
         for (line, expected) in cases {
             assert_eq!(Report::parse(line), expected, "{line:?}");
+        }
+        for (line, reason) in [("down", "down"), ("down # disk full ", "disk full"), ("ready", ""), ("up #", "up")] {
+            assert_eq!(Report::parse(line).reason(), reason, "{line:?}");
         }
     }
 

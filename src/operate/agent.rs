@@ -3,15 +3,15 @@
 //! An agent that cannot be reached, or says nothing, changes nothing: whether the service can be reached is what probes
 //! find out. Only the agent takes back what it said.
 
-use super::probe::patience;
+use super::probe::{patience, plain};
 use crate::balance::{Authority, Report};
 use crate::config::Agent;
 use crate::limits::BackendId;
-use crate::proxy::Proxy;
+use crate::proxy::{Finding, Proxy};
 use async_io::{Async, Timer};
 use futures_lite::AsyncReadExt;
 use futures_lite::future::or;
-use std::io;
+use std::cell::Cell;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -32,33 +32,44 @@ pub(super) async fn listen_to(proxy: &'static Proxy, id: BackendId, agent: Agent
         }
         let Some(ip) = proxy.ip(id) else { continue };
         let (address, asked) = (SocketAddr::new(ip, agent.port), proxy.era(id));
+        let (connected, began_ms) = (Cell::new(false), proxy.reactor.now_ms());
         let late = async {
             patience(Duration::from_millis(agent.timeout_ms)).await;
-            Err(io::ErrorKind::TimedOut.into())
+            Err((if connected.get() { Finding::Silent } else { Finding::ConnectTimeout }, String::new()))
         };
-        let said = or(ask(address), late).await;
+        let said = or(ask(address, &connected), late).await;
         // What an agent says is of its own server; that of who is there now is asked at once.
         if asked != proxy.era(id) {
             continue;
         }
-        match said {
+        let (finding, words) = match said {
             Ok(line) => obey(proxy, id, &line),
-            Err(error) => log::debug!("agent of {}: {error}", proxy.name(id)),
-        }
+            Err((finding, words)) => {
+                log::debug!("agent of {}: {}: {words}", proxy.name(id), finding.words());
+                (finding, words)
+            }
+        };
+        proxy.answered(id, finding, proxy.reactor.now_ms().saturating_sub(began_ms), &words);
         Timer::after(Duration::from_millis(agent.inter_ms)).await;
     }
 }
 
-/// What comes until the end of the line or of the connection.
-async fn ask(address: SocketAddr) -> io::Result<String> {
-    let mut stream = Async::<TcpStream>::connect(address).await?;
+/// What comes until the end of the line or of the connection; or what went wrong. `connected` is set when it stands.
+async fn ask(address: SocketAddr, connected: &Cell<bool>) -> Result<String, (Finding, String)> {
+    let stream = Async::<TcpStream>::connect(address).await;
+    let mut stream = stream.map_err(|error| (Finding::NotConnected, plain(&error)))?;
+    connected.set(true);
+    let malformed = |info: String| (Finding::Malformed, info);
     let mut line = [0; MAX_LINE];
     let mut length = 0;
     while length < MAX_LINE && !line[..length].contains(&b'\n') {
-        match stream.read(&mut line[length..]).await? {
+        match stream.read(&mut line[length..]).await.map_err(|error| malformed(plain(&error)))? {
             0 => break,
             count => length += count,
         }
+    }
+    if length == 0 {
+        return Err(malformed("an empty answer".to_owned()));
     }
     let end = line[..length].iter().position(|&byte| byte == b'\n').unwrap_or(length);
     // It goes into the log.
@@ -66,8 +77,8 @@ async fn ask(address: SocketAddr) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&line[..end]).chars().map(plain).collect())
 }
 
-/// Does what a line says. Orders come before the verdict, as HAProxy takes them.
-fn obey(proxy: &Proxy, id: BackendId, line: &str) {
+/// Does what a line says. Orders come before the verdict, as HAProxy takes them. Tells what it was, in HAProxy's words.
+fn obey(proxy: &Proxy, id: BackendId, line: &str) -> (Finding, String) {
     let report = Report::parse(line);
     if let Some(word) = report.unknown {
         log::debug!("agent of {}: what is {word:?}?", proxy.name(id));
@@ -81,7 +92,12 @@ fn obey(proxy: &Proxy, id: BackendId, line: &str) {
     if let Some(maxconn) = report.maxconn {
         proxy.set_maxconn(id, maxconn);
     }
-    if let Some(up) = report.up {
-        proxy.set_agent_up(id, up, report.reason);
-    }
+    let Some(up) = report.up else {
+        let said = report.unknown.map(|word| format!("agent reports an error : {word}"));
+        return (Finding::Unchanged, said.unwrap_or_default());
+    };
+    proxy.set_agent_up(id, up, report.reason());
+    let why = report.description;
+    let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+    (if up { Finding::Good } else { Finding::Wrong }, format!("via agent : {}{why}", report.word))
 }

@@ -33,6 +33,8 @@ pub(super) mod of {
     pub(in crate::operate) const CHECKED: u8 = 32;
     /// Its pool looks at the traffic.
     pub(in crate::operate) const OBSERVED: u8 = 64;
+    /// It has an agent, which is asked at the moment.
+    pub(in crate::operate) const AGENT: u8 = 128;
 }
 
 /// The names. Those that some table tells in a row stand in a row here.
@@ -61,9 +63,10 @@ pub(super) enum Figure {
     ServerAborts, Waited,
     // See `Loyalty`.
     Hits, Moved, New,
-    // Milliseconds: averages of the last 1,024, and of all together.
+    // Milliseconds: averages of the last 1,024, of all together, and the most of one.
     QueueAverage, ConnectAverage, ResponseAverage, TotalAverage,
     QueueTime, ConnectTime, ResponseTime, TotalTime,
+    MostQueueTime, MostConnectTime, MostResponseTime, MostTotalTime,
     // Milliseconds since the last response.
     Unused,
     // The weight that counts now, and the one that is set.
@@ -72,6 +75,8 @@ pub(super) enum Figure {
     Active, Backups,
     // Of probes: failures, how it stands, and of the last one its place in `FINDINGS`, status and duration.
     CheckFailures, Rise, Fall, Level, Found, CheckStatus, CheckMs,
+    // Of the agent's last answer; whether it says that its service is up.
+    AgentStatus, AgentMs, AgentLevel,
     // How often it went down; by traffic alone; milliseconds since it is as it is, and that it was down.
     Downs, Ejections, SinceMs, DownMs,
     IdleConnections, Sessions,
@@ -232,7 +237,7 @@ impl Figures {
         if settings.keeps_users() {
             self.set_loyalty(&it.loyalty);
         }
-        self.set_times(it.averages_ms, it.times_ms, it.idle_ms);
+        self.set_times([it.averages_ms, it.times_ms, it.most_ms.map(u64::from)], it.idle_ms);
         self.set(F::Weight, &[it.weight.into(), it.weight.into()]);
         self.set(F::Active, &[active as u64, backups as u64]);
         self.set(F::Downs, &[it.downs]);
@@ -265,7 +270,7 @@ impl Figures {
         self.set(F::Balanced, &[it.requests.total.saturating_sub(it.loyalty.hits)]);
         self.set_common(&it.traffic, &it.failures);
         self.set_loyalty(&it.loyalty);
-        self.set_times(it.averages_ms, it.times_ms, it.idle_ms);
+        self.set_times([it.averages_ms, it.times_ms, it.most_ms.map(u64::from)], it.idle_ms);
         let weight = if it.admin == Admin::Ready { it.weight } else { 0 };
         self.set(F::Weight, &[weight.into(), it.weight.into(), it.throttle.map_or(NOTHING, u64::from)]);
         self.set(F::Active, &[u64::from(!settings.backup), u64::from(settings.backup)]);
@@ -281,6 +286,16 @@ impl Figures {
         if let Some(place) = FINDINGS.iter().position(|&known| known == checked.finding) {
             let status = if checked.status == 0 { NOTHING } else { checked.status.into() };
             self.set(F::Found, &[place as u64, status, checked.duration_ms]);
+        }
+        if pool.agent.is_some() && settings.path.is_none() && !proxy.agent_rests(id) {
+            self.traits |= of::AGENT;
+            self.set(F::AgentLevel, &[proxy.said(id).agent_up.into()]);
+            if let Some(heard) = proxy.heard(id) {
+                // HAProxy's code of an answer that it understood.
+                let says = matches!(heard.agent.finding, Finding::Good | Finding::Wrong);
+                let took_ms = if heard.agent.finding == Finding::Nothing { NOTHING } else { heard.agent.duration_ms };
+                self.set(F::AgentStatus, &[if says { 0 } else { NOTHING }, took_ms]);
+            }
         }
     }
 
@@ -301,9 +316,8 @@ impl Figures {
         self.set(F::Hits, &[it.hits, it.moved, it.new]);
     }
 
-    fn set_times(&mut self, averages_ms: [u64; 4], times_ms: [u64; 4], idle_ms: Option<u64>) {
-        self.set(F::QueueAverage, &averages_ms);
-        self.set(F::QueueTime, &times_ms);
+    fn set_times(&mut self, times_ms: [[u64; 4]; 3], idle_ms: Option<u64>) {
+        self.set(F::QueueAverage, times_ms.as_flattened());
         self.set(F::Unused, &[idle_ms.unwrap_or(NEVER)]);
     }
 }

@@ -9,8 +9,8 @@ use crate::runtime::{Endpoint, connect_unix, is_exhaustion};
 use async_io::{Async, Timer};
 use futures_lite::future::or;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use nix::errno::Errno;
 use std::cell::Cell;
-use std::fmt::Display;
 use std::io;
 use std::net::TcpStream;
 use std::time::Duration;
@@ -29,18 +29,36 @@ enum Outcome {
     Unknown(Why),
 }
 
-/// What is wrong, and that in HAProxy's words.
+/// What is wrong, and what is to be said of it beside: HAProxy's `info`.
 #[derive(Debug, PartialEq, Eq)]
 struct Why {
     finding: Finding,
     status: u16,
-    words: String,
+    info: String,
 }
 
 impl Why {
-    fn new(finding: Finding, status: u16, words: String) -> Self {
-        Self { finding, status, words }
+    fn new(finding: Finding, status: u16, info: impl Into<String>) -> Self {
+        Self { finding, status, info: info.into() }
     }
+
+    /// A reason in HAProxy's words.
+    fn words(&self, duration_ms: u64) -> String {
+        let mut words = self.finding.words().to_owned();
+        if self.status != 0 {
+            words += &format!(", code: {}", self.status);
+        }
+        if !self.info.is_empty() {
+            words += &format!(", info: \"{}\"", self.info);
+        }
+        words + &format!(", check duration: {duration_ms}ms")
+    }
+}
+
+/// What the system says of an error, without its number.
+pub(super) fn plain(error: &io::Error) -> String {
+    let known = error.raw_os_error().map(|number| Errno::from_raw(number).desc().to_owned());
+    known.unwrap_or_else(|| error.to_string())
 }
 
 impl Outcome {
@@ -95,20 +113,23 @@ pub(super) async fn watch(proxy: &'static Proxy, id: BackendId, check: Check, wa
                 Outcome::Ill(_) => Some(false),
                 Outcome::Unknown(_) => None,
             };
-            if let Outcome::Ill(why) | Outcome::Unknown(why) = &outcome {
-                log::debug!("probe of {}: {}", proxy.name(id), why.words);
+            let duration_ms = proxy.reactor.now_ms().saturating_sub(began_ms);
+            let (reason, info) = match &outcome {
+                Outcome::Ill(why) | Outcome::Unknown(why) => (why.words(duration_ms), why.info.as_str()),
+                Outcome::Healthy(_) => (String::new(), ""),
+            };
+            if !reason.is_empty() {
+                log::debug!("probe of {}: {reason}", proxy.name(id));
             }
             let (finding, status) = outcome.finding(&check.kind);
-            let duration_ms = proxy.reactor.now_ms().saturating_sub(began_ms);
             // An operator said otherwise meanwhile: it rises, or falls, from there (HAProxy's `set server health`).
             if health.is_up() != proxy.is_probed_up(id) {
                 health = begin();
             }
             let changed = healthy.is_some_and(|healthy| health.probed(healthy));
-            proxy.checked(id, Checked { finding, status, duration_ms, level: health.level() });
+            proxy.checked(id, Checked { finding, status, duration_ms, level: health.level() }, info);
             if changed {
-                let why = if let Outcome::Ill(why) = &outcome { why.words.as_str() } else { "" };
-                proxy.set_up(id, health.is_up(), why);
+                proxy.set_up(id, health.is_up(), &reason);
             }
             if healthy == Some(true) {
                 proxy.probed_well(id);
@@ -131,9 +152,7 @@ async fn probe(endpoint: Endpoint<'_>, check: &Check, hello: &[u8]) -> Outcome {
     let within = Duration::from_millis(check.timeout_ms);
     let connected = Cell::new(false);
     let work = async {
-        let problem = |error: io::Error| {
-            Why::new(Finding::NotConnected, 0, format!("Layer4 connection problem, info: \"{error}\""))
-        };
+        let problem = |error: io::Error| Why::new(Finding::NotConnected, 0, plain(&error));
         let mut stream = match connect(endpoint).await {
             Ok(stream) => stream,
             Err(error) if is_exhaustion(&error) => return Outcome::Unknown(problem(error)),
@@ -156,7 +175,7 @@ async fn probe(endpoint: Endpoint<'_>, check: &Check, hello: &[u8]) -> Outcome {
     let late = async {
         patience(within).await;
         let finding = if connected.get() { Finding::Silent } else { Finding::ConnectTimeout };
-        Outcome::Ill(Why::new(finding, 0, format!("timeout, check duration: {}ms", within.as_millis())))
+        Outcome::Ill(Why::new(finding, 0, ""))
     };
     or(work, late).await
 }
@@ -194,8 +213,8 @@ async fn ask(
         Some(host) => format!("{method} {uri} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
         None => format!("{method} {uri} HTTP/1.0\r\n\r\n"),
     };
-    let invalid = |error: io::Error| invalid(&error);
-    stream.write_all(request.as_bytes()).await.map_err(invalid)?;
+    let invalid = |info: &str| Why::new(Finding::Malformed, 0, info);
+    stream.write_all(request.as_bytes()).await.map_err(|error| invalid(&plain(&error)))?;
     let mut response = Vec::new();
     let mut piece = [0; 512];
     loop {
@@ -203,17 +222,13 @@ async fn ask(
         let ended = matches!(read, Ok(0) | Err(_)) || response.len() >= MAX_RESPONSE;
         response.extend_from_slice(&piece[..*read.as_ref().unwrap_or(&0)]);
         match (judge(&response, expect, ended), read) {
-            (Verdict::Open, Err(error)) => return Err(invalid(error)),
-            (Verdict::Open, Ok(_)) if ended => return Err(self::invalid(&"incomplete")),
+            (Verdict::Open, Err(error)) => return Err(invalid(&plain(&error))),
+            (Verdict::Open, Ok(_)) if ended => return Err(invalid("incomplete")),
             (Verdict::Open, Ok(_)) => {}
             (Verdict::Healthy(status), _) => return Ok(status),
             (Verdict::Ill(why), _) => return Err(why),
         }
     }
-}
-
-fn invalid(info: &dyn Display) -> Why {
-    Why::new(Finding::Malformed, 0, format!("Layer7 invalid response, info: \"{info}\""))
 }
 
 /// What a response, or its beginning, says.
@@ -233,20 +248,24 @@ fn judge(response: &[u8], expect: &Expect, ended: bool) -> Verdict {
     let length = match head.parse(response) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Verdict::Open,
-        Err(error) => return Verdict::Ill(invalid(&error)),
+        Err(error) => return Verdict::Ill(Why::new(Finding::Malformed, 0, error.to_string())),
     };
     let status = head.code.unwrap_or(0);
-    let wrong = |what| Verdict::Ill(Why::new(Finding::Wrong, status, format!("{what}, code: {status}")));
+    let malformed = |info: &str| Verdict::Ill(Why::new(Finding::Malformed, 0, info));
     match expect {
         Expect::Status(ranges) if ranges.iter().any(|&(low, high)| (low..=high).contains(&status)) => {
             Verdict::Healthy(status)
         }
-        Expect::Status(_) => wrong("Layer7 wrong status"),
+        // Its own words, as far as they are plain.
+        Expect::Status(_) => Verdict::Ill(Why::new(Finding::Wrong, status, head.reason.unwrap_or(""))),
         Expect::Text(text) => {
             let found = response[length..].windows(text.len().max(1)).any(|part| part == text.as_bytes());
             match (found, ended || is_whole(&head, response.len() - length)) {
                 (true, _) => Verdict::Healthy(status),
-                (false, true) => wrong("Layer7 wrong content"),
+                (false, true) if response.len() == length => {
+                    malformed("HTTP content check could not find a response body")
+                }
+                (false, true) => malformed("HTTP content check did not match"),
                 (false, false) => Verdict::Open,
             }
         }
@@ -332,7 +351,8 @@ mod tests {
         // And who really does not answer is found out, although each step of the timeout is a long one.
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let outcome = async_io::block_on(probe(Endpoint::Inet(silent.local_addr().unwrap()), &check, b""));
-        let words = "timeout, check duration: 50ms".into();
-        assert_eq!(outcome, Outcome::Ill(Why::new(Finding::Silent, 0, words)));
+        let why = Why::new(Finding::Silent, 0, "");
+        assert_eq!(why.words(50), "Layer7 timeout, check duration: 50ms");
+        assert_eq!(outcome, Outcome::Ill(why));
     }
 }

@@ -1,6 +1,6 @@
 //! How a backend fared so far: its last probe, since when it is as it is, for how long it was down.
 
-/// What a probe found out (HAProxy's `check_status`).
+/// What a probe, or a question to an agent, found out (HAProxy's `check_status` and `agent_status`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Finding {
     /// There was none yet.
@@ -20,8 +20,10 @@ pub enum Finding {
     Silent,
     /// A response that breaks a rule.
     Malformed,
-    /// Another status, or another content, than expected.
+    /// Another status than expected; an agent that says that it is down.
     Wrong,
+    /// An agent that does not say whether it is up.
+    Unchanged,
 }
 
 impl Finding {
@@ -38,6 +40,7 @@ impl Finding {
             Self::Silent => "L7TOUT",
             Self::Malformed => "L7RSP",
             Self::Wrong => "L7STS",
+            Self::Unchanged => "CHECKED",
         }
     }
 
@@ -54,6 +57,7 @@ impl Finding {
             Self::Silent => 12,
             Self::Malformed => 13,
             Self::Wrong => 17,
+            Self::Unchanged => 3,
         }
     }
 
@@ -70,6 +74,7 @@ impl Finding {
             Self::Silent => "Layer7 timeout",
             Self::Malformed => "Layer7 invalid response",
             Self::Wrong => "Layer7 wrong status",
+            Self::Unchanged => "No status change",
         }
     }
 

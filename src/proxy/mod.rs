@@ -18,6 +18,7 @@ mod exchange;
 mod explain;
 mod flow;
 mod head;
+mod heard;
 #[cfg(test)]
 mod footprint;
 mod idle;
@@ -49,6 +50,7 @@ pub use adopt::{Changes, backend_spec, pool_spec};
 pub use condition::{Checked, Finding};
 pub use counters::{Failures, Loyalty, Traffic};
 pub use explain::{End, Explained};
+pub use heard::{Answer, Heard, Words};
 pub use idle::purge_idle;
 pub use left_out::tell_left_out;
 pub use place::Arrival;
@@ -67,6 +69,7 @@ use crate::http::date::DateLine;
 use crate::http::request_id;
 use crate::limits::{Budget as Bytes, ListenerId, PoolId, SPARE_SEATS};
 use crate::runtime::{Buffers, Current, Loop, Reactor};
+use crate::table::Table;
 use ceilings::Ceilings;
 use counters::Headcount;
 use doors::Doors;
@@ -144,6 +147,8 @@ pub struct Proxy {
     listener_connections: Box<[Headcount]>,
     pool_exchanges: Box<[Headcount]>,
     statistics: RefCell<Statistics>,
+    /// What was heard of backends beside the traffic.
+    heard: RefCell<Table<Heard>>,
     /// What operators let rest of each backend.
     resting: Box<[Cell<Resting>]>,
     /// When rates go on.
@@ -225,6 +230,7 @@ impl Proxy {
             listener_connections: (0..room.listeners).map(|_| Headcount::default()).collect(),
             pool_exchanges: (0..room.pools).map(|_| Headcount::default()).collect(),
             statistics: RefCell::new(Statistics::new(room.listeners, room.backends, room.pools)),
+            heard: RefCell::new(Table::new(room.backends)),
             resting: Resting::nothing(room.backends),
             second_ends_ms: Cell::new(0),
             watchers: RefCell::new(heapless::Vec::new()),

@@ -54,6 +54,8 @@ pub struct BackendStats {
     pub averages_ms: [u64; 4],
     /// Milliseconds of all requests so far, in the same order.
     pub times_ms: [u64; 4],
+    /// The most milliseconds of a request, in the same order.
+    pub most_ms: [u32; 4],
     /// Milliseconds since it last answered, if it did.
     pub idle_ms: Option<u64>,
     /// Whether it takes requests.
@@ -99,6 +101,8 @@ pub struct PoolStats {
     pub averages_ms: [u64; 4],
     /// Milliseconds of all requests so far.
     pub times_ms: [u64; 4],
+    /// The most milliseconds of a request.
+    pub most_ms: [u32; 4],
     /// Milliseconds since one of its backends answered, if one did.
     pub idle_ms: Option<u64>,
     /// Backends that take new users, active ones and backups.
@@ -155,6 +159,7 @@ impl Proxy {
             loyalty: entry.loyalty,
             averages_ms: averages(entry.means.sums()),
             times_ms: entry.times_ms,
+            most_ms: entry.most_ms,
             idle_ms: entry.last_ms.map(|last_ms| now_ms.saturating_sub(last_ms)),
             up: status.up,
             healthy: balancer.is_healthy(id),
@@ -189,6 +194,7 @@ impl Proxy {
             loyalty: Loyalty::default(),
             averages_ms: [0; 4],
             times_ms: [0; 4],
+            most_ms: [0; 4],
             idle_ms: None,
             usable: balancer.usable(id),
             weight: 0,
@@ -206,6 +212,7 @@ impl Proxy {
             stats.loyalty.moved += entry.loyalty.moved;
             stats.loyalty.new += entry.loyalty.new;
             add(&mut stats.times_ms, entry.times_ms);
+            stats.most_ms.iter_mut().zip(entry.most_ms).for_each(|(most, ms)| *most = ms.max(*most));
             let (sums, count) = Means::sums(&entry.means);
             add(&mut together.0, sums);
             together.1 += count;

@@ -15,6 +15,7 @@
 use super::Proxy;
 use super::condition::{Checked, Condition};
 use super::counters::{Failures, Loyalty, Traffic};
+use super::heard::{Heard, Words};
 use super::record::Record;
 use crate::balance::{Curve, Means, PerSecond, Second};
 use crate::fault::Fault;
@@ -41,6 +42,8 @@ pub(super) struct Served {
     pub(super) traffic: Traffic,
     /// Milliseconds: in queues, for connections, for the responses' heads, in all.
     pub(super) times_ms: [u64; 4],
+    /// The most of each.
+    pub(super) most_ms: [u32; 4],
     /// The listener of the last answer.
     listener: ListenerId,
     /// What the listeners have of `traffic`.
@@ -69,6 +72,7 @@ impl Served {
         Self {
             traffic: Traffic::default(),
             times_ms: [0; 4],
+            most_ms: [0; 4],
             listener: ListenerId(0),
             settled: Traffic::default(),
             means: Means::default(),
@@ -92,7 +96,12 @@ impl Served {
     /// Adds `from..to`, milliseconds.
     #[inline(always)]
     fn add_time(&mut self, which: usize, from: u64, to: u64) {
-        self.times_ms[which] += u64::from(low(to).wrapping_sub(low(from)));
+        let ms = low(to).wrapping_sub(low(from));
+        // Mostly it is none.
+        if ms > 0 {
+            self.times_ms[which] += u64::from(ms);
+            self.most_ms[which] = self.most_ms[which].max(ms);
+        }
     }
 }
 
@@ -240,8 +249,9 @@ impl Proxy {
         self.statistics.borrow_mut().backends[id.index()].health.ejections += 1;
     }
 
-    /// A backend was probed.
-    pub fn checked(&self, id: BackendId, checked: Checked) {
+    /// A backend was probed; `words` are what there is to say of that beside.
+    pub fn checked(&self, id: BackendId, checked: Checked, words: &str) {
+        self.heard.borrow_mut().at(id.0.into()).probe = Words::of(words);
         let was_up = self.balancer.borrow().is_healthy(id);
         let health = &mut self.statistics.borrow_mut().backends[id.index()].health;
         health.failures += u64::from(was_up && !checked.finding.is_good());
@@ -281,6 +291,7 @@ impl Proxy {
         }
         for served in backends {
             served.arrivals.forget_most();
+            served.most_ms = [0; 4];
             if all {
                 *served = Served { listener: served.listener, health: served.health.cleared(), ..Served::new() };
             }
@@ -293,6 +304,9 @@ impl Proxy {
         let mut statistics = self.statistics.borrow_mut();
         let served = &mut statistics.backends[id.index()];
         *served = Served { listener: served.listener, ..Served::new() };
+        if let Some(heard) = self.heard.borrow_mut().get_mut(id.0.into()) {
+            *heard = Heard::default();
+        }
     }
 
     /// The same of a pool's.

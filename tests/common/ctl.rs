@@ -89,9 +89,27 @@ pub fn ctl(path: &Path, words: &[&str]) -> Output {
 pub fn rows(stat: &str) -> Vec<Vec<(String, String)>> {
     let mut lines = stat.trim_end().lines();
     let names: Vec<&str> = lines.next().unwrap().trim_start_matches("# ").split(',').collect();
-    let row =
-        |line: &str| names.iter().zip(line.split(',')).map(|(name, value)| ((*name).into(), value.into())).collect();
+    let row = |line: &str| names.iter().zip(fields(line)).map(|(name, value)| ((*name).into(), value)).collect();
     lines.map(row).collect()
+}
+
+/// The fields of a line of CSV: those in quotes may have commas, and quotes twice.
+fn fields(line: &str) -> Vec<String> {
+    let mut fields = vec![String::new()];
+    let mut quoted = false;
+    for (at, c) in line.char_indices() {
+        match c {
+            '"' => {
+                if !quoted && line[..at].ends_with('"') {
+                    fields.last_mut().unwrap().push('"');
+                }
+                quoted = !quoted;
+            }
+            ',' if !quoted => fields.push(String::new()),
+            c => fields.last_mut().unwrap().push(c),
+        }
+    }
+    fields
 }
 
 /// A value of the line of `proxy` and `server`.

@@ -4,10 +4,10 @@ use super::{Call, Next};
 use crate::balance::{Admin, Algorithm};
 use crate::config::Config;
 use crate::limits::BackendId;
-use crate::operate::figures::of::{ALL, BACKEND, CHECKED, HTTP, LISTENER, OBSERVED, POOL, PROBED};
+use crate::operate::figures::of::{AGENT, ALL, BACKEND, CHECKED, HTTP, LISTENER, OBSERVED, POOL, PROBED};
 use crate::operate::figures::{self, Figure, Figures, NOTHING, Object, Unit, number_of_listener, number_of_pool};
 use crate::operate::text::Text;
-use crate::proxy::Proxy;
+use crate::proxy::{Heard, Proxy};
 
 /// What stands in a column.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,10 @@ enum Word {
     Status,
     Check,
     CheckWords,
+    LastCheck,
+    Agent,
+    AgentWords,
+    LastAgent,
     Address,
     Cookie,
     Mode,
@@ -104,23 +108,23 @@ columns! {
     "comp_byp" LISTENER | POOL | HTTP => Number(Figure::Zero);
     "comp_rsp" LISTENER | POOL | HTTP => Number(Figure::Zero);
     "lastsess" POOL | BACKEND => Seconds(Figure::Unused);
-    "last_chk" SKIPPED => Empty;
-    "last_agt" SKIPPED => Empty;
+    "last_chk" BACKEND | CHECKED => Cell::Word(Word::LastCheck);
+    "last_agt" BACKEND | AGENT => Cell::Word(Word::LastAgent);
     "qtime" POOL | BACKEND => Number(Figure::QueueAverage);
     "ctime" POOL | BACKEND => Number(Figure::ConnectAverage);
     "rtime" POOL | BACKEND => Number(Figure::ResponseAverage);
     "ttime" POOL | BACKEND => Number(Figure::TotalAverage);
-    "agent_status" SKIPPED => Empty;
-    "agent_code" SKIPPED => Empty;
-    "agent_duration" SKIPPED => Empty;
+    "agent_status" BACKEND | AGENT => Cell::Word(Word::Agent);
+    "agent_code" BACKEND | AGENT => Number(Figure::AgentStatus);
+    "agent_duration" BACKEND | AGENT => Number(Figure::AgentMs);
     "check_desc" BACKEND | CHECKED => Cell::Word(Word::CheckWords);
-    "agent_desc" SKIPPED => Empty;
+    "agent_desc" BACKEND | AGENT => Cell::Word(Word::AgentWords);
     "check_rise" BACKEND | CHECKED => Number(Figure::Rise);
     "check_fall" BACKEND | CHECKED => Number(Figure::Fall);
     "check_health" BACKEND | CHECKED => Number(Figure::Level);
-    "agent_rise" SKIPPED => Empty;
-    "agent_fall" SKIPPED => Empty;
-    "agent_health" SKIPPED => Empty;
+    "agent_rise" BACKEND | AGENT => Number(Figure::One);
+    "agent_fall" BACKEND | AGENT => Number(Figure::One);
+    "agent_health" BACKEND | AGENT => Number(Figure::AgentLevel);
     "addr" BACKEND => Cell::Word(Word::Address);
     "cookie" POOL | BACKEND => Cell::Word(Word::Cookie);
     "mode" ALL => Cell::Word(Word::Mode);
@@ -131,18 +135,18 @@ columns! {
     "intercepted" LISTENER => Number(Figure::Answered);
     "dcon" SKIPPED => Empty;
     "dses" SKIPPED => Empty;
-    "wrew" SKIPPED => Empty;
+    "wrew" ALL => Number(Figure::Zero);
     "connect" SKIPPED => Empty;
     "reuse" SKIPPED => Empty;
-    "cache_lookups" SKIPPED => Empty;
-    "cache_hits" SKIPPED => Empty;
+    "cache_lookups" LISTENER | POOL | HTTP => Number(Figure::Zero);
+    "cache_hits" LISTENER | POOL | HTTP => Number(Figure::Zero);
     "srv_icur" BACKEND => Number(Figure::IdleConnections);
     "src_ilim" SKIPPED => Empty;
-    "qtime_max" SKIPPED => Empty;
-    "ctime_max" SKIPPED => Empty;
-    "rtime_max" SKIPPED => Empty;
-    "ttime_max" SKIPPED => Empty;
-    "eint" SKIPPED => Empty;
+    "qtime_max" POOL | BACKEND => Number(Figure::MostQueueTime);
+    "ctime_max" POOL | BACKEND => Number(Figure::MostConnectTime);
+    "rtime_max" POOL | BACKEND => Number(Figure::MostResponseTime);
+    "ttime_max" POOL | BACKEND => Number(Figure::MostTotalTime);
+    "eint" ALL => Number(Figure::Zero);
     "idle_conn_cur" BACKEND => Number(Figure::IdleConnections);
     "safe_conn_cur" BACKEND => Number(Figure::Zero);
     "used_conn_cur" BACKEND => Number(Figure::Now);
@@ -264,6 +268,9 @@ fn write_word(proxy: &Proxy, config: &Config, object: Object, figures: &Figures,
         (Word::Status, Object::Backend(id)) => return write_status(proxy, id, figures, out),
         (Word::Check, _) => found.code(),
         (Word::CheckWords, _) => found.words(),
+        (Word::Agent | Word::AgentWords | Word::LastAgent | Word::LastCheck, Object::Backend(id)) => {
+            return write_heard(proxy, id, word, out);
+        }
         (Word::Address, Object::Backend(id)) => return super::servers::write_address(proxy, config, id, out),
         (Word::Cookie, Object::Backend(id)) => {
             let backend = &config.backends[id.index()];
@@ -276,18 +283,48 @@ fn write_word(proxy: &Proxy, config: &Config, object: Object, figures: &Figures,
         (Word::Mode, _) => figures.mode(),
         (Word::Algorithm, Object::Pool(id)) => algorithm(config.pools[id.index()].balance),
         (Word::Dash, _) => "-",
-        (Word::Address | Word::Cookie | Word::Algorithm, _) => "",
+        (_, _) => "",
     };
     out.bytes(text.as_bytes());
+}
+
+/// What was heard of a server; a peer chose some of the words.
+fn write_heard(proxy: &Proxy, id: BackendId, word: Word, out: &mut Text<'_>) {
+    let nothing = Heard::default();
+    let heard = proxy.heard(id);
+    let heard = heard.as_deref().unwrap_or(&nothing);
+    let text = match word {
+        Word::Agent => heard.agent.finding.code(),
+        Word::AgentWords => heard.agent.finding.words(),
+        Word::LastAgent => heard.agent.words.as_str(),
+        _ => heard.probe.as_str(),
+    };
+    write_quoted(text, out);
+}
+
+/// A field of a CSV file, in quotes where it needs them (RFC 4180, section 2).
+fn write_quoted(text: &str, out: &mut Text<'_>) {
+    if !text.contains(['"', ',']) {
+        return out.bytes(text.as_bytes());
+    }
+    out.byte(b'"');
+    for (at, part) in text.split('"').enumerate() {
+        out.bytes(if at == 0 { b"" } else { b"\"\"" });
+        out.bytes(part.as_bytes());
+    }
+    out.byte(b'"');
 }
 
 /// The state of a server; on the way to another one, how far it is: `UP 1/3`.
 fn write_status(proxy: &Proxy, id: BackendId, figures: &Figures, out: &mut Text<'_>) {
     let balancer = proxy.balancer.borrow();
     let (admin, is_probed, is_up) = (balancer.admin(id), figures.are(BACKEND | PROBED), balancer.is_healthy(id));
+    let has_agent = figures.are(BACKEND | AGENT);
     out.bytes(match admin {
         Admin::Maint => b"MAINT",
+        _ if !is_up && has_agent && figures.get(Figure::AgentLevel) == 0 => b"DOWN (agent)",
         Admin::Drain | Admin::Ready if is_probed && !is_up => b"DOWN",
+        Admin::Drain if has_agent => b"DRAIN (agent)",
         Admin::Drain => b"DRAIN",
         Admin::Ready if !is_up => b"DOWN",
         Admin::Ready if is_probed => b"UP",

@@ -1,0 +1,168 @@
+//! What probes and agents said, and how long requests took at most, in the statistics: beside HAProxy's.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may block"
+)]
+
+mod common;
+
+use common::agent::Agent;
+use common::backend::Backend;
+use common::client::Client;
+use common::ctl::{Place, ask, rows, value};
+use common::eventually;
+use common::haproxy::Haproxy;
+use common::port::Port;
+use common::process::{Beelance, listener_and};
+use std::fmt::Write;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// Columns that are told of a probe or an agent, but how long it took.
+const COLUMNS: [&str; 15] = [
+    "svname",
+    "status",
+    "check_status",
+    "check_code",
+    "last_chk",
+    "check_desc",
+    "check_rise",
+    "check_fall",
+    "check_health",
+    "last_agt",
+    "agent_status",
+    "agent_code",
+    "agent_desc",
+    "agent_rise",
+    "agent_health",
+];
+
+fn told(socket: &Place) -> Vec<Vec<String>> {
+    let rows = rows(&ask(&socket.0, "show stat"));
+    let servers = rows.into_iter().filter(|row| !matches!(row[1].1.as_str(), "FRONTEND" | "BACKEND"));
+    servers
+        .map(|row| {
+            let value = |wanted| row.iter().find(|(name, _)| name == wanted).unwrap().1.clone();
+            COLUMNS.iter().map(|column| value(*column)).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn what_probes_and_agents_said() {
+    let (good, ill) = (Backend::named("good"), Backend::named("ill"));
+    ill.set_health(503);
+    let port = Port::take();
+    let nobody = port.address;
+    // What each says, and HAProxy's account of it.
+    let cases = [
+        ("up", "up\n", "via agent : up"),
+        ("weighty", "up 50%\n", "via agent : up"),
+        ("down", "down #too, \"tired\"\n", "via agent : down (too, \"tired\")"),
+        ("fail", "fail\n", "via agent : fail"),
+        ("drain", "drain\n", ""),
+        ("maint", "maint\n", ""),
+        ("nonsense", "nonsense\n", "agent reports an error : nonsense"),
+    ];
+    let agents = cases.map(|(name, line, _)| (name, Agent::saying(line)));
+    let (ours, theirs) = (Place::new(), Place::new());
+    let mut config = format!(
+        "listen.web = 127.0.0.1:0\nlisten.web.pool = probed\nadmin.socket = {}\npool.*.check.uri = /healthz\n\
+         pool.*.check.inter = 100ms\nbackend.good = {}\nbackend.ill = {}\nbackend.gone = {nobody}\n\
+         backend.good.pool = probed\nbackend.ill.pool = probed\nbackend.gone.pool = probed\n",
+        ours.0.display(),
+        good.address(),
+        ill.address(),
+    );
+    let mut known = format!(
+        "backend probed\n  option httpchk GET /healthz\n  server good {} check inter 100\n  server ill {} check inter 100\n  \
+         server gone {nobody} check inter 100\n",
+        good.address(),
+        ill.address()
+    );
+    for (name, agent) in &agents {
+        let (address, port) = (good.address(), agent.port());
+        write!(
+            config,
+            "backend.{name} = {address}\nbackend.{name}.pool = {name}\npool.{name}.check.agent-port = {port}\n"
+        )
+        .unwrap();
+        write!(
+            known,
+            "backend {name}\n  option httpchk GET /healthz\n  \
+             server {name} {address} check inter 100 agent-check agent-inter 100 agent-port {port}\n"
+        )
+        .unwrap();
+    }
+    let _beelance = Beelance::start(&config);
+    let _haproxy = Haproxy::start(Port::take(), |bind| {
+        let socket = theirs.0.display();
+        format!(
+            "global\n  nbthread 1\n  stats socket {socket} level admin\nfrontend web\n  bind {bind}\n  default_backend probed\n{known}"
+        )
+    });
+    eventually("HAProxy's socket is there", || UnixStream::connect(&theirs.0).ok());
+    for socket in [&ours, &theirs] {
+        eventually("all was asked, often enough", || {
+            let told = told(socket);
+            let settled = told[..3].iter().all(|row| row[1] == "UP" || row[1] == "DOWN")
+                && told[2][8] == "0"
+                && told[3..].iter().all(|row| row[10] != "INI" && (row[1] == "MAINT" || row[2] == "L7OK"));
+            settled.then_some(())
+        });
+    }
+    let (ours, theirs) = (told(&ours), told(&theirs));
+    assert_eq!(ours.len(), 3 + cases.len());
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        for ((column, ours_), theirs_) in COLUMNS.iter().zip(ours).zip(theirs) {
+            assert_eq!(ours_, theirs_, "{column} of {}", ours[0]);
+        }
+    }
+    for (row, (name, _, words)) in ours[3..].iter().zip(cases) {
+        assert_eq!((row[0].as_str(), row[9].as_str()), (name, words));
+    }
+    assert_eq!(ours[2][4], "Connection refused");
+}
+
+#[test]
+fn the_longest_times_are_kept_and_cleared() {
+    const HELD: Duration = Duration::from_millis(50);
+    let (backend, socket) = (Backend::named("one"), Place::new());
+    let more = format!("admin.socket = {}\nadmin.listen = 127.0.0.1:0\nbackend.s1.maxconn = 1\n", socket.0.display());
+    let beelance = Beelance::start(&(listener_and(&[&backend]) + &more));
+    let most = |column: &str| value(&socket.0, "default", "s1", column).parse::<u64>().unwrap();
+    let pool = |column| value(&socket.0, "default", "BACKEND", column);
+    let mut clients = [beelance.connect(), beelance.connect()];
+    backend.hold();
+    clients[0].ask("GET", "/", "");
+    backend.wait_in_flight(1);
+    clients[1].ask("GET", "/", "");
+    eventually("one waits", || (pool("qcur") == "1").then_some(()));
+    // How long it waits is the matter.
+    std::thread::sleep(HELD);
+    backend.open();
+    clients.iter_mut().for_each(|client| assert_eq!(client.response().text(), "one"));
+    eventually("both are counted", || (most("hrsp_2xx") == 2).then_some(()));
+    let held = u64::try_from(HELD.as_millis()).unwrap();
+    let [queue, connect, response, total] = ["qtime_max", "ctime_max", "rtime_max", "ttime_max"].map(most);
+    assert!(queue >= held && response >= held && total >= queue.max(response), "{queue} {connect} {response} {total}");
+    assert_eq!(pool("ttime_max"), total.to_string());
+    let mut admin = Client::connect(beelance.address("admin.listen"));
+    admin.send("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    let metrics = admin.response();
+    let (seconds, thousandths) = (total / 1000, total % 1000);
+    let line = format!(
+        "haproxy_server_max_total_time_seconds{{proxy=\"default\",server=\"s1\"}} {seconds}.{thousandths:03}\n"
+    );
+    assert!(metrics.text().contains(&line), "{line}");
+    // A quick one leaves them, an operator does not.
+    assert_eq!(clients[0].get("/").text(), "one");
+    eventually("it is counted", || (most("hrsp_2xx") == 3).then_some(()));
+    assert_eq!(["qtime_max", "rtime_max"].map(most), [queue, response]);
+    assert_eq!(ask(&socket.0, "clear counters"), "\n");
+    assert_eq!(["qtime_max", "ctime_max", "rtime_max", "ttime_max"].map(most), [0; 4]);
+    assert_eq!(most("hrsp_2xx"), 3);
+}
