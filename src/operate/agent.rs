@@ -38,8 +38,8 @@ pub(super) async fn listen_to(proxy: &'static Proxy, id: BackendId, agent: Agent
             Err((if connected.get() { Finding::Silent } else { Finding::ConnectTimeout }, String::new()))
         };
         let said = or(ask(address, &connected), late).await;
-        // What an agent says is of its own server; that of who is there now is asked at once.
-        if asked != proxy.era(id) {
+        // What an agent says is of its own server, that of who is there now is asked at once; or nobody asks any more.
+        if asked != proxy.era(id) || proxy.agent_rests(id) {
             continue;
         }
         let (finding, words) = match said {
