@@ -279,10 +279,12 @@ impl Figures {
         self.set(F::State, &[state(it.admin, it.healthy) as u64]);
         if let Some(check) = &pool.check {
             self.traits |= of::PROBED | if it.admin == Admin::Maint { 0 } else { of::CHECKED };
-            self.set(F::Rise, &[check.rise.into(), check.fall.into()]);
+            // Before the first probe it is up, and goes down with the first failure; or it is down, where that is known.
+            let begun = if it.healthy { check.rise } else { 0 };
+            let level = if it.checked.finding == Finding::Nothing { begun } else { it.checked.level };
+            self.set(F::Rise, &[check.rise.into(), check.fall.into(), level.into()]);
         }
         let checked = &it.checked;
-        self.set(F::Level, &[checked.level.into()]);
         if let Some(place) = FINDINGS.iter().position(|&known| known == checked.finding) {
             let status = if checked.status == 0 { NOTHING } else { checked.status.into() };
             self.set(F::Found, &[place as u64, status, checked.duration_ms]);
