@@ -8,6 +8,9 @@ use crate::proxy::{Loyalty, Proxy};
 use crate::runtime::cpu_ms;
 use std::fs;
 
+/// The version as tools for HAProxy read it: first how much of HAProxy there is to expect.
+pub(super) const VERSION: &str = concat!("2.6.0-beelance-", env!("CARGO_PKG_VERSION"));
+
 /// All of it at this moment.
 pub(super) struct Own {
     pub uptime_ms: u64,

@@ -1,7 +1,7 @@
 //! The table of what the metrics tell of the process: those that HAProxy has too, and those that only beelance has.
 
 use crate::operate::figures::Unit::{self, Millis, Number};
-use crate::operate::own::Reading;
+use crate::operate::own::{Reading, VERSION};
 
 /// One line; those of one name stand together, the help with the first.
 pub(super) struct Single {
@@ -46,6 +46,15 @@ pub(super) static SINGLES: &[Single] = &[
     process("max_connections", "limits.connections", |it| it.most_connections),
     process("current_connections", "Client connections", |it| it.connections),
     process("connections_total", "Client connections so far", |it| it.all_connections),
+    process("hard_max_connections", "The same at the start", |it| it.planned_connections),
+    process("max_sockets", "Sockets that may be open", |it| it.descriptors),
+    process("current_connection_rate", "Client connections of the last second", |it| it.rate[0]),
+    process("max_connection_rate", "The most of them in a second", |it| it.rate[1]),
+    process("current_session_rate", "Client connections of the last second", |it| it.rate[0]),
+    process("max_session_rate", "The most of them in a second", |it| it.rate[1]),
+    process("pool_allocated_bytes", "Memory of the process that is in use", |it| it.memory),
+    process("pool_used_bytes", "Memory of the process that is in use", |it| it.memory),
+    with(["version", VERSION], process("build_info", "The version", |_| 1)),
     process("requests_total", "Requests so far", |it| it.requests),
     process("stopping", "Whether it was told to stop", |it| it.stopping),
     process("listeners", "Listeners", |it| it.listeners),

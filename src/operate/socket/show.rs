@@ -1,7 +1,7 @@
 //! What is told of the process and of pools: `show info`, `show backend`, `show version`, `show errors`.
 
 use super::{Call, Next};
-use crate::operate::own::{Own, Reading};
+use crate::operate::own::{Own, Reading, VERSION};
 use crate::operate::text::Text;
 
 /// Lines of `show info`, by HAProxy's names.
@@ -32,12 +32,8 @@ pub(super) fn info(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
     call.proxy.refresh_statistics();
     let own = Own::of(call.proxy, &[]);
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
-    let head = concat!(
-        "Name: HAProxy\nVersion: 2.6.0-beelance-",
-        env!("CARGO_PKG_VERSION"),
-        "\nRelease_date: -\ndescription: beelance\nnode: "
-    );
-    for part in [head, &host, "\nUptime: "] {
+    let head = ["Name: HAProxy\nVersion: ", VERSION, "\nRelease_date: -\ndescription: beelance\nnode: "];
+    for part in head.into_iter().chain([&*host, "\nUptime: "]) {
         out.bytes(part.as_bytes());
     }
     let seconds = own.uptime_ms / 1000;
