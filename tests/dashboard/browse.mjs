@@ -127,6 +127,7 @@ seen.connection = await text('#why-end');
 await page.fill('#why-method', 'GET');
 await page.press('#why-method', 'Enter');
 await until(() => document.querySelectorAll('#why-steps li').length > 5);
+await until(() => document.getElementById('note').textContent === '');
 await page.screenshot({ path: folder + '/dashboard-explain.png', fullPage: true });
 
 // Every control has a name for a screen reader, every table a caption; the token is nowhere but in a variable.

@@ -28,6 +28,7 @@ PATIENCE_S = 60
 # What is not followed, by how the block or the command begins, and why.
 NOT_RUN = {
     "ssh -L": "there is no other machine",
+    "kill %1": "what goes on in the background ends with its block here",
     "apiVersion: keda.sh": "KEDA needs a cluster; the question it asks is asked of a real Prometheus above",
     "$ beelance ctl show sess": "needs a client that is served, one that waits and one that is idle: tests/ctl_sessions.rs has them",
 }
