@@ -141,14 +141,19 @@ fn a_nameserver_that_cannot_make_up_its_mind_floods_no_log() {
         Names {
             slots: false,
             answers: |number| Some(2 + u8::from(number % 2 == 1)),
-            words: &["default/app changed its IP", "default/app has the IP"],
-            settled: "default/app has the IP 127.0.0.2 now",
+            words: &["default/app changed its IP", "default/app has the IP", "default/app now has the IP"],
+            settled: "default/app now has the IP 127.0.0.2;",
         },
         Names {
             slots: false,
             answers: |number| (number % 2 == 0).then_some(2),
-            words: &["app.test resolves again", "app.test does not resolve", "default/app has the IP"],
-            settled: "default/app has the IP 127.0.0.2 now",
+            words: &[
+                "app.test resolves again",
+                "app.test does not resolve",
+                "default/app has the IP",
+                "default/app now has the IP",
+            ],
+            settled: "default/app now has the IP 127.0.0.2;",
         },
         Names {
             slots: true,

@@ -217,7 +217,6 @@ pub fn start(
     event_loop.executor.spawn(proxy::purge_idle(proxy)).detach();
     event_loop.executor.spawn(proxy::begin_trials(proxy)).detach();
     event_loop.executor.spawn(proxy::warm_up(proxy)).detach();
-    event_loop.executor.spawn(proxy::tell_left_out(proxy)).detach();
     event_loop.executor.spawn(signals::watch(signals, service)).detach();
     for lines in lines {
         event_loop.executor.spawn(lines::keep(lines, reactor)).detach();

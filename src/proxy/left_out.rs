@@ -5,7 +5,6 @@ use super::rates::KEYS;
 use super::repeats::{About, Kind, LeftOut};
 use crate::balance::Admin;
 use crate::limits::{BackendId, PoolId};
-use crate::runtime::Seat;
 use log::Level;
 
 impl Proxy {
@@ -15,24 +14,33 @@ impl Proxy {
     pub fn may_tell(&self, about: About) -> bool {
         let owed = self.repeats.owes();
         let may = self.repeats.may(about, self.reactor.now_ms(), &mut |left_out| self.tell_of(left_out));
-        if !owed
-            && self.repeats.owes()
-            && let Some(teller) = self.teller.get()
-        {
-            self.reactor.wake(teller);
+        if !owed && self.repeats.owes() {
+            self.wake_warmer();
         }
         may
     }
 
     /// An operator changes this server: what follows is told in any case.
+    #[cold]
+    #[inline(never)]
     pub fn tell_freely(&self, id: BackendId) {
         let pool = self.config().backends[id.index()].pool;
         for about in [About::server(id), About::address(id), About::pool(pool)] {
-            self.repeats.empty(about, self.reactor.now_ms()).into_iter().for_each(|left_out| self.tell_of(left_out));
+            if let Some(left_out) = self.repeats.empty(about, self.reactor.now_ms()) {
+                self.tell_of(left_out);
+            }
         }
     }
 
+    /// Tells what was left out if it is time to, where nothing more comes; when it will be.
+    pub(super) fn tell_in_time(&self, now_ms: u64) -> u64 {
+        self.repeats.leak(now_ms, &mut |left_out| self.tell_of(left_out));
+        self.repeats.due_ms()
+    }
+
     /// Tells what was left out, without waiting for its time: what it is about changes, or this is the end.
+    #[cold]
+    #[inline(never)]
     pub fn tell_what_is_left_out(&self) {
         if self.repeats.owes() {
             self.repeats.tell_all(self.reactor.now_ms(), 0, &mut |left_out| self.tell_of(left_out));
@@ -46,45 +54,41 @@ impl Proxy {
     }
 
     /// How things are now, and how many lines about them were left out.
+    #[cold]
+    #[inline(never)]
     fn tell_of(&self, LeftOut { about, count, seconds }: LeftOut) {
         let (kind, at) = about.parts();
-        let config = self.config();
+        let (config, balancer) = (self.config(), self.balancer.borrow());
         let id = BackendId::new(at).unwrap_or(BackendId(0));
-        let now = match kind {
+        let is_of_server = matches!(kind, Kind::Server | Kind::Address);
+        let server = if is_of_server { self.name(id) } else { String::new() };
+        let ip = if kind == Kind::Address { self.ip(id).map(|ip| ip.to_string()) } else { None };
+        let (before, name, now, more) = match kind {
             Kind::Server => {
-                let balancer = self.balancer.borrow();
-                let up = if balancer.is_healthy(id) { "UP" } else { "DOWN" };
                 let admin = match balancer.admin(id) {
                     Admin::Ready => "",
-                    Admin::Drain => " in DRAIN state",
-                    Admin::Maint => " in MAINT",
+                    Admin::Drain => ", in DRAIN state",
+                    Admin::Maint => ", in MAINT",
                 };
-                format!("Server {} is {up}{admin} now", self.name(id))
+                ("Server ", &*server, if balancer.is_healthy(id) { " is UP now" } else { " is DOWN now" }, admin)
             }
-            Kind::Address => match self.ip(id) {
-                Some(ip) => format!("{} has the IP {ip} now", self.name(id)),
-                None => format!("{} has no IP now", self.name(id)),
+            Kind::Address => match &ip {
+                Some(ip) => ("", &*server, " now has the IP ", &**ip),
+                None => ("", &*server, " now has no IP", ""),
             },
             Kind::Pool => {
-                let usable = PoolId::new(at).is_some_and(|pool| self.balancer.borrow().usable(pool) != (0, 0));
-                let has = if usable { "a server" } else { "no server" };
-                format!("pool {} has {has} available now", config.pools[at].name)
+                let usable = PoolId::new(at).is_some_and(|pool| balancer.usable(pool) != (0, 0));
+                let has = if usable { " has a server available now" } else { " has no server available now" };
+                ("pool ", &*config.pools[at].name, has, "")
             }
-            Kind::Listener => format!("listener {}: accept failed", config.listeners[at].name),
-            Kind::Closed => format!("closed by {}", KEYS[at]),
-            Kind::Tokens => "admin listener: wrong tokens".to_owned(),
+            Kind::Listener => ("listener ", &*config.listeners[at].name, ": accept failed", ""),
+            Kind::Closed => ("closed by ", KEYS[at], "", ""),
+            Kind::Tokens => ("admin listener: wrong tokens", "", "", ""),
         };
         let level = if kind == Kind::Closed { Level::Debug } else { Level::Warn };
-        log::log!(level, "{now}; lines like this one that were left out in the last {seconds} s: {count}.");
-    }
-}
-
-/// The task that tells what was left out where nothing more comes. Sleeps while nothing is.
-pub async fn tell_left_out(proxy: &'static Proxy) {
-    let Some(seat) = Seat::take(proxy.reactor) else { return };
-    proxy.teller.set(Some(seat.index()));
-    loop {
-        let _ = seat.pause(proxy.repeats.due_ms()).await;
-        proxy.repeats.leak(proxy.reactor.now_ms(), &mut |left_out| proxy.tell_of(left_out));
+        log::log!(
+            level,
+            "{before}{name}{now}{more}; lines like this one that were left out in the last {seconds} s: {count}."
+        );
     }
 }

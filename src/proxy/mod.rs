@@ -52,7 +52,6 @@ pub use counters::{Failures, Loyalty, Traffic};
 pub use explain::{End, Explained};
 pub use heard::{Answer, Heard, Words};
 pub use idle::purge_idle;
-pub use left_out::tell_left_out;
 pub use place::Arrival;
 pub use rates::{Allowance, Regard, Used};
 pub use record::{Journal, Record, UNNAMED};
@@ -119,9 +118,8 @@ pub struct Proxy {
     budgets: Box<[RefCell<Budget>]>,
     /// What was last told of each backend.
     told: Box<[Cell<Told>]>,
-    /// Which lines may be told, and the seat of [`tell_left_out`].
+    /// Which lines may be told.
     repeats: Repeats,
-    teller: Cell<Option<u16>>,
     /// The seat of the task that begins the trials of ejected backends.
     trials: Cell<u16>,
     /// Which backends users were given, where a pool remembers that.
@@ -199,7 +197,6 @@ impl Proxy {
             reactor: event_loop.reactor,
             told: Told::all(&balancer, room.backends),
             repeats: Repeats::default(),
-            teller: Cell::default(),
             balancer: RefCell::new(balancer),
             event_loop,
             buffers: Box::leak(Box::new(buffers)),

@@ -31,62 +31,65 @@ pub(super) enum Kind {
     Tokens,
 }
 
-/// How many things there are of each, and the lines that a bucket takes. In the order of [`Kind`].
-const KINDS: [(Kind, usize, u32); 6] = [
-    (Kind::Server, MAX_BACKENDS, MESSAGE_BURST),
-    (Kind::Address, MAX_BACKENDS, MESSAGE_BURST),
-    (Kind::Pool, MAX_POOLS, MESSAGE_BURST),
-    (Kind::Listener, MAX_LISTENERS, REFUSED_MESSAGE_BURST),
-    (Kind::Closed, KEYS.len(), REFUSED_MESSAGE_BURST),
-    (Kind::Tokens, 1, REFUSED_MESSAGE_BURST),
+/// Where the buckets of each kind begin: those of servers are the first.
+const ADDRESSES: usize = MAX_BACKENDS;
+const POOLS: usize = ADDRESSES + MAX_BACKENDS;
+const LISTENERS: usize = POOLS + MAX_POOLS;
+const CLOSED: usize = LISTENERS + MAX_LISTENERS;
+const TOKENS: usize = CLOSED + KEYS.len();
+const BUCKETS: usize = TOKENS + 1;
+
+static STARTS: [(Kind, usize); 6] = [
+    (Kind::Tokens, TOKENS),
+    (Kind::Closed, CLOSED),
+    (Kind::Listener, LISTENERS),
+    (Kind::Pool, POOLS),
+    (Kind::Address, ADDRESSES),
+    (Kind::Server, 0),
 ];
 
-/// What a message is about.
+/// What a message is about: the place of its bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct About(Kind, usize);
+pub struct About(usize);
 
 impl About {
     /// Wrong tokens at the admin listener, whoever tries them: addresses are no names, there are too many.
-    pub const TOKENS: Self = Self(Kind::Tokens, 0);
+    pub const TOKENS: Self = Self(TOKENS);
 
     /// What a server does.
     #[must_use]
     pub fn server(id: BackendId) -> Self {
-        Self(Kind::Server, id.index())
+        Self(id.index())
     }
 
     /// Where a server is, as a nameserver says, or the name of which this server is the first.
     #[must_use]
     pub fn address(id: BackendId) -> Self {
-        Self(Kind::Address, id.index())
+        Self(ADDRESSES + id.index())
     }
 
     pub(super) fn pool(id: PoolId) -> Self {
-        Self(Kind::Pool, id.index())
+        Self(POOLS + id.index())
     }
 
     pub(super) fn listener(id: ListenerId) -> Self {
-        Self(Kind::Listener, id.index())
+        Self(LISTENERS + id.index())
     }
 
     /// Connections that were closed at once, by the key at this place.
     pub(super) fn closed(key: usize) -> Self {
-        Self(Kind::Closed, key)
+        Self(CLOSED + key)
     }
 
     /// Its kind, and which of that.
     pub(super) fn parts(self) -> (Kind, usize) {
-        (self.0, self.1)
-    }
-
-    /// Its bucket among all.
-    fn place(self) -> usize {
-        KINDS[..self.0 as usize].iter().map(|(_, things, _)| things).sum::<usize>() + self.1
+        let start = STARTS.iter().find(|(_, start)| *start <= self.0);
+        start.map_or((Kind::Tokens, 0), |&(kind, start)| (kind, self.0 - start))
     }
 
     /// Lines that its bucket takes.
     fn most(self) -> u32 {
-        KINDS[self.0 as usize].2
+        if self.0 < LISTENERS { MESSAGE_BURST } else { REFUSED_MESSAGE_BURST }
     }
 }
 
@@ -143,8 +146,7 @@ pub(super) struct Repeats {
 
 impl Repeats {
     fn bucket(&self, about: About) -> &Cell<Bucket> {
-        let count = KINDS.iter().map(|(_, things, _)| things).sum();
-        &self.buckets.get_or_init(|| vec![Cell::default(); count].into_boxed_slice())[about.place()]
+        &self.buckets.get_or_init(|| vec![Cell::default(); BUCKETS].into_boxed_slice())[about.0]
     }
 
     /// Whether a line may be told now; else it is counted as left out. `tell` is told what was left out before.
@@ -170,19 +172,19 @@ impl Repeats {
         }
     }
 
-    /// Tells what was left out, once `leaked` lines are out of each bucket.
+    /// Tells what was left out, once `leaked` lines are out of each bucket; where that is none, what is told needs no room.
+    #[cold]
+    #[inline(never)]
     pub(super) fn tell_all(&self, now_ms: u64, leaked: u32, tell: &mut dyn FnMut(LeftOut)) {
         self.owes.set(false);
         let seconds = self.seconds(now_ms);
         self.told_ms.set(now_ms);
-        let mut buckets = self.buckets.get().map_or(&[][..], |buckets| buckets).iter();
-        for (kind, things, most) in KINDS {
-            for (bucket, at) in buckets.by_ref().take(things).zip(0..) {
-                let (level, count) = (bucket.get().level().saturating_sub(leaked), bucket.get().left_out());
-                bucket.set(Bucket::of((level + u32::from(count > 0)).min(most), 0));
-                if count > 0 {
-                    tell(LeftOut { about: About(kind, at), count, seconds });
-                }
+        for (bucket, at) in self.buckets.get().map_or(&[][..], |buckets| buckets).iter().zip(0..) {
+            let (level, count) = (bucket.get().level(), bucket.get().left_out());
+            let room = u32::from(count > 0).min(leaked);
+            bucket.set(Bucket::of(level.saturating_sub(leaked) + room, 0));
+            if count > 0 {
+                tell(LeftOut { about: About(at), count, seconds });
             }
         }
     }
@@ -204,7 +206,7 @@ impl Repeats {
 
     /// Empties a bucket; what was left out of it.
     pub(super) fn empty(&self, about: About, now_ms: u64) -> Option<LeftOut> {
-        let count = self.buckets.get()?[about.place()].take().left_out();
+        let count = self.buckets.get()?[about.0].take().left_out();
         (count > 0).then(|| LeftOut { about, count, seconds: self.seconds(now_ms) })
     }
 
@@ -281,7 +283,7 @@ mod tests {
         all.extend((0..KEYS.len()).map(About::closed));
         all.push(About::TOKENS);
         for (at, &about) in all.iter().enumerate() {
-            assert_eq!(about.place(), at, "{about:?}");
+            assert_eq!(about.0, at, "{about:?}");
             // Full, and overfull, while those behind it are empty.
             assert!(run(&repeats, about, [0; 50]).starts_with("+++"), "{about:?}");
         }
@@ -362,8 +364,8 @@ mod tests {
                 now_ms += after_ms;
                 let mut tell = |it: LeftOut| {
                     assert!(it.count > 0);
-                    told[it.about.1] += it.count;
-                    written[it.about.1].push(now_ms);
+                    told[it.about.0] += it.count;
+                    written[it.about.0].push(now_ms);
                 };
                 match step {
                     Step::Line(number) => {
