@@ -3,7 +3,7 @@
 //! An agent that cannot be reached, or says nothing, changes nothing: whether the service can be reached is what probes
 //! find out. Only the agent takes back what it said.
 
-use super::probe::{patience, plain};
+use super::probe::{beginning, patience, plain};
 use crate::balance::{Authority, Report};
 use crate::config::Agent;
 use crate::limits::BackendId;
@@ -96,7 +96,7 @@ fn obey(proxy: &Proxy, id: BackendId, line: &str) -> (Finding, String) {
         let said = report.unknown.map(|word| format!("agent reports an error : {word}"));
         return (Finding::Unchanged, said.unwrap_or_default());
     };
-    proxy.set_agent_up(id, up, report.reason());
+    proxy.set_agent_up(id, up, &beginning(report.reason()));
     let why = report.description;
     let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
     (if up { Finding::Good } else { Finding::Wrong }, format!("via agent : {}{why}", report.word))

@@ -49,7 +49,7 @@ impl Why {
             words += &format!(", code: {}", self.status);
         }
         if !self.info.is_empty() {
-            words += &format!(", info: \"{}\"", self.info);
+            words += &format!(", info: \"{}\"", beginning(&self.info));
         }
         words + &format!(", check duration: {duration_ms}ms")
     }
@@ -59,6 +59,23 @@ impl Why {
 pub(super) fn plain(error: &io::Error) -> String {
     let known = error.raw_os_error().map(|number| Errno::from_raw(number).desc().to_owned());
     known.unwrap_or_else(|| error.to_string())
+}
+
+/// Bytes of what a peer said that a line of the log takes (HAProxy `HCHK_DESC_LEN`).
+const MAX_WORDS: usize = 127;
+
+/// The beginning of what a peer said, for a line of the log: as HAProxy writes it, so that nothing in it ends the quotes.
+pub(super) fn beginning(said: &str) -> String {
+    let mut words = String::new();
+    for byte in said.bytes().take(MAX_WORDS) {
+        if matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'<' | b'>') {
+            words.push(byte.into());
+        } else {
+            let digit = |half: u8| char::from(b"0123456789ABCDEF"[usize::from(half)]);
+            words.extend(['<', digit(byte >> 4), digit(byte & 15), '>']);
+        }
+    }
+    words
 }
 
 impl Outcome {
@@ -311,6 +328,17 @@ mod tests {
             };
             assert_eq!(String::from_iter([letter(false), letter(true)]), verdicts, "{response:?}");
         }
+    }
+
+    #[test]
+    fn what_a_server_says_does_not_end_its_quotes_or_fill_a_line() {
+        let ill = |said: &str| Why::new(Finding::Wrong, 503, said).words(0);
+        let all = |words: &str| format!("Layer7 wrong status, code: 503, info: \"{words}\", check duration: 0ms");
+        // As HAProxy 2.6 has it.
+        let (said, told) = ("say \"hi\", check \\ duration: 5ms", "say <22>hi<22>, check \\ duration: 5ms");
+        assert_eq!(ill(said), all(told));
+        assert_eq!(ill("caf\u{e9} <b> tab\there"), all("caf<C3><A9> <3C>b<3E> tab<09>here"));
+        assert_eq!(ill(&"y".repeat(3000)), all(&"y".repeat(127)));
     }
 
     #[test]

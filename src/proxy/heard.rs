@@ -15,11 +15,13 @@ const MOST: usize = 64;
 pub struct Words(heapless::String<MOST>);
 
 impl Words {
-    /// Those at the beginning of `text`, without control characters.
+    /// Those at the beginning of `text`, without control characters, and without those that end a line for Unicode: Python's
+    /// `splitlines`, which tools for HAProxy use, goes by that.
     pub(super) fn of(text: &str) -> Self {
         let mut words = Self::default();
         for c in text.chars() {
-            if words.0.push(if c.is_control() { ' ' } else { c }).is_err() {
+            let ends_line = c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+            if words.0.push(if ends_line { ' ' } else { c }).is_err() {
                 break;
             }
         }
@@ -77,6 +79,7 @@ mod tests {
             ("", ""),
             ("Connection refused", "Connection refused"),
             ("a\r\nb\u{1b}[1m", "a  b [1m"),
+            ("a\u{85}b\u{2028}shop,s2\u{2029}c", "a b shop,s2 c"),
             (long.as_str(), &long[..MOST]),
             (&format!("x{long}"), &format!("x{long}")[..MOST - 1]),
         ] {
