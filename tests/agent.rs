@@ -35,7 +35,7 @@ fn it_sets_the_weight() {
     let (beelance, _one, _two) = before(&agent, "backend.*.weight = 20\npool.*.check = none\n");
     let mut client = beelance.connect();
     assert_eq!(share(&mut client), 5);
-    for (line, wanted) in [("25%\n", 2), ("weight:180\n", 9), ("0%\n", 0), ("up 100%", 5)] {
+    for (line, wanted) in [("25%\n", 2), ("weight:180\n", 9), ("0%\n", 0), ("up 100%\n", 5)] {
         agent.says(Some(line));
         // What was chosen before the change has its turn first.
         eventually(&format!("{line:?}: {wanted} of ten"), || (share(&mut client) == wanted).then_some(()));

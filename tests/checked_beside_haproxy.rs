@@ -66,6 +66,11 @@ fn what_probes_and_agents_said() {
         ("drain", "drain\n", ""),
         ("maint", "maint\n", ""),
         ("nonsense", "nonsense\n", "agent reports an error : nonsense"),
+        ("partly", "hello up # why\n", "via agent : up (hello)"),
+        ("joined", "down#tired\n", "agent reports an error : down#tired"),
+        ("return", "down\rup\n", "via agent : down"),
+        ("cut", "down maxconn:3", "Ignoring incomplete line from agent"),
+        ("zero", "down\0up\n", "Ignoring incomplete line from agent"),
     ];
     let agents = cases.map(|(name, line, _)| (name, Agent::saying(line)));
     let (ours, theirs) = (Place::new(), Place::new());
@@ -111,7 +116,9 @@ fn what_probes_and_agents_said() {
             // While HAProxy asks, the result is the last one's in part; a star says so.
             let rests = told.iter().all(|row| [2, 10].iter().all(|&at| !row[at].starts_with('*')));
             let settled = told[..3].iter().map(|row| row[1].as_str()).eq(["UP", "DOWN", "DOWN"])
-                && told[3..].iter().all(|row| row[10] != "INI" && (row[1] == "MAINT" || row[2] == "L7OK"));
+                && told[3..].iter().all(|row| row[10] != "INI" && (row[1] == "MAINT" || row[2] == "L7OK"))
+                // What a line lacks HAProxy says from the second time on.
+                && told[3..].iter().all(|row| row[10] != "L7TOUT" || !row[9].is_empty());
             (rests && settled).then_some(told)
         })
     });

@@ -1,7 +1,7 @@
 //! What a backend's agent reports: one line of words, exactly as HAProxy's `agent-check` reads it.
 //!
-//! Words are separated by blanks, tabs and commas, in any case; of several of a kind the last counts. `#` begins a
-//! description. `up` and `down` (`fail`, `stopped`, and `failed`, which HAProxy takes for an error) are the agent's view of
+//! Words are separated by blanks, tabs and commas, in any case; of several of a kind the last counts. One that starts with `#`
+//! begins a description. `up` and `down` (`fail`, `stopped`, and `failed`, which HAProxy takes for an error) are the agent's view of
 //! its service; `ready`, `drain` and `maint` are orders; `75%` and `weight:N` set the weight, `maxconn:N` the limit.
 
 use super::state::Admin;
@@ -62,14 +62,19 @@ impl<'a> Report<'a> {
     /// Understands a line.
     #[must_use]
     pub fn parse(line: &'a str) -> Self {
-        let (words, description) = line.split_once('#').unwrap_or((line, ""));
-        let mut report = Self::default();
-        for word in words.split([' ', '\t', ',', '\r']).filter(|word| !word.is_empty()) {
+        const BETWEEN: [char; 3] = [' ', '\t', ','];
+        let (mut report, mut rest) = (Self::default(), line.trim_start_matches(BETWEEN));
+        while !rest.is_empty() {
+            if let Some(description) = rest.strip_prefix('#') {
+                report.description = description.trim();
+                break;
+            }
+            let (word, behind) = rest.split_at(rest.find(BETWEEN).unwrap_or(rest.len()));
             if !report.take(word) {
                 report.unknown = report.unknown.or(Some(word));
             }
+            rest = behind.trim_start_matches(BETWEEN);
         }
-        report.description = description.trim();
         report
     }
 
@@ -130,11 +135,13 @@ mod tests {
             ("weight:30", Report { weight: Some(Weight::Absolute(30)), ..none }),
             ("75% 50%", Report { weight: percent(50), ..none }),
             ("maxconn:30", Report { maxconn: Some(30), ..none }),
-            ("up\r", Report { up: Some(true), word: "up", ..none }),
+            ("up\u{b}down", Report { unknown: Some("up\u{b}down"), ..none }),
             ("UP,Drain", Report { up: Some(true), admin: Some(Admin::Drain), word: "UP", ..none }),
             ("ready\t50%", Report { admin: Some(Admin::Ready), weight: percent(50), ..none }),
             ("maint", Report { admin: Some(Admin::Maint), ..none }),
-            ("down#disk full", Report { up: Some(false), word: "down", description: "disk full", ..none }),
+            ("down #disk full", Report { up: Some(false), word: "down", description: "disk full", ..none }),
+            ("down,#", Report { up: Some(false), word: "down", ..none }),
+            ("up down#disk", Report { up: Some(true), word: "up", unknown: Some("down#disk"), ..none }),
             ("fail # 75% maint", Report { up: Some(false), word: "fail", description: "75% maint", ..none }),
             ("failed", Report { up: Some(false), word: "failed", ..none }),
             ("stopped", Report { up: Some(false), word: "stopped", ..none }),

@@ -54,7 +54,7 @@ pub(super) async fn listen_to(proxy: &'static Proxy, id: BackendId, agent: Agent
     }
 }
 
-/// What comes until the end of the line or of the connection; or what went wrong. `connected` is set when it stands.
+/// What comes until the end of the line; or what went wrong. `connected` is set when it stands.
 async fn ask(address: SocketAddr, connected: &Cell<bool>) -> Result<String, (Finding, String)> {
     let stream = Async::<TcpStream>::connect(address).await;
     let mut stream = stream.map_err(|error| (Finding::NotConnected, plain(&error)))?;
@@ -62,7 +62,8 @@ async fn ask(address: SocketAddr, connected: &Cell<bool>) -> Result<String, (Fin
     let malformed = |info: String| (Finding::Malformed, info);
     let mut line = [0; MAX_LINE];
     let mut length = 0;
-    while length < MAX_LINE && !line[..length].contains(&b'\n') {
+    let ends = |byte: &u8| matches!(byte, b'\n' | b'\r' | 0);
+    while length < MAX_LINE && !line[..length].iter().any(ends) {
         match stream.read(&mut line[length..]).await.map_err(|error| malformed(plain(&error)))? {
             0 => break,
             count => length += count,
@@ -71,10 +72,14 @@ async fn ask(address: SocketAddr, connected: &Cell<bool>) -> Result<String, (Fin
     if length == 0 {
         return Err(malformed("an empty answer".to_owned()));
     }
-    let end = line[..length].iter().position(|&byte| byte == b'\n').unwrap_or(length);
-    // It goes into the log.
-    let plain = |c: char| if c.is_control() && c != '\t' { ' ' } else { c };
-    Ok(String::from_utf8_lossy(&line[..end]).chars().map(plain).collect())
+    let end = line[..length].iter().position(ends);
+    let is_whole = end.is_some_and(|end| line[end] != 0);
+    let line = String::from_utf8_lossy(&line[..end.unwrap_or(length)]).into_owned();
+    // Half an order is another order. Of a description the beginning will do.
+    if !is_whole && (length < MAX_LINE || Report::parse(&line).description.is_empty()) {
+        return Err((Finding::Silent, "Ignoring incomplete line from agent".to_owned()));
+    }
+    Ok(line)
 }
 
 /// Does what a line says. Orders come before the verdict, as HAProxy takes them. Tells what it was, in HAProxy's words.
@@ -97,7 +102,7 @@ fn obey(proxy: &Proxy, id: BackendId, line: &str) -> (Finding, String) {
         return (Finding::Unchanged, said.unwrap_or_default());
     };
     proxy.set_agent_up(id, up, &beginning(report.reason()));
-    let why = report.description;
+    let why = report.unknown.unwrap_or(report.description);
     let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
     (if up { Finding::Good } else { Finding::Wrong }, format!("via agent : {}{why}", report.word))
 }
