@@ -5,7 +5,8 @@
 use super::Proxy;
 use super::condition::Finding;
 use crate::limits::BackendId;
-use std::cell::Ref;
+use crate::table::Table;
+use std::cell::{Ref, RefCell, RefMut};
 
 /// Bytes that are kept of what a peer said.
 const MOST: usize = 64;
@@ -58,13 +59,19 @@ pub struct Answer {
 impl Proxy {
     /// A backend's agent answered, or did not.
     pub fn answered(&self, id: BackendId, finding: Finding, duration_ms: u64, words: &str) {
-        self.heard.borrow_mut().at(id.0.into()).agent = Answer { finding, duration_ms, words: Words::of(words) };
+        self.hear(id).agent = Answer { finding, duration_ms, words: Words::of(words) };
     }
 
     /// What was heard of a backend, if anything was.
     #[must_use]
     pub fn heard(&self, id: BackendId) -> Option<Ref<'_, Heard>> {
-        Ref::filter_map(self.heard.borrow(), |heard| heard.get(id.0.into())).ok()
+        Ref::filter_map(self.heard.get()?.borrow(), |heard| heard.get(id.0.into())).ok()
+    }
+
+    /// The entry of a backend; the first one makes the table, which takes no memory where nobody is asked.
+    pub(super) fn hear(&self, id: BackendId) -> RefMut<'_, Heard> {
+        let heard = self.heard.get_or_init(|| RefCell::new(Table::new(self.room.backends)));
+        RefMut::map(heard.borrow_mut(), |heard| heard.at(id.0.into()))
     }
 }
 

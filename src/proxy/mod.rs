@@ -80,7 +80,7 @@ use repeats::Repeats;
 use shed::Sheddable;
 use state::Told;
 use statistics::Statistics;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -146,7 +146,7 @@ pub struct Proxy {
     pool_exchanges: Box<[Headcount]>,
     statistics: RefCell<Statistics>,
     /// What was heard of backends beside the traffic.
-    heard: RefCell<Table<Heard>>,
+    heard: OnceCell<RefCell<Table<Heard>>>,
     /// What operators let rest of each backend.
     resting: Box<[Cell<Resting>]>,
     /// When rates go on.
@@ -227,7 +227,7 @@ impl Proxy {
             listener_connections: (0..room.listeners).map(|_| Headcount::default()).collect(),
             pool_exchanges: (0..room.pools).map(|_| Headcount::default()).collect(),
             statistics: RefCell::new(Statistics::new(room.listeners, room.backends, room.pools)),
-            heard: RefCell::new(Table::new(room.backends)),
+            heard: OnceCell::new(),
             resting: Resting::nothing(room.backends),
             second_ends_ms: Cell::new(0),
             watchers: RefCell::new(heapless::Vec::new()),

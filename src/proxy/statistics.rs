@@ -251,7 +251,7 @@ impl Proxy {
 
     /// A backend was probed; `words` are what there is to say of that beside.
     pub fn checked(&self, id: BackendId, checked: Checked, words: &str) {
-        self.heard.borrow_mut().at(id.0.into()).probe = Words::of(words);
+        self.hear(id).probe = Words::of(words);
         let was_up = self.balancer.borrow().is_healthy(id);
         let health = &mut self.statistics.borrow_mut().backends[id.index()].health;
         health.failures += u64::from(was_up && !checked.finding.is_good());
@@ -304,8 +304,8 @@ impl Proxy {
         let mut statistics = self.statistics.borrow_mut();
         let served = &mut statistics.backends[id.index()];
         *served = Served { listener: served.listener, ..Served::new() };
-        if let Some(heard) = self.heard.borrow_mut().get_mut(id.0.into()) {
-            *heard = Heard::default();
+        if self.heard.get().is_some() {
+            *self.hear(id) = Heard::default();
         }
     }
 
