@@ -21,8 +21,8 @@ use std::fmt::Write;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-/// Columns that are told of a probe or an agent, but how long it took.
-const COLUMNS: [&str; 15] = [
+/// Columns that are told of a probe or an agent, but how long it took; and what a server's state leaves as it is.
+const COLUMNS: [&str; 20] = [
     "svname",
     "status",
     "check_status",
@@ -38,6 +38,11 @@ const COLUMNS: [&str; 15] = [
     "agent_desc",
     "agent_rise",
     "agent_health",
+    "weight",
+    "uweight",
+    "slim",
+    "act",
+    "bck",
 ];
 
 fn told(socket: &Place) -> Vec<Vec<String>> {

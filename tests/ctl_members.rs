@@ -127,7 +127,7 @@ fn a_server_is_added_serves_and_is_removed() {
     assert_eq!(said(&format!("add server default/n1 {} weight 3", two.address())), "New server registered.\n\n");
     assert_eq!(
         (value(&socket.0, "default", "n1", "status"), value(&socket.0, "default", "n1", "weight")),
-        ("MAINT".into(), "0".into())
+        ("MAINT".into(), "3".into())
     );
     // Nobody goes there, not even who asks for it.
     let mut asks = beelance.connect();

@@ -271,8 +271,8 @@ impl Figures {
         self.set_common(&it.traffic, &it.failures);
         self.set_loyalty(&it.loyalty);
         self.set_times([it.averages_ms, it.times_ms, it.most_ms.map(u64::from)], it.idle_ms);
-        let weight = if it.admin == Admin::Ready { it.weight } else { 0 };
-        self.set(F::Weight, &[weight.into(), it.weight.into(), it.throttle.map_or(NOTHING, u64::from)]);
+        // Whether or not it takes anybody.
+        self.set(F::Weight, &[it.weight.into(), it.weight.into(), it.throttle.map_or(NOTHING, u64::from)]);
         self.set(F::Active, &[u64::from(!settings.backup), u64::from(settings.backup)]);
         self.set(F::CheckFailures, &[it.check_failures]);
         self.set(F::Downs, &[it.downs, it.ejections, it.since_ms, it.down_ms, it.idle_connections]);
