@@ -10,7 +10,7 @@
 mod common;
 
 use common::agent::Agent;
-use common::backend::Backend;
+use common::backend::{Backend, Step, ok, send};
 use common::client::Client;
 use common::ctl::{Place, ask, rows, value};
 use common::eventually;
@@ -19,6 +19,7 @@ use common::port::Port;
 use common::process::{Beelance, listener_and};
 use std::fmt::Write;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Columns that are told of a probe or an agent, but how long it took; and what a server's state leaves as it is.
@@ -137,6 +138,75 @@ fn what_probes_and_agents_said() {
         assert_eq!((row[0].as_str(), row[9].as_str()), (name, words));
     }
     assert_eq!(ours[2][4], "Connection refused");
+}
+
+/// A server whose probes go so, one after the other, until it no longer answers.
+fn probed(outcomes: &'static [bool]) -> Backend {
+    let done = AtomicUsize::new(0);
+    Backend::start(move |_| match outcomes.get(done.fetch_add(1, Ordering::Relaxed)) {
+        Some(false) => send("HTTP/1.1 500 Ill\r\nContent-Length: 0\r\n\r\n"),
+        Some(true) => ok(b""),
+        None => vec![Step::Hang],
+    })
+}
+
+#[test]
+fn how_far_a_server_is_on_its_way_to_another_state() {
+    // How its probes go until it is on its way, where it stays while the next one waits; and what its agent says, if it has one.
+    let scenes: [(&str, &[bool], &str); 4] = [
+        ("falls", &[true, true, true, false], ""),
+        ("rises", &[false, true], ""),
+        ("falls-by-agent", &[true, true, true, false], "up\n"),
+        ("rises-by-agent", &[false, true], "down\n"),
+    ];
+    let (ours, theirs) = (Place::new(), Place::new());
+    let mut config = format!(
+        "listen.web = 127.0.0.1:0\nlisten.web.pool = falls\nadmin.socket = {}\npool.*.check.uri = /\npool.*.check.inter = 50ms\n\
+         pool.*.check.timeout = 1h\n",
+        ours.0.display()
+    );
+    let mut known = String::new();
+    let (mut kept, mut agents) = (Vec::new(), Vec::new());
+    for (name, outcomes, says) in scenes {
+        let [mine, its] = [(); 2].map(|()| probed(outcomes));
+        write!(config, "backend.{name} = {}\nbackend.{name}.pool = {name}\n", mine.address()).unwrap();
+        write!(
+            known,
+            "backend {name}\n  timeout check 1h\n  option httpchk GET /\n  server {name} {} check inter 50",
+            its.address()
+        )
+        .unwrap();
+        if !says.is_empty() {
+            let agent = Agent::saying(says);
+            writeln!(config, "pool.{name}.check.agent-port = {}", agent.port()).unwrap();
+            write!(known, " agent-check agent-inter 50 agent-port {}", agent.port()).unwrap();
+            agents.push(agent);
+        }
+        known.push('\n');
+        kept.extend([mine, its]);
+    }
+    let _beelance = Beelance::start(&config);
+    let _haproxy = Haproxy::start(Port::take(), |bind| {
+        let socket = theirs.0.display();
+        format!(
+            "global\n  nbthread 1\n  stats socket {socket} level admin\nfrontend web\n  bind {bind}\n  default_backend falls\n{known}"
+        )
+    });
+    eventually("HAProxy's socket is there", || UnixStream::connect(&theirs.0).ok());
+    for (state, expected) in [
+        ("ready", ["UP 2/3", "DOWN 1/2", "UP 2/3", "DOWN (agent)"]),
+        ("drain", ["DRAIN 2/3", "DOWN 1/2", "DRAIN (agent)", "DOWN (agent)"]),
+        ("ready", ["UP 2/3", "DOWN 1/2", "UP 2/3", "DOWN (agent)"]),
+    ] {
+        for socket in [&ours, &theirs] {
+            for (name, ..) in scenes {
+                assert_eq!(ask(&socket.0, &format!("set server {name}/{name} state {state}")), "\n");
+            }
+            eventually(&format!("{state}: {expected:?} at {}", socket.0.display()), || {
+                told(socket).iter().map(|row| row[1].as_str()).eq(expected).then_some(())
+            });
+        }
+    }
 }
 
 #[test]

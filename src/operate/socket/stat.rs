@@ -320,17 +320,18 @@ fn write_status(proxy: &Proxy, id: BackendId, figures: &Figures, out: &mut Text<
     let balancer = proxy.balancer.borrow();
     let (admin, is_probed, is_up) = (balancer.admin(id), figures.are(BACKEND | PROBED), balancer.is_healthy(id));
     let has_agent = figures.are(BACKEND | AGENT);
-    out.bytes(match admin {
-        Admin::Maint => b"MAINT",
-        _ if !is_up && has_agent && figures.get(Figure::AgentLevel) == 0 => b"DOWN (agent)",
-        Admin::Drain | Admin::Ready if is_probed && !is_up => b"DOWN",
-        Admin::Drain if has_agent => b"DRAIN (agent)",
-        Admin::Drain => b"DRAIN",
-        Admin::Ready if !is_up => b"DOWN",
-        Admin::Ready if is_probed => b"UP",
-        Admin::Ready => b"no check",
-    });
-    if admin == Admin::Ready && is_probed && figures.get(Figure::Found) != NOTHING {
+    let (state, counts): (&[u8], bool) = match admin {
+        Admin::Maint => (b"MAINT", false),
+        _ if !is_up && has_agent && figures.get(Figure::AgentLevel) == 0 => (b"DOWN (agent)", false),
+        Admin::Drain | Admin::Ready if is_probed && !is_up => (b"DOWN", true),
+        Admin::Drain if has_agent => (b"DRAIN (agent)", false),
+        Admin::Drain => (b"DRAIN", is_probed),
+        Admin::Ready if !is_up => (b"DOWN", false),
+        Admin::Ready if is_probed => (b"UP", true),
+        Admin::Ready => (b"no check", false),
+    };
+    out.bytes(state);
+    if counts && figures.get(Figure::Found) != NOTHING {
         let [level, rise, fall] = [Figure::Level, Figure::Rise, Figure::Fall].map(|figure| figures.get(figure));
         let (part, of) = if is_up { ((level + 1).saturating_sub(rise), fall) } else { (level, rise) };
         if part > 0 && part < of {
