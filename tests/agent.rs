@@ -12,6 +12,7 @@ mod common;
 use common::agent::Agent;
 use common::backend::{Backend, Port};
 use common::client::Client;
+use common::ctl::{Place, value};
 use common::eventually;
 use common::process::{Beelance, listener_and};
 
@@ -96,6 +97,25 @@ fn down_is_down_until_the_agent_says_up() {
     beelance.wait_change("s1", "down", 5);
     agent.says(Some("up\n"));
     assert_eq!((share(&mut client), beelance.changes("s1", "up")), (0, 4));
+}
+
+#[test]
+fn what_an_agent_said_that_left_is_not_told_of_the_next() {
+    let (agent, one, two, socket) =
+        (Agent::saying("down\n"), Backend::named("one"), Backend::named("two"), Place::new());
+    let without = listener_and(&[&one, &two]) + &format!("admin.socket = {}\n", socket.0.display());
+    let with = |inter| format!("{without}pool.*.check.agent-port = {}\npool.*.check.inter = {inter}\n", agent.port());
+    let beelance = Beelance::start(&with("30ms"));
+    let told = |column: &str| value(&socket.0, "default", "s2", column);
+    eventually("it is down", || (told("status") == "DOWN (agent)").then_some(()));
+    beelance.reload(&without).unwrap();
+    assert_eq!((told("status").as_str(), told("agent_status").as_str()), ("no check", ""));
+    // The second of two waits half an hour for its first word.
+    beelance.reload(&with("1h")).unwrap();
+    assert_eq!(
+        (told("agent_status").as_str(), told("last_agt").as_str(), told("agent_health").as_str()),
+        ("INI", "", "1")
+    );
 }
 
 #[test]

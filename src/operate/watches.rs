@@ -6,7 +6,7 @@ use super::{agent, probe};
 use crate::balance::{Admin, Authority};
 use crate::config::{Agent, Check, Pool};
 use crate::limits::BackendId;
-use crate::proxy::Proxy;
+use crate::proxy::{Finding, Proxy};
 use smol::Task;
 use std::cell::RefCell;
 use std::time::Duration;
@@ -76,6 +76,7 @@ impl Watch {
             }
             (Some(_), None) => {
                 self.agent = None;
+                proxy.answered(id, Finding::Nothing, 0, "");
                 proxy.tell_freely(id);
                 proxy.set_agent_up(id, true, "nothing any more");
                 proxy.set_admin(id, Authority::Agent, Admin::Ready);
