@@ -91,7 +91,9 @@ fn down_is_down_until_the_agent_says_up() {
         beelance.wait_change("s1", "up", number + 1);
         assert!(share(&mut client) > 0);
     }
-    assert!(beelance.log().iter().any(|line| line.contains("s1 is DOWN, reason: agent says disk full.")));
+    assert!(beelance.log().iter().any(|line| line.contains(
+        "s1 is DOWN, reason: Layer7 wrong status, code: 0, info: \"via agent : down (disk full)\", check duration: "
+    )));
     // The agent's up does not undo what the probes say.
     one.set_health(500);
     beelance.wait_change("s1", "down", 5);

@@ -104,11 +104,12 @@ fn what_is_said_of_health_and_agent_holds_until_they_are_asked_again() {
     let rows = ask(&socket.0, "show log");
     assert_eq!(rows.matches("Server default/s1 is UP").count(), 2, "by the operator, by the probe: {rows}");
     // So it is with the agent.
-    assert_eq!(ask(&socket.0, "disable agent default/s1; set server default/s1 agent down"), "\n\n");
+    assert_eq!(ask(&socket.0, "set server default/s1 agent down; disable agent default/s1"), "\n\n");
     backend.wait_more_probes(3);
     assert_eq!(status("DOWN"), 503);
-    assert_eq!(ask(&socket.0, "set server default/s1 agent up"), "\n");
-    assert_eq!(status("UP"), 200);
-    assert_eq!(ask(&socket.0, "set server default/s1 agent down; enable agent default/s1"), "\n\n");
+    // HAProxy's answer, too: nobody would contradict that.
+    let refused = "agent checks are not enabled on this server.\n\n";
+    assert_eq!(ask(&socket.0, "set server default/s1 agent up"), refused);
+    assert_eq!(ask(&socket.0, "enable agent default/s1; set server default/s1 agent down"), "\n\n");
     assert_eq!(status("UP"), 200);
 }

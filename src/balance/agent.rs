@@ -78,12 +78,6 @@ impl<'a> Report<'a> {
         report
     }
 
-    /// Why it is as it is: the description, or else the word.
-    #[must_use]
-    pub fn reason(&self) -> &'a str {
-        if self.description.is_empty() { self.word } else { self.description }
-    }
-
     /// Takes one word; whether it means something.
     fn take(&mut self, word: &'a str) -> bool {
         let is = |known: &str| word.eq_ignore_ascii_case(known);
@@ -162,9 +156,6 @@ mod tests {
         ];
         for (line, expected) in cases {
             assert_eq!(Report::parse(line), expected, "{line:?}");
-        }
-        for (line, reason) in [("down", "down"), ("down # disk full ", "disk full"), ("ready", ""), ("up #", "up")] {
-            assert_eq!(Report::parse(line).reason(), reason, "{line:?}");
         }
     }
 

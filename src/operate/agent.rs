@@ -42,14 +42,15 @@ pub(super) async fn listen_to(proxy: &'static Proxy, id: BackendId, agent: Agent
         if asked != proxy.era(id) || proxy.agent_rests(id) {
             continue;
         }
+        let took_ms = proxy.reactor.now_ms().saturating_sub(began_ms);
         let (finding, words) = match said {
-            Ok(line) => obey(proxy, id, &line),
+            Ok(line) => obey(proxy, id, &line, took_ms),
             Err((finding, words)) => {
                 log::debug!("agent of {}: {}: {words}", proxy.name(id), finding.words());
                 (finding, words)
             }
         };
-        proxy.answered(id, finding, proxy.reactor.now_ms().saturating_sub(began_ms), &words);
+        proxy.answered(id, finding, took_ms, &words);
         Timer::after(Duration::from_millis(agent.inter_ms)).await;
     }
 }
@@ -83,7 +84,7 @@ async fn ask(address: SocketAddr, connected: &Cell<bool>) -> Result<String, (Fin
 }
 
 /// Does what a line says. Orders come before the verdict, as HAProxy takes them. Tells what it was, in HAProxy's words.
-fn obey(proxy: &Proxy, id: BackendId, line: &str) -> (Finding, String) {
+fn obey(proxy: &Proxy, id: BackendId, line: &str, took_ms: u64) -> (Finding, String) {
     let report = Report::parse(line);
     if let Some(word) = report.unknown {
         log::debug!("agent of {}: what is {word:?}?", proxy.name(id));
@@ -101,8 +102,11 @@ fn obey(proxy: &Proxy, id: BackendId, line: &str) -> (Finding, String) {
         let said = report.unknown.map(|word| format!("agent reports an error : {word}"));
         return (Finding::Unchanged, said.unwrap_or_default());
     };
-    proxy.set_agent_up(id, up, &beginning(report.reason()));
     let why = report.unknown.unwrap_or(report.description);
     let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
-    (if up { Finding::Good } else { Finding::Wrong }, format!("via agent : {}{why}", report.word))
+    let (finding, words) =
+        (if up { Finding::Good } else { Finding::Wrong }, format!("via agent : {}{why}", report.word));
+    let [found, info] = [finding.words(), &beginning(&words)];
+    proxy.set_agent_up(id, up, &format!("{found}, code: 0, info: \"{info}\", check duration: {took_ms}ms"));
+    (finding, words)
 }

@@ -42,7 +42,7 @@ impl Proxy {
     /// Its agent says so.
     pub fn set_agent_up(&self, id: BackendId, up: bool, why: &str) {
         self.start_slowly(id, up);
-        self.change(id, &format_args!("agent says {why}"), |balancer, wake| balancer.set_agent_up(id, up, wake));
+        self.change(id, &why, |balancer, wake| balancer.set_agent_up(id, up, wake));
     }
 
     /// Its agent, or an operator, wants it to be ready, to drain, or to rest.

@@ -54,7 +54,7 @@ fn health(proxy: &Proxy, id: BackendId, up: bool) -> Next {
 
 fn agent(proxy: &Proxy, id: BackendId, word: Option<&str>) -> Next {
     let config = proxy.config();
-    if config.pools[config.backends[id.index()].pool.index()].agent.is_none() {
+    if config.pools[config.backends[id.index()].pool.index()].agent.is_none() || proxy.agent_rests(id) {
         return Next::Error("agent checks are not enabled on this server.\n");
     }
     match word {
