@@ -4,6 +4,7 @@
 //! 13,450 (`scripts/board-bench`, row cookie-log). Numbers that fit into 32 bits are divided as such, and by constants: any
 //! other division is a function on the board, not an instruction.
 
+use crate::runtime::append;
 use std::fmt;
 
 /// A line. What does not fit is cut, and nothing follows a cut.
@@ -41,7 +42,7 @@ impl<'a> Text<'a> {
     /// Appends bytes.
     pub fn bytes(&mut self, bytes: &[u8]) {
         if bytes.len() <= self.end - self.bytes.len() {
-            self.bytes.extend_from_slice(bytes);
+            append(bytes, self.bytes);
         } else {
             self.cut(bytes);
         }

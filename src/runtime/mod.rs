@@ -59,4 +59,4 @@ pub use spent::cpu_ms;
 pub use splice::{Pipe, Spliced};
 pub use unix::{SocketFile, connect_unix};
 pub use watchdog::Watchdog;
-pub use words::copy;
+pub use words::{append, copy};

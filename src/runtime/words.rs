@@ -22,6 +22,18 @@ pub fn copy(from: &[u8], to: &mut [u8]) {
     }
 }
 
+/// Appends `from` to `to`; what is written to a line is mostly a few bytes.
+pub fn append(from: &[u8], to: &mut Vec<u8>) {
+    to.reserve(from.len());
+    let length = to.len();
+    // SAFETY: so many bytes can be read, and written behind those there are, which are all initialised then; a shared slice and
+    // a vector of our own do not overlap.
+    unsafe {
+        forward(from.as_ptr(), to.as_mut_ptr().add(length), from.len());
+        to.set_len(length + from.len());
+    }
+}
+
 /// Moves the `length` bytes from `from` on to `to`, which is before them, in `bytes`; nothing when they are not there.
 pub(super) fn move_down(bytes: &mut [u8], from: usize, to: usize, length: usize) {
     if to <= from && from.checked_add(length).is_some_and(|end| end <= bytes.len()) {
@@ -76,6 +88,12 @@ mod tests {
                 expected[..length].copy_from_slice(&bytes[from..from + length]);
             }
             prop_assert_eq!(copied, expected);
+
+            // With room for it, and without.
+            let mut appended = Vec::with_capacity(room);
+            appended.extend_from_slice(&bytes[..back]);
+            append(&bytes[from..from + length], &mut appended);
+            prop_assert_eq!(appended, [&bytes[..back], &bytes[from..from + length]].concat());
         }
     }
 
