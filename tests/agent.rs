@@ -112,6 +112,10 @@ fn what_an_agent_said_that_left_is_not_told_of_the_next() {
     eventually("it is down", || (told("status") == "DOWN (agent)").then_some(()));
     beelance.reload(&without).unwrap();
     assert_eq!((told("status").as_str(), told("agent_status").as_str()), ("no check", ""));
+    // Whose silence that is, is said.
+    beelance.wait_log("why it is up", |lines| {
+        lines.iter().any(|line| line.contains("s2 is UP, reason: agent says nothing any more.")).then_some(())
+    });
     // The second of two waits half an hour for its first word.
     beelance.reload(&with("1h")).unwrap();
     assert_eq!(

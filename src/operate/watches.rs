@@ -78,7 +78,7 @@ impl Watch {
                 self.agent = None;
                 proxy.answered(id, Finding::Nothing, 0, "");
                 proxy.tell_freely(id);
-                proxy.set_agent_up(id, true, "nothing any more");
+                proxy.set_agent_up(id, true, "agent says nothing any more");
                 proxy.set_admin(id, Authority::Agent, Admin::Ready);
                 proxy.set_weight(id, proxy.config().backends[id.index()].weight);
             }
