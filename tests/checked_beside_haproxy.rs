@@ -11,7 +11,7 @@ mod common;
 
 use common::agent::Agent;
 use common::backend::{Backend, Step, ok, send};
-use common::client::Client;
+use common::client::get;
 use common::ctl::{Place, ask, rows, value};
 use common::eventually;
 use common::haproxy::Haproxy;
@@ -232,9 +232,7 @@ fn the_longest_times_are_kept_and_cleared() {
     let [queue, connect, response, total] = ["qtime_max", "ctime_max", "rtime_max", "ttime_max"].map(most);
     assert!(queue >= held && response >= held && total >= queue.max(response), "{queue} {connect} {response} {total}");
     assert_eq!(pool("ttime_max"), total.to_string());
-    let mut admin = Client::connect(beelance.address("admin.listen"));
-    admin.send("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
-    let metrics = admin.response();
+    let metrics = get(beelance.address("admin.listen"), "/metrics");
     let (seconds, thousandths) = (total / 1000, total % 1000);
     let line = format!(
         "haproxy_server_max_total_time_seconds{{proxy=\"default\",server=\"s1\"}} {seconds}.{thousandths:03}\n"

@@ -10,7 +10,7 @@
 mod common;
 
 use common::backend::Backend;
-use common::client::{Client, Response};
+use common::client::{Client, get};
 use common::ctl::{Caller, Place, ask, ctl, value};
 use common::process::{Beelance, ConfigFile, command, listener_and, temporary};
 use common::program::{Program, can_show, children, copy_libraries, no_children_are_left, upgrade, wait_for};
@@ -19,7 +19,6 @@ use common::{DEADLINE, eventually, output};
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 use std::fs;
-use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 
 const NAMES: [&str; 3] = ["one", "two", "three"];
@@ -154,12 +153,6 @@ fn what_nobody_could_take_back_is_not_kept() {
     upgrade(&beelance, 1);
     let answers: Vec<String> = (0..4).map(|_| beelance.connect().get("/").text().to_owned()).collect();
     assert_eq!(answers, ["1", "2", "1", "2"]);
-}
-
-fn get(address: SocketAddr, target: &str) -> Response {
-    let mut client = Client::connect(address);
-    client.send(format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"));
-    client.response()
 }
 
 #[test]

@@ -10,26 +10,19 @@
 mod common;
 
 use common::backend::Backend;
-use common::client::{Client, Response};
+use common::client::{Client, get};
 use common::haproxy::Haproxy;
 use common::port::Port;
 use common::process::{Beelance, is_native, listener_and};
 use common::prometheus::{Prometheus, promtool};
 use common::{eventually, output, tool};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 const ADMIN: &str = "admin.listen = 127.0.0.1:0\n";
 
 /// A family: its type, and the names of its labels.
 type Families = BTreeMap<String, (String, BTreeSet<String>)>;
-
-fn get(address: SocketAddr, target: &str) -> Response {
-    let mut client = Client::connect(address);
-    client.send(format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"));
-    client.response()
-}
 
 fn metrics(beelance: &Beelance) -> String {
     let response = get(beelance.address("admin.listen"), "/metrics");

@@ -11,7 +11,7 @@
 mod common;
 
 use common::backend::{Backend, Port, Step, ok, send};
-use common::client::Client;
+use common::client::get;
 use common::ctl::{Place, ask, value};
 use common::process::{Beelance, listener_and};
 use common::repeats::{BURST, TOLD, lines_about, most, settled, suppressed, told_and_left_out, wait_for_many};
@@ -120,9 +120,8 @@ fn a_server_and_an_agent_that_flap_flood_no_log_and_hide_nobody() {
         let last = lines.iter().rfind(|line| line.contains(server)).unwrap();
         assert!(last.contains(&format!("Server {server} {end}")), "{last}");
     }
-    let mut client = Client::connect(beelance.address("admin.listen"));
-    client.send("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
-    let metrics = client.response().text().to_owned();
+    let metrics = get(beelance.address("admin.listen"), "/metrics");
+    let metrics = metrics.text();
     assert!(metrics.contains(&format!("\nbeelance_messages_suppressed_total {left_out}\n")), "{metrics}");
 }
 

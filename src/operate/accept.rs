@@ -5,14 +5,12 @@
 
 use crate::limits::ACCEPT_REST_MS;
 use crate::proxy::Proxy;
-use crate::runtime::{Listener, NEVER, Seat, Stream};
+use crate::runtime::{Listener, NEVER, Reactor, Seat, Stream};
 use std::cell::Cell;
 use std::net::SocketAddr;
 
 /// What the clients of a socket share. Lives as long as the process.
 pub(super) trait Desk {
-    fn proxy(&self) -> &'static Proxy;
-
     /// The seat of [`accept`]: whoever leaves wakes it.
     fn acceptor(&self) -> &Cell<u16>;
 
@@ -24,12 +22,11 @@ pub(super) trait Desk {
 }
 
 /// Serves what comes to `listener` at `desk` from now on.
-pub(super) fn start(desk: &'static dyn Desk, listener: Listener) {
-    desk.proxy().event_loop().executor.spawn(accept(desk, listener)).detach();
+pub(super) fn start(proxy: &'static Proxy, desk: &'static dyn Desk, listener: Listener) {
+    proxy.event_loop().executor.spawn(accept(proxy.reactor, desk, listener)).detach();
 }
 
-async fn accept(desk: &'static dyn Desk, listener: Listener) {
-    let reactor = desk.proxy().reactor;
+async fn accept(reactor: &'static Reactor, desk: &'static dyn Desk, listener: Listener) {
     let Some(seat) = Seat::take(reactor) else { return };
     desk.acceptor().set(seat.index());
     listener.set_owner(seat.index());

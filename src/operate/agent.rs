@@ -3,7 +3,7 @@
 //! An agent that cannot be reached, or says nothing, changes nothing: whether the service can be reached is what probes
 //! find out. Only the agent takes back what it said.
 
-use super::probe::{beginning, patience, plain};
+use super::probe::{patience, plain, reason};
 use crate::balance::{Authority, Report};
 use crate::config::Agent;
 use crate::limits::BackendId;
@@ -106,7 +106,7 @@ fn obey(proxy: &Proxy, id: BackendId, line: &str, took_ms: u64) -> (Finding, Str
     let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
     let (finding, words) =
         (if up { Finding::Good } else { Finding::Wrong }, format!("via agent : {}{why}", report.word));
-    let [found, info] = [finding.words(), &beginning(&words)];
-    proxy.set_agent_up(id, up, &format!("{found}, code: 0, info: \"{info}\", check duration: {took_ms}ms"));
+    // HAProxy's code of an answer that it understood.
+    proxy.set_agent_up(id, up, &reason(finding, Some(0), &words, took_ms));
     (finding, words)
 }

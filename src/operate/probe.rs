@@ -1,5 +1,6 @@
 //! Probes: one task per backend that is checked, on async-io, with HAProxy's intervals.
 
+use super::text::HEX;
 use crate::balance::{Health, Interval};
 use crate::config::{Check, CheckKind, Expect};
 use crate::http::proxy_protocol::ProxyVersion;
@@ -42,17 +43,25 @@ impl Why {
         Self { finding, status, info: info.into() }
     }
 
-    /// A reason in HAProxy's words.
-    fn words(&self, duration_ms: u64) -> String {
-        let mut words = self.finding.words().to_owned();
-        if self.status != 0 {
-            words += &format!(", code: {}", self.status);
-        }
-        if !self.info.is_empty() {
-            words += &format!(", info: \"{}\"", beginning(&self.info));
-        }
-        words + &format!(", check duration: {duration_ms}ms")
+    fn malformed(info: &str) -> Self {
+        Self::new(Finding::Malformed, 0, info)
     }
+
+    fn words(&self, duration_ms: u64) -> String {
+        reason(self.finding, Some(self.status).filter(|&status| status != 0), &self.info, duration_ms)
+    }
+}
+
+/// Why a server is as it is, in HAProxy's words: what was found, with which code, what was said, and how long that took.
+pub(super) fn reason(finding: Finding, code: Option<u16>, info: &str, duration_ms: u64) -> String {
+    let mut words = finding.words().to_owned();
+    if let Some(code) = code {
+        words += &format!(", code: {code}");
+    }
+    if !info.is_empty() {
+        words += &format!(", info: \"{}\"", beginning(info));
+    }
+    words + &format!(", check duration: {duration_ms}ms")
 }
 
 /// What the system says of an error, without its number.
@@ -65,13 +74,13 @@ pub(super) fn plain(error: &io::Error) -> String {
 const MAX_WORDS: usize = 127;
 
 /// The beginning of what a peer said, for a line of the log: as HAProxy writes it, so that nothing in it ends the quotes.
-pub(super) fn beginning(said: &str) -> String {
+fn beginning(said: &str) -> String {
     let mut words = String::new();
     for byte in said.bytes().take(MAX_WORDS) {
         if matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'<' | b'>') {
             words.push(byte.into());
         } else {
-            let digit = |half: u8| char::from(b"0123456789ABCDEF"[usize::from(half)]);
+            let digit = |half: u8| char::from(HEX[usize::from(half)]);
             words.extend(['<', digit(byte >> 4), digit(byte & 15), '>']);
         }
     }
@@ -230,8 +239,7 @@ async fn ask(
         Some(host) => format!("{method} {uri} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"),
         None => format!("{method} {uri} HTTP/1.0\r\n\r\n"),
     };
-    let invalid = |info: &str| Why::new(Finding::Malformed, 0, info);
-    stream.write_all(request.as_bytes()).await.map_err(|error| invalid(&plain(&error)))?;
+    stream.write_all(request.as_bytes()).await.map_err(|error| Why::malformed(&plain(&error)))?;
     let mut response = Vec::new();
     let mut piece = [0; 512];
     loop {
@@ -239,8 +247,8 @@ async fn ask(
         let ended = matches!(read, Ok(0) | Err(_)) || response.len() >= MAX_RESPONSE;
         response.extend_from_slice(&piece[..*read.as_ref().unwrap_or(&0)]);
         match (judge(&response, expect, ended), read) {
-            (Verdict::Open, Err(error)) => return Err(invalid(&plain(&error))),
-            (Verdict::Open, Ok(_)) if ended => return Err(invalid("incomplete")),
+            (Verdict::Open, Err(error)) => return Err(Why::malformed(&plain(&error))),
+            (Verdict::Open, Ok(_)) if ended => return Err(Why::malformed("incomplete")),
             (Verdict::Open, Ok(_)) => {}
             (Verdict::Healthy(status), _) => return Ok(status),
             (Verdict::Ill(why), _) => return Err(why),
@@ -265,10 +273,9 @@ fn judge(response: &[u8], expect: &Expect, ended: bool) -> Verdict {
     let length = match head.parse(response) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Verdict::Open,
-        Err(error) => return Verdict::Ill(Why::new(Finding::Malformed, 0, error.to_string())),
+        Err(error) => return Verdict::Ill(Why::malformed(&error.to_string())),
     };
     let status = head.code.unwrap_or(0);
-    let malformed = |info: &str| Verdict::Ill(Why::new(Finding::Malformed, 0, info));
     match expect {
         Expect::Status(ranges) if ranges.iter().any(|&(low, high)| (low..=high).contains(&status)) => {
             Verdict::Healthy(status)
@@ -280,9 +287,9 @@ fn judge(response: &[u8], expect: &Expect, ended: bool) -> Verdict {
             match (found, ended || is_whole(&head, response.len() - length)) {
                 (true, _) => Verdict::Healthy(status),
                 (false, true) if response.len() == length => {
-                    malformed("HTTP content check could not find a response body")
+                    Verdict::Ill(Why::malformed("HTTP content check could not find a response body"))
                 }
-                (false, true) => malformed("HTTP content check did not match"),
+                (false, true) => Verdict::Ill(Why::malformed("HTTP content check did not match")),
                 (false, false) => Verdict::Open,
             }
         }

@@ -25,7 +25,8 @@ const PAIRS: [[u8; 2]; 100] = {
 };
 /// What [`Text::long`] cuts a number into.
 const BILLION: u64 = 1_000_000_000;
-const HEX: &[u8; 16] = b"0123456789ABCDEF";
+/// The digits of a byte that is not written as it is.
+pub(super) const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 impl<'a> Text<'a> {
     /// A line behind what is in `bytes`, with so much room.

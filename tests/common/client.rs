@@ -366,6 +366,14 @@ impl Client {
     }
 }
 
+/// A request on a connection of its own, for the address it goes to, as the admin listener wants it.
+#[track_caller]
+pub fn get(address: SocketAddr, target: &str) -> Response {
+    let mut client = Client::connect(address);
+    client.send(format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"));
+    client.response()
+}
+
 /// The status of a head that is right to the letter.
 fn parse_head(head: &str) -> Result<u16, String> {
     let mut lines = head.strip_suffix("\r\n\r\n").unwrap_or_default().split("\r\n");

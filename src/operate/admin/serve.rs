@@ -94,7 +94,7 @@ pub(in crate::operate) fn start(proxy: &'static Proxy, lines: &'static [Lines], 
     let places = (0..ADMIN_CLIENTS).map(place).collect();
     let json_host = host.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
     let desk = Desk { proxy, host, json_host, lines, places, waits: Cell::new(0), acceptor: Cell::new(0) };
-    accept::start(Box::leak(Box::new(desk)), listener);
+    accept::start(proxy, Box::leak(Box::new(desk)), listener);
 }
 
 impl Desk {
@@ -113,10 +113,6 @@ impl Desk {
 }
 
 impl accept::Desk for Desk {
-    fn proxy(&self) -> &'static Proxy {
-        self.proxy
-    }
-
     fn acceptor(&self) -> &Cell<u16> {
         &self.acceptor
     }

@@ -35,10 +35,6 @@ impl Desk {
 }
 
 impl accept::Desk for Desk {
-    fn proxy(&self) -> &'static Proxy {
-        self.proxy
-    }
-
     fn acceptor(&self) -> &Cell<u16> {
         &self.acceptor
     }
@@ -59,5 +55,5 @@ pub(in crate::operate) fn start(service: &'static Service, listener: Listener, l
     let room = |_| Room { input: vec![0; CLI_LINE].into_boxed_slice(), output: Vec::with_capacity(CLI_OUTPUT) };
     let rooms = RefCell::new((0..CLI_CLIENTS).map(room).collect());
     let desk = Desk { service, proxy: service.proxy, level, rooms, acceptor: Cell::new(0) };
-    accept::start(Box::leak(Box::new(desk)), listener);
+    accept::start(service.proxy, Box::leak(Box::new(desk)), listener);
 }

@@ -283,7 +283,8 @@ fn write_word(proxy: &Proxy, config: &Config, object: Object, figures: &Figures,
         (Word::Mode, _) => figures.mode(),
         (Word::Algorithm, Object::Pool(id)) => algorithm(config.pools[id.index()].balance),
         (Word::Dash, _) => "-",
-        (_, _) => "",
+        (Word::LastCheck | Word::Agent | Word::AgentWords | Word::LastAgent, _) => "",
+        (Word::Address | Word::Cookie | Word::Algorithm, _) => "",
     };
     out.bytes(text.as_bytes());
 }
