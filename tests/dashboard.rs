@@ -16,19 +16,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const OPERATOR: &str = "operator-0123456789";
-/// Playwright, as npm has it; it drives the Chromium that is installed.
-const PLAYWRIGHT: &str = "playwright-core@1.54.1";
-
-/// The folder with Playwright in it; fetched once.
+/// The folder of Playwright, which drives the Chromium that is installed. Both are put there before any test runs: two
+/// tests that each fetched what was missing once disturbed each other.
 fn playwright() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("playwright");
-    if !folder.join("node_modules/playwright-core/package.json").is_file() {
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut npm = tool("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(&folder).arg(PLAYWRIGHT);
-        let installed = output(&mut npm, Duration::from_secs(300));
-        assert_eq!(installed.code, Some(0), "{}{}", installed.stdout, installed.stderr);
-    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/playwright");
+    assert!(folder.is_dir(), "no {}: scripts/setup makes it", folder.display());
     folder
 }
 
