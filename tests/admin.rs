@@ -261,6 +261,71 @@ fn silent_clients_keep_nobody_out() {
     assert_eq!(silent[19].response().status, 200);
 }
 
+/// Lines of many servers: what is told of them is more than sockets hold.
+fn many() -> String {
+    (0..100).map(|number| format!("backend.b{number} = 127.0.0.1:9\n")).collect()
+}
+
+#[test]
+fn clients_that_were_busy_when_another_came_make_room_later() {
+    let backend = Backend::named("one");
+    let beelance = Beelance::before(&[&backend], &(listening() + &many()));
+    let address = beelance.address("admin.listen");
+    let mut busy: Vec<Client> = (0..8).map(|_| Client::connect_narrow(address)).collect();
+    for client in &mut busy {
+        client.send("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+        client.some();
+    }
+    let mut late = connect(&beelance);
+    late.send("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+    for client in &mut busy {
+        let response = client.response();
+        assert_eq!(response.status, 200);
+        assert!(response.body.len() > 100_000, "{} bytes are not enough to be slow at", response.body.len());
+    }
+    assert_eq!(late.response().status, 200);
+    // Who was done first left.
+    busy[0].ends();
+    assert_eq!(ask(&mut busy[7], "GET /healthz", "").status, 200);
+}
+
+#[test]
+fn clients_that_always_ask_again_make_room_too() {
+    let backend = Backend::named("one");
+    let beelance = Beelance::before(&[&backend], &listening());
+    let requests = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n".repeat(100);
+    let mut busy: Vec<Client> = (0..8).map(|_| connect(&beelance)).collect();
+    // Each sends until it is cut off; what it is told it reads beside.
+    let (sending, reading): (Vec<_>, Vec<_>) = busy
+        .iter_mut()
+        .map(|client| {
+            client.send(&requests);
+            client.some();
+            let (mut sends, mut reads, requests) = (client.both_ends(), client.both_ends(), requests.clone());
+            let sending = std::thread::spawn(move || while sends.try_send(&requests).is_ok() {});
+            (sending, std::thread::spawn(move || reads.count_until_end()))
+        })
+        .unzip();
+    assert_eq!(ask(&mut connect(&beelance), "GET /readyz", "").status, 200);
+    busy.iter().for_each(Client::hang_up);
+    sending.into_iter().for_each(|thread| thread.join().unwrap());
+    reading.into_iter().for_each(|thread| assert!(thread.join().unwrap() > 0));
+}
+
+#[test]
+fn empty_lines_without_end_are_refused() {
+    let backend = Backend::named("one");
+    let beelance = Beelance::before(&[&backend], &listening());
+    let mut client = connect(&beelance);
+    let few = "\r\n".repeat(1_000);
+    client.send(format!("{few}GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"));
+    assert_eq!(client.response().status, 200);
+    client.send("\r\n".repeat(2_048));
+    let answer = client.response();
+    assert_eq!((answer.status, answer.text()), (400, "too many empty lines before the request\n"));
+    client.ends();
+}
+
 #[test]
 fn it_answers_where_all_connections_are_taken() {
     let backend = Backend::named("one");

@@ -348,6 +348,41 @@ fn clients_without_end_keep_nobody_out_for_ever() {
 }
 
 #[test]
+fn what_precedes_a_wait_is_sent_before_it() {
+    let backend = Backend::named("one");
+    let socket = Place::new();
+    let _beelance = Beelance::start(&config(&backend, &socket.0, ""));
+    let mut caller = Caller::new(&socket.0);
+    caller.send("get weight api/a1; wait 1h; show version");
+    assert_eq!(caller.until("\n\n"), "5 (initial 5)\n\n");
+}
+
+#[test]
+fn the_log_is_shown_once_whole_and_in_order() {
+    let backend = Backend::named("one");
+    let socket = Place::new();
+    let _beelance = Beelance::start(&config(&backend, &socket.0, ""));
+    // Lines enough that the first ones leave the memory.
+    for round in 0..200 {
+        ask(&socket.0, &format!("add server shop/n{round} 127.0.0.1:9; del server shop/n{round}"));
+    }
+    let mut caller = Caller::new(&socket.0);
+    caller.send("prompt");
+    caller.until("> ");
+    for _ in 0..2 {
+        caller.send("show log");
+        let told = caller.until("\n\n> ");
+        let numbers: Vec<u32> = told
+            .lines()
+            .filter_map(|line| line.split_once("Server shop/n")?.1.strip_suffix(" was removed.")?.parse().ok())
+            .collect();
+        let last = u32::try_from(numbers.len()).unwrap();
+        assert!((20..200).contains(&last), "{told}");
+        assert_eq!(numbers, (200 - last..200).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn ctl_says_what_is_wrong_by_its_exit_code() {
     let backend = Backend::named("one");
     let socket = Place::new();

@@ -148,7 +148,8 @@ fn in_a_chroot_names_are_looked_up_and_the_socket_is_removed() {
     let (backend, root, sockets) = (Backend::named("s1"), Folder::new("root"), Folder::new("sockets"));
     let socket = sockets.join("web.sock");
     let config = format!(
-        "listen.web = 127.0.0.1:0\nlisten.unix = unix:{}\nbackend.n = localhost:{}\nuser = {USER}\ngroup = {GROUP}\nchroot = {}\n",
+        "listen.web = 127.0.0.1:0\nlisten.unix = unix:{}\nbackend.n = localhost:{}\nuser = {USER}\ngroup = {GROUP}\nadmin.listen = 127.0.0.1:0\n\
+         chroot = {}\n",
         socket.display(),
         backend.address().port(),
         root.0.display()
@@ -157,6 +158,11 @@ fn in_a_chroot_names_are_looked_up_and_the_socket_is_removed() {
     // It found localhost in /etc/hosts, and there is no such file inside.
     assert_eq!(get(&beelance, "/"), 200);
     assert_nothing_is_left(beelance.pid());
+    let mut client = Client::connect(beelance.address("admin.listen"));
+    client.send("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    let metrics = client.response();
+    let memory = metrics.text().lines().find_map(|line| line.strip_prefix("beelance_memory_resident_bytes "));
+    assert!(memory.is_some_and(|bytes| bytes.parse::<u64>().unwrap() > 100_000), "{memory:?}");
     let inside = fs::read_link(format!("/proc/{}/root", beelance.pid())).unwrap();
     assert_eq!(inside, root.0);
     assert_eq!(fs::read_link(format!("/proc/{}/cwd", beelance.pid())).unwrap(), root.0);

@@ -11,6 +11,7 @@ mod common;
 
 use common::access::Line;
 use common::backend::Backend;
+use common::ctl;
 use common::process::{Beelance, ConfigFile, command, is_native, listener_and, temporary};
 use common::rsyslog::Rsyslog;
 use common::{DEADLINE, output, scale, tool};
@@ -133,12 +134,16 @@ fn before_the_clock_is_set_no_line_pretends_to_know_when() {
 #[test]
 fn a_daemon_that_comes_later_or_again_gets_the_lines_from_then_on() {
     let (backend, mut rsyslog) = (Backend::named("one"), Rsyslog::absent());
-    let beelance = start(&backend, &format!("log.access = syslog:{}\n", rsyslog.socket().display()));
+    let socket = ctl::Place::new();
+    let more = format!("log.access = syslog:{}\nadmin.socket = {}\n", rsyslog.socket().display(), socket.0.display());
+    let beelance = start(&backend, &more);
     beelance.wait_log("that nobody is there", |lines| {
         lines.iter().any(|line| line.contains("syslog at") && line.contains("No such file")).then_some(())
     });
     let mut client = beelance.connect();
     (0..3).for_each(|_| assert_eq!(client.get("/lost").status, 200));
+    let lost = ctl::ask(&socket.0, "show info");
+    assert!(lost.contains("\nDroppedLogs: 3\n"), "{lost}");
     for round in ["first", "second"] {
         rsyslog.restart();
         // How many of them were lost is known when there is somebody to tell.

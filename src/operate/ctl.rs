@@ -4,7 +4,6 @@
 //! and the exit code says so. What is no error, and has one, loses it.
 
 use super::Failure;
-use crate::limits::CTL_PATIENCE_S;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -18,22 +17,22 @@ const SEVERITY: &str = "set severity-output number;";
 /// # Errors
 /// [`Failure::Config`] when the answer is an error, [`Failure::System`] when there is none.
 pub fn ctl(path: &Path, command: &str) -> Result<u8, Failure> {
-    let text = ask(path, command)?;
+    let text = ask(path, command, None)?;
     super::print(text.as_bytes()).map(|()| 0)
 }
 
-/// The answer to `command`.
+/// The answer to `command`. `patience` is for who cannot wait: what takes how long is the server's to say, and a `wait` may
+/// take days.
 ///
 /// # Errors
 /// As [`ctl`].
-pub(super) fn ask(path: &Path, command: &str) -> Result<String, Failure> {
+pub(super) fn ask(path: &Path, command: &str, patience: Option<Duration>) -> Result<String, Failure> {
     let failed = |error: io::Error| Failure::System(format!("beelance: {}: {error}{}", path.display(), hint(&error)));
     if command.contains(['\n', '\r']) {
         return Err(Failure::Config("beelance: a command is one line".into()));
     }
     let mut stream = UnixStream::connect(path).map_err(failed)?;
-    let patience = Some(Duration::from_secs(CTL_PATIENCE_S));
-    stream.set_read_timeout(patience).and_then(|()| stream.set_write_timeout(patience)).map_err(failed)?;
+    stream.set_read_timeout(patience).map_err(failed)?;
     stream.write_all(format!("{SEVERITY}{command}\n").as_bytes()).map_err(failed)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).map_err(failed)?;
@@ -67,6 +66,34 @@ fn hint(error: &io::Error) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::BufRead;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn only_who_is_impatient_gives_up() {
+        let path = std::env::temp_dir().join(format!("beelance-ctl-{}", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        let asked = |patience| {
+            std::thread::scope(|scope| {
+                let asks = scope.spawn(|| ask(&path, "wait 2m; show version", patience));
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut line = String::new();
+                io::BufReader::new(&stream).read_line(&mut line).unwrap();
+                assert_eq!(line, "set severity-output number;wait 2m; show version\n");
+                // The whole of the answer came, or who asked left before.
+                if patience.is_some() {
+                    assert_eq!(stream.read(&mut [0]).unwrap(), 0, "it has left");
+                } else {
+                    stream.write_all(b"\nDone.\n\n1\n\n").unwrap();
+                }
+                drop(stream);
+                asks.join().unwrap()
+            })
+        };
+        assert!(matches!(asked(Some(Duration::from_millis(1))), Err(Failure::System(_))));
+        assert_eq!(asked(None).unwrap(), "Done.\n\n1\n");
+        std::fs::remove_file(&path).unwrap();
+    }
 
     #[test]
     fn an_error_is_told_apart() {

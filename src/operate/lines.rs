@@ -13,7 +13,6 @@ use crate::limits::{LOG_BUFFER, LOG_DATAGRAM, LOG_LINE};
 use crate::runtime::{NEVER, Reactor, Seat};
 use async_io::Async;
 use nix::errno::Errno;
-use std::fmt::{self, Write};
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -86,11 +85,6 @@ impl Lines {
     }
 
     /// The same for a line that matters more, such as a server's going down: some room is kept for those.
-    pub fn push_urgent(&self, line: fmt::Arguments<'_>) {
-        self.enter(0, |out| formatted(out, line));
-    }
-
-    /// The same for one that is written piece by piece.
     pub(super) fn push_message(&self, write: impl FnOnce(&mut Text<'_>)) {
         self.enter(0, write);
     }
@@ -209,11 +203,6 @@ impl Lines {
     }
 }
 
-fn formatted(out: &mut Text<'_>, line: fmt::Arguments<'_>) {
-    // It never fails: what does not fit is cut.
-    let _ = out.write_fmt(line);
-}
-
 /// The task that writes what a slow reader left, as soon as the descriptor takes it. Ends where nothing blocks: a file.
 pub(super) async fn keep(lines: &'static Lines, reactor: &'static Reactor) {
     let Ok(sink) = lines.sink.try_clone() else { return };
@@ -282,7 +271,7 @@ mod tests {
             lines.push(|out| out.bytes(&[b'x'; 999]));
         }
         let dropped = lines.waiting().dropped;
-        lines.push_urgent(format_args!("Server pool/s1 is DOWN"));
+        lines.push_message(|out| out.bytes(b"Server pool/s1 is DOWN"));
         let waiting = lines.waiting();
         assert!(dropped > 0 && waiting.dropped == dropped && waiting.bytes.ends_with(b"s1 is DOWN\n"));
         assert!(waiting.bytes.len() <= LOG_BUFFER);

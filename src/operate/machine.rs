@@ -60,7 +60,7 @@ fn read_files(root: &Path) -> Machine {
     let text = |path: &str| text(&root.join(path));
     let page_size = || page_size(&bytes(&root.join("proc/self/auxv"))?);
     Machine {
-        memory_total: text("proc/meminfo").as_deref().and_then(memory_total),
+        memory_total: text("proc/meminfo").and_then(|text| memory(&text, "MemTotal:")),
         cgroup: text("proc/self/cgroup").and_then(|groups| cgroup_limit(&root.join("sys/fs/cgroup"), &groups)),
         tcp_memory: text("proc/sys/net/ipv4/tcp_mem").and_then(|pages| tcp_memory(&pages)?.checked_mul(page_size()?)),
         ..Machine::default()
@@ -78,9 +78,14 @@ fn bytes(path: &Path) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// `MemTotal` of /proc/meminfo, in bytes.
-fn memory_total(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+/// Resident memory of a process, `self` or its number, in bytes.
+pub(super) fn resident(process: &str) -> Option<u64> {
+    memory(&text(Path::new(&format!("/proc/{process}/status")))?, "VmRSS:")
+}
+
+/// The figure behind this name in /proc/meminfo, or a process's status, in bytes.
+fn memory(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let mut words = line.split_ascii_whitespace();
     let kilobytes: u64 = words.next()?.parse().ok()?;
     if words.next() == Some("kB") { kilobytes.checked_mul(1024) } else { None }
@@ -228,8 +233,10 @@ mod tests {
     fn whatever_cannot_be_read_is_not_said() {
         let machine = read_files(Path::new("/nonexistent"));
         assert!(machine.memory_total.is_none() && machine.cgroup.is_none() && machine.tcp_memory.is_none());
-        assert_eq!(memory_total("MemTotal: many kB"), None);
-        assert_eq!(memory_total("MemTotal: 5 pages"), None);
+        assert_eq!(memory("MemTotal: many kB", "MemTotal:"), None);
+        assert_eq!(memory("MemTotal: 5 pages", "MemTotal:"), None);
+        assert_eq!(memory("Name:\tx\nVmRSS:\t    1008 kB\nVmData: 5 kB\n", "VmRSS:"), Some(1008 * 1024));
+        assert_eq!((resident("none"), resident("-")), (None, None));
         assert_eq!(tcp_memory("1 2"), None);
         assert_eq!(page_size(&[6, 0, 0]), None);
     }
@@ -238,6 +245,7 @@ mod tests {
     fn this_machine_has_memory_and_descriptors() {
         let machine = read();
         assert!(machine.memory_total.is_some_and(|bytes| bytes > 1 << 20));
+        assert!(resident("self").is_some_and(|bytes| bytes > 1 << 20));
         let descriptors = raise_descriptors().unwrap();
         assert!(machine.descriptors.is_none_or(|hard| hard == descriptors));
         assert_eq!(raise_descriptors().unwrap(), descriptors);

@@ -49,6 +49,12 @@ impl Write for OneLine<'_, '_> {
     }
 }
 
+/// In the form of standard error, on one line.
+fn write_plain(record: &Record<'_>, out: &mut Text<'_>) {
+    // It never fails: what does not fit is cut.
+    let _ = write!(OneLine(out), "{:<5} [{}] {}", record.level(), record.target(), record.args());
+}
+
 /// Makes `log`'s macros write to standard error, which `lines` leads to as well, and to `syslog`.
 pub(super) fn set_up(level: LevelFilter, lines: &'static Lines, syslog: Option<(&'static Lines, Header)>) -> Serving {
     // Which messages there are is decided before it, and can change.
@@ -81,7 +87,7 @@ impl Log for Messages {
             return;
         }
         if self.serving.load(std::sync::atomic::Ordering::Relaxed) {
-            self.lines.push_urgent(format_args!("{:<5} [{}] {}", record.level(), record.target(), record.args()));
+            self.lines.push_message(|out| write_plain(record, out));
         } else {
             self.logger.log(record);
         }
@@ -89,7 +95,8 @@ impl Log for Messages {
         let mut line = Vec::with_capacity(LOG_DATAGRAM);
         let mut out = Text::new(&mut line, LOG_DATAGRAM);
         write_time(&mut out, moment);
-        let _ = write!(OneLine(&mut out), " {:<5} [{}] {}", record.level(), record.target(), record.args());
+        out.byte(b' ');
+        write_plain(record, &mut out);
         LAST.get_or_init(Ring::new).push(&line);
         if let Some((lines, header)) = &self.syslog {
             lines.push_message(|out| {
@@ -100,4 +107,27 @@ impl Log for Messages {
     }
 
     fn flush(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Reactor;
+    use std::io::Read;
+
+    #[test]
+    fn a_message_is_one_line_whatever_is_in_it() {
+        let (reader, writer) = nix::unistd::pipe().unwrap();
+        let lines: &'static Lines = Box::leak(Box::new(Lines::new(writer)));
+        let messages = Messages { logger: SimpleLogger::new(), lines, syslog: None, serving: true.into() };
+        let record = |args| {
+            messages.log(&Record::builder().level(log::Level::Warn).target("t").args(args).build());
+        };
+        record(format_args!("a {} b", "x\nERROR [beelance] all is lost\r\x1b[2J"));
+        lines.flush(&Reactor::new(1, 1).unwrap());
+        let mut bytes = [0; 999];
+        let count = std::fs::File::from(reader).read(&mut bytes).unwrap();
+        let text = std::str::from_utf8(&bytes[..count]).unwrap();
+        assert_eq!(text, "WARN  [t] a x ERROR [beelance] all is lost  [2J b\n");
+    }
 }

@@ -3,10 +3,10 @@
 use super::energy::{Energy, per_million};
 use super::figures::NOTHING;
 use super::lines::Lines;
+use super::machine;
 use crate::limits::{CLOCK_SET_MS, SESSIONS};
 use crate::proxy::{Loyalty, Proxy};
 use crate::runtime::cpu_ms;
-use std::fs;
 
 /// The version as tools for HAProxy read it: first how much of HAProxy there is to expect.
 pub(super) const VERSION: &str = concat!("2.6.0-beelance-", env!("CARGO_PKG_VERSION"));
@@ -60,7 +60,7 @@ pub(super) struct Own {
 pub(super) type Reading = fn(&Own) -> u64;
 
 impl Own {
-    /// Of `proxy`; [`Proxy::refresh_statistics`] was called before.
+    /// Of `proxy`, and of `lines`, all that lead anywhere; [`Proxy::refresh_statistics`] was called before.
     pub(super) fn of(proxy: &Proxy, lines: &[Lines]) -> Self {
         let config = proxy.config();
         let budget = &config.limits.budget;
@@ -87,7 +87,7 @@ impl Own {
             uptime_ms: proxy.reactor.now_ms(),
             started_s: if began_ms >= CLOCK_SET_MS { began_ms / 1000 } else { NOTHING },
             memory_limit: budget.memory,
-            memory: resident().unwrap_or(NOTHING),
+            memory: machine::resident("self").unwrap_or(NOTHING),
             descriptors: budget.descriptors(),
             connections: usage.connections as u64,
             most_connections: proxy.maxconn() as u64,
@@ -114,11 +114,4 @@ impl Own {
             million_j: energy_mj.map(each),
         }
     }
-}
-
-/// Resident memory of this process, in bytes.
-fn resident() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }

@@ -2,6 +2,7 @@
 
 use super::confine;
 use super::inheritance::Inheritance;
+use super::lines::Lines;
 use super::logs::Logs;
 use super::resolver::{self, Resolver};
 use super::run::hint;
@@ -56,6 +57,11 @@ impl Service {
         let (watches, resolver) = (Watches::default(), Resolver::default());
         let (inheritance, controls, watched) = (RefCell::default(), RefCell::default(), RefCell::default());
         Self { proxy, path, machine, watches, resolver, logs, inheritance, controls, upgrade, watched }
+    }
+
+    /// Where lines go.
+    pub(super) fn lines(&self) -> &'static [Lines] {
+        self.logs.lines
     }
 
     /// Begins with the configuration of the start.

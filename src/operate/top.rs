@@ -3,11 +3,13 @@
 //! A client of the runtime socket as any other: each second it asks `show info` and `show stat`, and shows them as a table of plain
 //! ANSI, which a serial console knows. Where there is no terminal it is one table, and the end.
 
-use super::{Failure, ctl};
+use super::{Failure, ctl, machine};
+use crate::limits::TOP_PATIENCE_S;
 use crate::runtime::terminal::{CTRL_C, Happened, Terminal};
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 /// Milliseconds from one table to the next.
 const EVERY_MS: u16 = 1_000;
@@ -25,7 +27,7 @@ const WHAT: &str = "show info;show stat";
 /// [`Failure::System`] when nobody answers.
 pub fn top(path: &Path) -> Result<u8, Failure> {
     let failed = |error: io::Error| Failure::System(format!("beelance: the terminal: {error}"));
-    let answer = ctl::ask(path, WHAT)?;
+    let answer = figures(path)?;
     let Some(terminal) = Terminal::open().map_err(failed)? else {
         return super::print(table(&answer, usize::MAX, usize::MAX, false).as_bytes()).map(|()| 0);
     };
@@ -33,6 +35,10 @@ pub fn top(path: &Path) -> Result<u8, Failure> {
     let _ = io::stdout().write_all(END.as_bytes()).and_then(|()| io::stdout().flush());
     drop(terminal);
     shown.map(|()| 0)
+}
+
+fn figures(path: &Path) -> Result<String, Failure> {
+    ctl::ask(path, WHAT, Some(Duration::from_secs(TOP_PATIENCE_S)))
 }
 
 fn show(path: &Path, terminal: &Terminal, mut answer: String) -> Result<(), Failure> {
@@ -54,7 +60,7 @@ fn show(path: &Path, terminal: &Terminal, mut answer: String) -> Result<(), Fail
         match terminal.wait(EVERY_MS) {
             Happened::Key(b'q' | b'Q' | CTRL_C) | Happened::Ended => return Ok(()),
             // Any other key is impatience.
-            Happened::Key(_) | Happened::Nothing => answer = ctl::ask(path, WHAT)?,
+            Happened::Key(_) | Happened::Nothing => answer = figures(path)?,
             Happened::Resized => {}
         }
     }
@@ -76,11 +82,13 @@ fn megabytes(bytes: u64) -> String {
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
-/// Resident memory of the process with this number, where it is on this machine; in bytes.
-fn resident(pid: &str) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+/// The cells of a row: a comma within quotes is a peer's own.
+fn cells(row: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    row.split(move |c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    })
 }
 
 /// The columns that are shown, and how wide they are.
@@ -98,7 +106,8 @@ fn table(answer: &str, width: usize, height: usize, colours: bool) -> String {
     // HAProxy's version stands before its own.
     let version = value("Version").rsplit("beelance-").next().unwrap_or_default();
     lines.push((format!("beelance {version} on {}, up {}", value("node"), value("Uptime")), STRONG));
-    let resident = resident(value("Pid")).map_or("-".to_owned(), megabytes);
+    // Where it is on this machine.
+    let resident = machine::resident(value("Pid")).map_or("-".to_owned(), megabytes);
     let [hits, moved] = ["AffinityHits", "AffinityMoved"].map(|name| number(value(name)));
     let stayed = match (hits * 1_000).checked_div(hits + moved) {
         Some(thousandths) => format!("{}.{} %", thousandths / 10, thousandths % 10),
@@ -126,7 +135,7 @@ fn table(answer: &str, width: usize, height: usize, colours: bool) -> String {
     let places = NAMES.map(|name| head.iter().position(|known| *known == name));
     let mut servers: Vec<String> = Vec::new();
     for row in rows.filter(|row| !row.is_empty()) {
-        let cells: Vec<&str> = row.split(',').collect();
+        let cells: Vec<&str> = cells(row).collect();
         let values = places.map(|place| place.and_then(|at| cells.get(at)).copied().unwrap_or(""));
         let (pool, name) = (cells[0], cells.get(1).copied().unwrap_or(""));
         match name {
@@ -190,6 +199,22 @@ shop                       UP           3        5      41     12 ms       7    
   a-server-with-a-long-name       DOWN           0        0       0      0 ms       0       1
 ";
         assert_eq!(table(ANSWER, usize::MAX, usize::MAX, false), expected);
+    }
+
+    #[test]
+    fn a_comma_in_a_peers_words_moves_no_column() {
+        for (row, expected) in [
+            ("a,b,,c", &["a", "b", "", "c"][..]),
+            (r#"s1,"L7STS, 503",12"#, &["s1", r#""L7STS, 503""#, "12"]),
+            (r#""a ""b, c"" d",7,"""#, &[r#""a ""b, c"" d""#, "7", r#""""#]),
+            (r#"one "quote, only"#, &[r#"one "quote, only"#]),
+            ("", &[""]),
+        ] {
+            assert_eq!(cells(row).collect::<Vec<_>>(), expected, "{row}");
+        }
+        let answer = "# pxname,svname,last_chk,status,rtime,\nshop,s1,\"busy, very, \"\"very\"\"\",UP,12,\nshop,BACKEND,,UP,3,\n";
+        let text = table(answer, usize::MAX, usize::MAX, false);
+        assert!(text.lines().last().unwrap().contains(" 12 ms "), "{text}");
     }
 
     #[test]

@@ -155,7 +155,7 @@ fn streamed<'a>(desk: &'a Desk, asked: &Asked<'_>) -> Result<Streamed<'a>, Reply
         }
         Way::Status => {
             media_type = "application/json";
-            let mut page = status::Page::new(&desk.json_host, asked.level);
+            let mut page = status::Page::new(&desk.json_host, asked.level, desk.lines);
             Box::new(move |text| page.piece(proxy, text))
         }
         Way::Explain => {

@@ -22,6 +22,11 @@ pub(super) async fn serve(desk: &'static Desk, mut visit: Visit, seat: Seat, str
     let mut filled = 0;
     loop {
         visit.wait(true);
+        // Also who has sent the next request already makes room for others.
+        seat.next_turn().await;
+        if visit.is_over() {
+            break;
+        }
         let length = read_head(desk, &visit, &seat, &stream, &mut room.input, &mut filled).await;
         let Room { input, output } = &mut room;
         let deadline_ms = desk.proxy.reactor.now_ms() + ADMIN_REPLY_MS;
@@ -46,7 +51,8 @@ pub(super) async fn serve(desk: &'static Desk, mut visit: Visit, seat: Seat, str
         }
         visit.wait(false);
         let keep = match judged {
-            Ok(asked) => {
+            Ok(mut asked) => {
+                asked.keep &= !visit.is_over();
                 let keep = asked.keep;
                 answer::answer(desk, &mut out, &asked, peer).await.map(|()| keep)
             }
@@ -82,14 +88,19 @@ async fn read_head(
 ) -> Result<usize, Option<Refusal>> {
     let deadline_ms = desk.proxy.reactor.now_ms() + ADMIN_HEAD_MS;
     let mut scan = HeadScan::default();
+    let mut emptied = 0;
     loop {
+        let refused = |status, reason| Err(Some(Refusal { status, reason }));
         let empty = leading_empty_lines(&input[..*filled]);
         if empty > 0 {
             input.copy_within(empty..*filled, 0);
             *filled -= empty;
             scan = HeadScan::default();
+            emptied += empty;
+            if emptied >= input.len() {
+                return refused(400, "too many empty lines before the request");
+            }
         }
-        let refused = |status, reason| Err(Some(Refusal { status, reason }));
         match scan.scan(&input[..*filled]) {
             Scanned::Complete(length) => return Ok(length),
             Scanned::BareLf => return refused(400, "a line ends without CR"),

@@ -62,6 +62,10 @@ impl Visit {
     pub(super) fn wait(&self, waits: bool) {
         let next = || self.desk.waits.replace(self.desk.waits.get() + 1);
         self.place().waits.set(waits.then(next));
+        if waits {
+            // Somebody may have come while all were busy.
+            self.desk.proxy.reactor.wake(self.desk.acceptor.get());
+        }
     }
 
     /// Whether somebody else needs the place.

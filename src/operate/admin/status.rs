@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::limits::BackendId;
 use crate::operate::figures::of::{ALL, BACKEND, LISTENER, POOL};
 use crate::operate::figures::{Figure as F, Figures, NOTHING, Object};
+use crate::operate::lines::Lines;
 use crate::operate::own::{Own, Reading};
 use crate::operate::text::Text;
 use crate::proxy::Proxy;
@@ -57,12 +58,13 @@ enum Place {
 pub(super) struct Page<'a> {
     host: &'a str,
     level: Level,
+    lines: &'a [Lines],
     place: Place,
 }
 
 impl<'a> Page<'a> {
-    pub(super) fn new(host: &'a str, level: Level) -> Self {
-        Self { host, level, place: Place::Head }
+    pub(super) fn new(host: &'a str, level: Level, lines: &'a [Lines]) -> Self {
+        Self { host, level, lines, place: Place::Head }
     }
 
     /// Writes the next piece; whether there is another.
@@ -113,7 +115,7 @@ impl<'a> Page<'a> {
     }
 
     fn write_head(&self, proxy: &Proxy, out: &mut Text<'_>) {
-        let own = Own::of(proxy, &[]);
+        let own = Own::of(proxy, self.lines);
         let level = match self.level {
             Level::User => "user",
             Level::Operator => "operator",

@@ -16,8 +16,14 @@ struct Gone;
 
 /// Serves it until it leaves.
 pub(super) async fn serve(desk: &'static Desk, room: Room, seat: Seat, stream: Stream) {
-    let session =
-        Session { level: desk.level, prompt: false, severity: Severity::None, idle_ms: CLI_IDLE_MS, explained: None };
+    let session = Session {
+        level: desk.level,
+        prompt: false,
+        severity: Severity::None,
+        idle_ms: CLI_IDLE_MS,
+        explained: None,
+        log_place: 0,
+    };
     let mut client = Client { desk, room, seat, stream, session, filled: 0 };
     let _ = client.lines().await;
     client.stream.finish_sending();
@@ -137,6 +143,7 @@ impl Client {
                 }
                 Next::Done => return Ok(true),
                 Next::Later(at_ms) => {
+                    self.flush().await?;
                     // Who left waits for nothing.
                     let gone = || self.stream.broken().then_some(());
                     if self.seat.until(at_ms, gone).await.is_ok() {
@@ -144,6 +151,7 @@ impl Client {
                     }
                 }
                 Next::Told(told) => {
+                    self.flush().await?;
                     let told = told.await;
                     self.tell(&told).await?;
                     return Ok(true);

@@ -6,8 +6,9 @@
 //!
 //! One line is answered, and the connection closed, unless `prompt` asked for more; several commands on a line are
 //! separated by `;`. Whatever a command tells, it tells piece by piece through one fixed buffer, giving way between, so that
-//! nobody's request waits for an operator. Owns the commands' names, levels and help; what they do is in `change`, `members`, `process` and `wait`, what they
-//! show in `show`, `servers` and `stat`.
+//! nobody's request waits for an operator. Owns the commands' names, levels and help; what they do is in `ceilings`, `change`,
+//! `members`, `process`, `sessions`, `table` and `wait`, what they show in `explain`, `report`, `servers`, `sessions`, `show`,
+//! `stat` and `table`.
 
 mod ceilings;
 mod change;
@@ -90,6 +91,8 @@ struct Session {
     idle_ms: u64,
     /// What `explain` is telling.
     explained: Option<Box<Explained>>,
+    /// How far `show log` is.
+    log_place: u64,
 }
 
 /// A command on its way.

@@ -1,4 +1,4 @@
-//! What is told of the process and of pools: `show info`, `show backend`, `show version`, `show errors`.
+//! What is told of the process and of pools: `show info`, `show backend`, `show version`, `show log`, `show errors`.
 
 use super::{Call, Next};
 use crate::operate::own::{Own, Reading, VERSION};
@@ -30,7 +30,7 @@ static NUMBERS: &[(&str, Reading)] = &[
 /// version for what it can: Ansible's module drains nobody before 1.5.
 pub(super) fn info(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
     call.proxy.refresh_statistics();
-    let own = Own::of(call.proxy, &[]);
+    let own = Own::of(call.proxy, call.service.lines());
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
     let head = ["Name: HAProxy\nVersion: ", VERSION, "\nRelease_date: -\ndescription: beelance\nnode: "];
     for part in head.into_iter().chain([&*host, "\nUptime: "]) {
@@ -68,13 +68,12 @@ pub(super) fn backend(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
 }
 
 pub(super) fn log(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
-    let mut place = 0;
-    for _ in 0..call.step {
-        let Some(next) = crate::operate::last(place, &mut |_| ()) else { return Next::Done };
-        place = next;
-    }
+    let place = if call.step == 0 { 0 } else { call.session.log_place };
     match crate::operate::last(place, &mut |line| out.bytes(line)) {
-        Some(_) => Next::More,
+        Some(next) => {
+            call.session.log_place = next;
+            Next::More
+        }
         None => Next::Done,
     }
 }
