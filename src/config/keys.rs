@@ -340,7 +340,7 @@ pub static KEYS: [Key; 129] = {
         "Which addresses of a name that has both are used; the other ones where there is no way to these."),
 
     key(Id::AdminListen, Process, "admin.listen", Unit::Listen, Unset("none"),
-        "Serve the dashboard, metrics, statistics and states of health here; see monitoring.md. On a network of your own: there is no encryption."),
+        "Serve the dashboard, metrics, statistics and states of health here; see [monitoring.md](monitoring.md). On a network of your own: there is no encryption."),
     key(Id::AdminPerm, Process, "admin.listen.perm", Unit::Mode, Text("600"),
         "The permissions of its file, where that is a UNIX socket: who may write to it may connect."),
     key(Id::AdminHost, Process, "admin.host", Unit::Hosts, Unset("none"),

@@ -54,6 +54,8 @@ def make(page, program, folder, lines):
         run("mount", "-t", "overlay", "overlay", "-o", f"lowerdir=/{place},upperdir={upper},workdir={work}", f"/{place}")
     shutil.copy(program, "/usr/sbin/beelance")
     python(page.parent.parent)
+    os.makedirs("/etc/systemd/system", exist_ok=True)
+    shutil.copy(page.parent.parent / "cross/init/beelance.service", "/etc/systemd/system")
     devices(folder / "dev")
     for place in ("/run", "/tmp", "/var/log", "/var/spool/rsyslog"):
         if os.path.isdir(place):
