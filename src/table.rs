@@ -38,6 +38,11 @@ impl<T: Default> Table<T> {
         &mut self.0[at]
     }
 
+    /// The entries that are made.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.0.iter_mut()
+    }
+
     #[cold]
     #[inline(never)]
     fn reach(&mut self, at: usize) -> &mut T {

@@ -246,3 +246,82 @@ fn the_longest_times_are_kept_and_cleared() {
     assert_eq!(["qtime_max", "ctime_max", "rtime_max", "ttime_max"].map(most), [0; 4]);
     assert_eq!(most("hrsp_2xx"), 3);
 }
+
+/// Whether a pool is down, how often it went, and whether it says that it was: of its line in `show stat`.
+fn pool_state(socket: &Place, pool: &str) -> [String; 3] {
+    ["status", "chkdown", "act"].map(|column| value(&socket.0, pool, "BACKEND", column))
+}
+
+#[test]
+fn a_pool_goes_down_for_whatever_reason_nobody_takes_users() {
+    let (backend, ours, theirs) = (Backend::named("one"), Place::new(), Place::new());
+    let address = backend.address();
+    let config = format!(
+        "listen.web = 127.0.0.1:0\nlisten.web.pool = shop\nadmin.socket = {}\nbackend.s1 = {address}\n\
+         backend.s1.pool = shop\nbackend.s2 = {address}\nbackend.s2.pool = shop\nbackend.late = {address}\n\
+         backend.late.pool = later\nbackend.late.weight = 0\n",
+        ours.0.display()
+    );
+    let beelance = Beelance::start(&config);
+    let _haproxy = Haproxy::start(Port::take(), |bind| {
+        let socket = theirs.0.display();
+        format!(
+            "global\n  nbthread 1\n  stats socket {socket} level admin\nfrontend web\n  bind {bind}\n  default_backend shop\n\
+             backend shop\n  server s1 {address}\n  server s2 {address}\nbackend later\n  server late {address} weight 0\n"
+        )
+    });
+    eventually("HAProxy's socket is there", || UnixStream::connect(&theirs.0).ok());
+    let mut downs = 0;
+    for (order, [status, chkdown, act]) in [
+        ("", ["UP", "0", "2"]),
+        ("set server shop/s2 state maint", ["UP", "0", "1"]),
+        ("disable server shop/s1", ["DOWN", "1", "0"]),
+        ("enable server shop/s2", ["UP", "1", "1"]),
+        ("set server shop/s2 state drain", ["DOWN", "2", "0"]),
+        ("set server shop/s2 weight 0", ["DOWN", "2", "0"]),
+        ("set server shop/s2 state ready", ["DOWN", "2", "0"]),
+        ("set server shop/s2 weight 1", ["UP", "2", "1"]),
+        ("set server shop/s2 weight 0", ["DOWN", "3", "0"]),
+        ("set server shop/s1 state ready", ["UP", "3", "1"]),
+    ] {
+        for socket in [&ours, &theirs] {
+            if !order.is_empty() {
+                assert_eq!(ask(&socket.0, order), "\n", "{order}");
+            }
+            assert_eq!(pool_state(socket, "shop"), [status, chkdown, act], "{order:?} at {}", socket.0.display());
+        }
+        downs = chkdown.parse().unwrap();
+    }
+    beelance.wait_log("each time is told", |lines| {
+        let told = lines.iter().filter(|line| line.contains("pool shop has no server available!")).count();
+        assert!(told <= downs, "{lines:?}");
+        (told == downs).then_some(())
+    });
+    // One that begins so did not go there.
+    for socket in [&ours, &theirs] {
+        assert_eq!(pool_state(socket, "later"), ["DOWN", "0", "0"]);
+        assert_eq!(ask(&socket.0, "set server later/late weight 1"), "\n");
+        assert_eq!(pool_state(socket, "later"), ["UP", "0", "1"]);
+    }
+}
+
+#[test]
+fn a_reload_that_brings_a_server_ends_the_time_down() {
+    let (backend, socket) = (Backend::named("one"), Place::new());
+    let config = |more: &str| {
+        let (address, socket) = (backend.address(), socket.0.display());
+        format!("listen.web = 127.0.0.1:0\nadmin.socket = {socket}\nbackend.s1 = {address}\n{more}")
+    };
+    let beelance = Beelance::start(&config(""));
+    let down_s = || value(&socket.0, "default", "BACKEND", "downtime").parse::<u64>().unwrap();
+    assert_eq!(ask(&socket.0, "disable server default/s1"), "\n");
+    eventually("it is down for a while", || (down_s() > 0).then_some(()));
+    beelance.reload(&config(&format!("backend.s2 = {}\n", backend.address()))).unwrap();
+    let at_last = down_s();
+    assert_eq!(value(&socket.0, "default", "BACKEND", "status"), "UP");
+    eventually("time passes", || {
+        let since = value(&socket.0, "default", "BACKEND", "lastchg").parse::<u64>().unwrap();
+        (since > 1).then_some(())
+    });
+    assert_eq!((down_s(), pool_state(&socket, "default")), (at_last, ["UP", "1", "1"].map(String::from)));
+}

@@ -10,7 +10,7 @@
 mod common;
 
 use common::backend::Backend;
-use common::client::Client;
+use common::client::{Client, get};
 use common::ctl::{Caller, Place, ask, ctl, value};
 use common::eventually;
 use common::haproxy::Haproxy;
@@ -266,4 +266,45 @@ fn it_is_probed_as_its_pool_is() {
     assert_eq!(who(&beelance, 4), ["one", "two"]);
     let mut client = Client::connect(beelance.web());
     assert_eq!(client.get("/").status, 200);
+}
+
+#[test]
+fn a_pool_keeps_what_a_server_that_leaves_has_counted() {
+    let [one, two] = [Backend::named("one"), Backend::named("two")];
+    let socket = Place::new();
+    let file =
+        |more: &str| config(&[&one, &two], &socket) + "admin.listen = 127.0.0.1:0\npool.default.cookie = SRV\n" + more;
+    let beelance = Beelance::start(&file("listen.more = 127.0.0.1:0\n"));
+    let metrics = || get(beelance.address("admin.listen"), "/metrics").text().to_owned();
+    let totals = || {
+        let metrics = metrics();
+        [
+            "haproxy_backend_http_responses_total{proxy=\"default\",code=\"2xx\"} ",
+            "haproxy_backend_bytes_out_total{proxy=\"default\"} ",
+            "haproxy_process_requests_total ",
+            "haproxy_process_connections_total ",
+            "beelance_affinity_requests_total{proxy=\"default\",result=\"new\"} ",
+        ]
+        .map(|name| {
+            let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("{name} in {metrics}")).parse::<u64>().unwrap()
+        })
+    };
+    let of_s2 = || ["stot", "hrsp_2xx"].map(|column| value(&socket.0, "default", "s2", column));
+    assert_eq!(who(&beelance, 10), ["one", "two"]);
+    let more = Client::connect(beelance.address("more")).get("/").status;
+    assert_eq!(more, 200);
+    let before = eventually("all are counted", || Some(totals()).filter(|totals| totals[0] == 11 && totals[4] == 11));
+    assert_eq!((before[2], before[3]), (11, 11));
+    assert!(of_s2()[1].parse::<u64>().unwrap() >= 5);
+    assert_eq!(ask(&socket.0, "disable server default/s2; del server default/s2"), "\nServer deleted.\n");
+    assert_eq!(totals(), before);
+    // The file brings it back, in its place; and the other listener's place is a third one's.
+    beelance.reload(&file("listen.third = 127.0.0.1:0\n")).unwrap();
+    assert_eq!((totals(), of_s2()), (before, ["0", "0"].map(String::from)));
+    assert_eq!(who(&beelance, 4), ["one", "two"]);
+    let after = eventually("all are counted", || Some(totals()).filter(|totals| totals[0] == 15 && totals[4] == 15));
+    assert_eq!((after[2], after[3]), (15, 15));
+    assert!(after[1] > before[1]);
+    assert_eq!(of_s2(), ["2", "2"].map(String::from));
 }

@@ -10,6 +10,7 @@
 mod common;
 
 use common::backend::{Backend, send};
+use common::ctl::{Place, ask};
 use common::port::Port;
 use common::process::{Beelance, listener_and};
 
@@ -91,6 +92,28 @@ fn the_servers_own_errors_are_not_the_reloads_fault() {
     for _ in 0..20 {
         assert_eq!(client.get("/").status, 500);
     }
+    stays(&beelance);
+}
+
+#[test]
+fn counts_that_an_operator_clears_are_not_the_reloads_fault() {
+    let (backend, nobody, socket) = (Backend::named("one"), Port::take(), Place::new());
+    let more = format!(
+        "reload.rollback = 4s\npool.*.retries = 0\nadmin.socket = {}\nbackend.dead = {}\nbackend.dead.pool = dead\n\
+         route.dead.path = /dead\nroute.dead.pool = dead\n",
+        socket.0.display(),
+        nobody.address
+    );
+    let beelance = Beelance::start(&one_at(backend.address(), &more));
+    let mut client = beelance.connect();
+    let mut served = |count: usize, path: &str, status: u16| {
+        (0..count).for_each(|_| assert_eq!(client.get(path).status, status, "{path}"));
+    };
+    served(200, "/", 200);
+    beelance.reload(&one_at(backend.address(), &format!("{more}timeout.client = 20s\n"))).unwrap();
+    assert_eq!(ask(&socket.0, "clear counters all"), "\n");
+    served(120, "/", 200);
+    served(5, "/dead", 503);
     stays(&beelance);
 }
 

@@ -136,6 +136,19 @@ impl Balancer {
         &self.pools[pool.index()].members
     }
 
+    /// The pool of a backend, or the last one that it was in.
+    #[must_use]
+    pub fn pool(&self, id: BackendId) -> PoolId {
+        self.backend(id).spec.pool
+    }
+
+    /// The pool that a backend left, which serves nobody or ends what is under way.
+    #[must_use]
+    pub fn departed_from(&self, id: BackendId) -> Option<PoolId> {
+        let backend = self.backend(id);
+        backend.state.gone.then_some(backend.spec.pool)
+    }
+
     /// The cookie value that leads to a backend.
     #[must_use]
     pub fn cookie(&self, id: BackendId) -> &str {

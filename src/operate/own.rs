@@ -66,10 +66,9 @@ impl Own {
         let budget = &config.limits.budget;
         let (usage, lags) = (proxy.usage(), proxy.reactor.lags());
         let began_ms = proxy.reactor.clock().wall_ms(0);
-        let (mut all_connections, mut rate) = (0, [0; 2]);
+        let mut rate = [0; 2];
         for (id, _) in config.listeners() {
             let it = proxy.listener_stats(id).connections;
-            all_connections += it.total;
             rate = [rate[0] + it.rate, rate[1].max(it.most_rate)];
         }
         let mut loyalty = Loyalty::default();
@@ -92,7 +91,7 @@ impl Own {
             connections: usage.connections as u64,
             most_connections: proxy.maxconn() as u64,
             planned_connections: budget.connections as u64,
-            all_connections,
+            all_connections: proxy.all_connections(),
             rate,
             requests: proxy.requests(),
             loyalty,

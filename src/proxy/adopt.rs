@@ -162,8 +162,18 @@ impl Proxy {
         }
         for (told, id) in self.told.iter().zip((0..).map_while(BackendId::new)) {
             let now = Told::of(&self.balancer.borrow(), id);
-            if told.replace(now).is_up() && !now.is_up() {
+            let there = told.replace(now);
+            if there.is_healthy() != now.is_healthy() {
+                self.turned(id, now.is_healthy());
+            }
+            if there.is_up() && !now.is_up() {
                 self.idle.borrow_mut().close_all(id);
+            }
+        }
+        for (id, pool) in after.pools() {
+            match before.pools.get(id.index()).is_some_and(|there| there.name == pool.name) {
+                true => self.judge_pool(id),
+                false => self.pool_began(id, self.serves(id)),
             }
         }
         self.wake_warmer();
@@ -175,11 +185,12 @@ impl Proxy {
         let mut sessions = self.sessions.borrow_mut();
         if before.pools.get(id.index()).is_some_and(|there| there.name != pool.name) {
             sessions.forget_pool(id);
-            self.forget_pool(id);
             let mut balancer = self.balancer.borrow_mut();
             // Its backends left with it.
             let left = balancer.members(id).to_vec();
             left.into_iter().for_each(|id| balancer.remove(id));
+            drop(balancer);
+            self.forget_pool(id);
         }
         if let Some(stick) = &pool.stick {
             sessions.set_pool(id, &pool.name, stick.expire_ms);
@@ -205,9 +216,11 @@ impl Proxy {
     ) {
         let stays = stays(before, after, id);
         let there = before.backends.get(id.index());
+        if !stays {
+            self.forget_backend(id);
+        }
         if !is_same(before, after, id) {
             self.sessions.borrow_mut().forget(id);
-            self.forget_backend(id);
             self.tell_freely(id);
             self.resting[id.index()].take();
             self.addresses[id.index()].set(None);

@@ -116,6 +116,11 @@ pub(super) struct Condition {
 }
 
 impl Condition {
+    /// It begins like this, which is no change.
+    pub(super) fn begin(&mut self, healthy: bool, now_ms: u64) {
+        *self = Self { since_ms: now_ms, down_since_ms: (!healthy).then_some(now_ms), ..Self::default() };
+    }
+
     /// Something about its state changed.
     pub(super) fn turned(&mut self, healthy: bool, now_ms: u64) {
         self.since_ms = now_ms;

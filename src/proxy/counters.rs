@@ -148,6 +148,15 @@ impl Traffic {
     }
 }
 
+impl Loyalty {
+    /// Both together.
+    pub(super) fn plus(&mut self, other: &Self) {
+        self.hits += other.hits;
+        self.moved += other.moved;
+        self.new += other.new;
+    }
+}
+
 impl Failures {
     /// Both together.
     pub(super) fn plus(&mut self, other: &Self) {

@@ -13,6 +13,7 @@ mod ceilings;
 mod condition;
 mod connection;
 mod counters;
+mod departed;
 mod doors;
 mod exchange;
 mod explain;
@@ -24,6 +25,8 @@ mod footprint;
 mod idle;
 mod judge;
 mod left_out;
+#[cfg(test)]
+mod never_falls;
 mod obtain;
 mod orders;
 mod place;
@@ -188,6 +191,10 @@ impl Proxy {
         }
         let mut idle = Idle::new(event_loop.reactor, room.backends, budget.connections);
         config.backends().for_each(|(id, backend)| idle.set_private(id, backend.send_proxy.is_some()));
+        let mut statistics = Statistics::new(room.listeners, room.backends, room.pools);
+        for (id, _) in config.pools() {
+            statistics.pools[id.index()].health.begin(balancer.usable(id) != (0, 0), 0);
+        }
         Self {
             timeouts: Cell::new(config.timeouts),
             budget,
@@ -226,7 +233,7 @@ impl Proxy {
             connections: Cell::new(0),
             listener_connections: (0..room.listeners).map(|_| Headcount::default()).collect(),
             pool_exchanges: (0..room.pools).map(|_| Headcount::default()).collect(),
-            statistics: RefCell::new(Statistics::new(room.listeners, room.backends, room.pools)),
+            statistics: RefCell::new(statistics),
             heard: OnceCell::new(),
             resting: Resting::nothing(room.backends),
             second_ends_ms: Cell::new(0),
@@ -285,7 +292,14 @@ impl Proxy {
     /// Requests read so far.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        self.statistics.borrow().listeners.iter().map(|entry| entry.requests).sum()
+        self.statistics.borrow().requests()
+    }
+
+    /// Connections of clients so far.
+    #[must_use]
+    pub fn all_connections(&self) -> u64 {
+        let there: u64 = self.listener_connections.iter().map(Headcount::total).sum();
+        self.statistics.borrow().departed.connections + there
     }
 
     /// Lets `seat` be woken whenever a connection ends, or a listener closes, until [`Proxy::look_away`].

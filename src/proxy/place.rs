@@ -111,8 +111,12 @@ impl Proxy {
         match (before, address) {
             (Some(before), Some(address)) => {
                 if self.may_tell(About::address(id)) {
-                    let (before, address) = (before.ip(), address.ip());
-                    log::warn!("{} changed its IP from {before} to {address} by {by}.", self.name(id));
+                    let name = self.name(id);
+                    if before.port() == address.port() {
+                        log::warn!("{name} changed its IP from {} to {} by {by}.", before.ip(), address.ip());
+                    } else {
+                        log::warn!("{name} changed its address from {before} to {address} by {by}.");
+                    }
                 }
             }
             (None, Some(address)) => self.arrive(id, address, arrival, by),

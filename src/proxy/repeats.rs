@@ -1,4 +1,5 @@
-//! Messages that others can cause again and again: a server that flaps, a name that comes and goes, wrong tokens.
+//! Messages that others can cause again and again: a server that flaps, a pool left without one, a name that comes and goes, a
+//! listener that cannot accept, connections that are closed at once, wrong tokens.
 //!
 //! Each thing that such messages are about has a bucket of its own, so what one server does hides nothing of another, and all
 //! may go down at once. A line goes into the bucket of its thing, and one leaks out every ten seconds; a line that finds the

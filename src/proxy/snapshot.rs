@@ -186,45 +186,38 @@ impl Proxy {
             Some(_) => self.sessions.borrow().known(id, now_ms) as u64,
             None => 0,
         };
-        let mut stats = PoolStats {
+        let mut sum = statistics.departed.of(id);
+        sum.traffic.plus(&own.traffic);
+        sum.failures.plus(&own.failures);
+        let (mut together, mut weight) = (([0; 4], 0), 0);
+        for &member in balancer.members(id) {
+            let entry = &statistics.backends[member.index()];
+            sum.add(entry);
+            let (sums, count) = Means::sums(&entry.means);
+            together.0.iter_mut().zip(sums).for_each(|(sum, more)| *sum += more);
+            together.1 += count;
+            let status = balancer.status(member);
+            if status.takes_users {
+                weight += u32::from(status.weight);
+            }
+        }
+        PoolStats {
             requests: self.many(&self.pool_exchanges[id.index()], &own.arrivals),
             queue: [balancer.queued(id).into(), balancer.most_queued(id).into()],
-            traffic: own.traffic,
-            failures: own.failures,
-            loyalty: Loyalty::default(),
-            averages_ms: [0; 4],
-            times_ms: [0; 4],
-            most_ms: [0; 4],
-            idle_ms: None,
+            traffic: sum.traffic,
+            failures: sum.failures,
+            loyalty: sum.loyalty,
+            averages_ms: averages(together),
+            times_ms: sum.times_ms,
+            most_ms: sum.most_ms,
+            idle_ms: sum.last_ms.map(|last_ms| now_ms.saturating_sub(last_ms)),
             usable: balancer.usable(id),
-            weight: 0,
+            weight,
             downs: own.health.downs,
             since_ms: now_ms.saturating_sub(own.health.since_ms),
             down_ms: own.health.down_ms(now_ms),
             sessions,
-        };
-        let mut together = ([0; 4], 0);
-        for &member in balancer.members(id) {
-            let entry = &statistics.backends[member.index()];
-            stats.traffic.plus(&entry.traffic);
-            stats.failures.plus(&entry.failures);
-            stats.loyalty.hits += entry.loyalty.hits;
-            stats.loyalty.moved += entry.loyalty.moved;
-            stats.loyalty.new += entry.loyalty.new;
-            add(&mut stats.times_ms, entry.times_ms);
-            stats.most_ms.iter_mut().zip(entry.most_ms).for_each(|(most, ms)| *most = ms.max(*most));
-            let (sums, count) = Means::sums(&entry.means);
-            add(&mut together.0, sums);
-            together.1 += count;
-            let idle_ms = entry.last_ms.map(|last_ms| now_ms.saturating_sub(last_ms));
-            stats.idle_ms = [stats.idle_ms, idle_ms].into_iter().flatten().min();
-            let status = balancer.status(member);
-            if status.takes_users {
-                stats.weight += u32::from(status.weight);
-            }
         }
-        stats.averages_ms = averages(together);
-        stats
     }
 
     /// How fast a backend is by how many requests it works on at once.
@@ -242,8 +235,4 @@ impl Proxy {
         let in_second = rate.now(total, second, self.reactor.now_ms());
         Many { now, most, total, rate: in_second, most_rate: rate.most(total) }
     }
-}
-
-fn add(sums: &mut [u64; 4], more: [u64; 4]) {
-    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
 }

@@ -5,7 +5,7 @@
 use super::Proxy;
 use super::repeats::About;
 use crate::balance::{Admin, Authority, Balancer, Observe, Seen};
-use crate::limits::BackendId;
+use crate::limits::{BackendId, PoolId};
 use crate::runtime::{NEVER, Seat};
 use std::cell::Cell;
 use std::fmt::Display;
@@ -25,6 +25,10 @@ impl Told {
 
     pub(super) fn is_up(self) -> bool {
         self.up
+    }
+
+    pub(super) fn is_healthy(self) -> bool {
+        self.healthy
     }
 
     pub(super) fn of(balancer: &Balancer, id: BackendId) -> Self {
@@ -52,7 +56,8 @@ impl Proxy {
         }
         let before = self.balancer.borrow().admin(id);
         self.start_slowly(id, admin == Admin::Ready);
-        self.change(id, &"", |balancer, wake| balancer.set_admin(id, by, admin, wake));
+        self.make(|balancer, wake| balancer.set_admin(id, by, admin, wake));
+        self.settle(id, &"");
         let now = self.balancer.borrow().admin(id);
         if now != before {
             self.turned(id, self.balancer.borrow().is_healthy(id));
@@ -69,6 +74,7 @@ impl Proxy {
                 log::warn!("Server {} {what}{by}. {}.", self.name(id), self.left(id));
             }
         }
+        self.judge_pool_of(id);
     }
 
     /// One that is down and about to come up begins slowly, if its pool says so.
@@ -126,6 +132,7 @@ impl Proxy {
                 Seen::Broken => "Layer7 invalid response".to_owned(),
             };
             self.settle(id, &format_args!("{what} (observed)"));
+            self.judge_pool_of(id);
             if !self.balancer.borrow().is_up(id) {
                 self.ejected(id);
             }
@@ -139,8 +146,13 @@ impl Proxy {
         why: &dyn Display,
         make: impl FnOnce(&mut Balancer, &mut dyn FnMut(u16)),
     ) {
-        make(&mut self.balancer.borrow_mut(), &mut |waiter| self.reactor.wake(waiter));
+        self.make(make);
         self.settle(id, why);
+        self.judge_pool_of(id);
+    }
+
+    fn make(&self, make: impl FnOnce(&mut Balancer, &mut dyn FnMut(u16))) {
+        make(&mut self.balancer.borrow_mut(), &mut |waiter| self.reactor.wake(waiter));
     }
 
     /// After a change of `id`: closes idle connections to who takes no more requests, and tells who of its pool became
@@ -168,6 +180,7 @@ impl Proxy {
         for &id in &config.pools[config.backends[id.index()].pool.index()].backends {
             self.told[id.index()].set(Told::of(&self.balancer.borrow(), id));
         }
+        self.judge_pool_of(id);
     }
 
     /// One line for a change of state, in the words people search for.
@@ -178,12 +191,18 @@ impl Proxy {
             let reason = if why.is_empty() { String::new() } else { format!(", reason: {why}") };
             log::warn!("Server {} is {state}{reason}. {}.", self.name(id), self.left(id));
         }
-        let config = self.config();
-        let pool = config.backends[id.index()].pool;
-        let usable = self.balancer.borrow().usable(pool) != (0, 0);
-        self.pool_turned(pool, usable);
-        if !usable && self.may_tell(About::pool(pool)) {
-            log::error!("pool {} has no server available!", config.pools[pool.index()].name);
+    }
+
+    fn judge_pool_of(&self, id: BackendId) {
+        self.judge_pool(self.config().backends[id.index()].pool);
+    }
+
+    /// After any change in a pool: whether a server takes new users counts, and is told where none does any more, whatever the
+    /// reason (HAProxy's `set_backend_down`).
+    pub(super) fn judge_pool(&self, pool: PoolId) {
+        let usable = self.serves(pool);
+        if self.pool_turned(pool, usable) && !usable && self.may_tell(About::pool(pool)) {
+            log::error!("pool {} has no server available!", self.config().pools[pool.index()].name);
         }
     }
 
@@ -213,5 +232,6 @@ pub async fn begin_trials(proxy: &'static Proxy) {
         for (told, id) in proxy.told.iter().zip((0..).map_while(BackendId::new)) {
             told.set(Told::of(&proxy.balancer.borrow(), id));
         }
+        proxy.config().pools().for_each(|(id, _)| proxy.judge_pool(id));
     }
 }

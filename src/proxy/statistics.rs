@@ -7,14 +7,19 @@
 //!
 //! ```text
 //!   ended --> Served --settle--> Counters of the listener
-//!                \---- read -----> snapshot: backend; pool = sum of its backends + its own Counters
+//!                |---- read -----> snapshot: backend; pool = sum of its backends + its own Counters + Departed
+//!                \---- leaves ---> Departed of the pool
 //! ```
+//!
+//! A total told to the outside never falls but by `clear counters all`, as long as what it is told of is there: neither do
+//! those of a pool and of the process when a server or a listener leaves. What leaves and comes back begins anew.
 //!
 //! All tables are made at the start and are part of the budget's objects. Totals are 64 bits wide.
 
 use super::Proxy;
 use super::condition::{Checked, Condition};
 use super::counters::{Failures, Loyalty, Traffic};
+use super::departed::Departed;
 use super::heard::{Heard, Words};
 use super::record::Record;
 use crate::balance::{Curve, Means, PerSecond, Second};
@@ -65,6 +70,7 @@ pub(super) struct Statistics {
     pub(super) listeners: Box<[Counters]>,
     pub(super) backends: Box<[Served]>,
     pub(super) pools: Box<[Counters]>,
+    pub(super) departed: Departed,
 }
 
 impl Served {
@@ -83,6 +89,11 @@ impl Served {
             last_ms: None,
             health: Condition::default(),
         }
+    }
+
+    /// Whether anything was added to its sums.
+    fn is_used(&self) -> bool {
+        self.traffic != Traffic::default() || self.failures != Failures::default() || self.loyalty != Loyalty::default()
     }
 
     fn take_means(&mut self) {
@@ -118,6 +129,7 @@ impl Statistics {
             listeners: vec![Counters::default(); listeners].into_boxed_slice(),
             backends: vec![Served::new(); backends].into_boxed_slice(),
             pools: vec![Counters::default(); pools].into_boxed_slice(),
+            departed: Departed::new(pools),
         }
     }
 
@@ -127,6 +139,22 @@ impl Statistics {
         let grown = served.traffic.since(&served.settled);
         served.settled = served.traffic;
         self.listeners[served.listener.index()].traffic.plus(&grown);
+    }
+
+    /// A backend's place begins anew; its pool keeps what it has.
+    fn renew(&mut self, id: BackendId, pool: PoolId, now_ms: u64) {
+        self.settle(id.index());
+        let served = &mut self.backends[id.index()];
+        if served.is_used() {
+            self.departed.take(pool, served);
+        }
+        *served = Served { listener: served.listener, ..Served::new() };
+        served.health.begin(true, now_ms);
+    }
+
+    /// Requests so far.
+    pub(super) fn requests(&self) -> u64 {
+        self.departed.requests + self.listeners.iter().map(|entry| entry.requests).sum::<u64>()
     }
 
     #[cold]
@@ -149,7 +177,7 @@ impl Proxy {
     #[cold]
     #[inline(never)]
     pub(super) fn turn_second(&self) {
-        let Statistics { second, listeners, backends, pools } = &mut *self.statistics.borrow_mut();
+        let Statistics { second, listeners, backends, pools, .. } = &mut *self.statistics.borrow_mut();
         let now_ms = self.reactor.now_ms();
         let Some(turn) = second.turn(now_ms) else { return };
         self.second_ends_ms.set(second.ends_ms());
@@ -236,12 +264,19 @@ impl Proxy {
         self.statistics.borrow_mut().backends[id.index()].health.turned(healthy, now_ms);
     }
 
-    /// A pool has a backend that takes new users again, or none any more.
-    pub(super) fn pool_turned(&self, id: PoolId, healthy: bool) {
+    /// A pool has a backend that takes new users, or none; whether that is new.
+    pub(super) fn pool_turned(&self, id: PoolId, usable: bool) -> bool {
         let health = &mut self.statistics.borrow_mut().pools[id.index()].health;
-        if health.is_down() == healthy {
-            health.turned(healthy, self.reactor.now_ms());
+        let turns = health.is_down() == usable;
+        if turns {
+            health.turned(usable, self.reactor.now_ms());
         }
+        turns
+    }
+
+    /// A pool begins with a backend that takes new users, or with none.
+    pub(super) fn pool_began(&self, id: PoolId, usable: bool) {
+        self.statistics.borrow_mut().pools[id.index()].health.begin(usable, self.reactor.now_ms());
     }
 
     /// The traffic ejected a backend.
@@ -281,7 +316,9 @@ impl Proxy {
         self.listener_connections.iter().chain(&self.pool_exchanges).for_each(|count| count.clear(all));
         self.balancer.borrow_mut().clear_counts(all);
         let mut statistics = self.statistics.borrow_mut();
-        let Statistics { listeners, backends, pools, .. } = &mut *statistics;
+        let requests = statistics.requests();
+        let Statistics { listeners, backends, pools, departed, .. } = &mut *statistics;
+        departed.clear(all, requests);
         for entry in listeners.iter_mut().chain(pools) {
             entry.arrivals.forget_most();
             entry.asked.forget_most();
@@ -298,37 +335,49 @@ impl Proxy {
         }
     }
 
-    /// Forgets everything of a backend's entry: another backend has it from now on.
-    pub fn forget_backend(&self, id: BackendId) {
-        self.settle_statistics();
-        let mut statistics = self.statistics.borrow_mut();
-        let served = &mut statistics.backends[id.index()];
-        *served = Served { listener: served.listener, ..Served::new() };
+    /// Another backend has this place from now on, or the same one anew.
+    pub(super) fn forget_backend(&self, id: BackendId) {
+        let pool = self.balancer.borrow().pool(id);
+        self.statistics.borrow_mut().renew(id, pool, self.reactor.now_ms());
         if self.heard.get().is_some() {
             *self.hear(id) = Heard::default();
         }
     }
 
-    /// The same of a pool's.
+    /// Another pool has this place from now on. The backends of the one before left it.
     pub(super) fn forget_pool(&self, id: PoolId) {
+        self.settle_statistics();
         self.pool_exchanges[id.index()].clear(true);
-        self.statistics.borrow_mut().pools[id.index()] = Counters::default();
+        let mut statistics = self.statistics.borrow_mut();
+        statistics.departed.forget(id);
+        statistics.pools[id.index()] = Counters::default();
     }
 
-    /// The same of a listener's.
+    /// Another listener has this place from now on.
     pub(super) fn forget_listener(&self, id: ListenerId) {
         self.settle_statistics();
+        let mut statistics = self.statistics.borrow_mut();
+        statistics.departed.connections += self.listener_connections[id.index()].total();
+        statistics.departed.requests += statistics.listeners[id.index()].requests;
+        statistics.listeners[id.index()] = Counters::default();
         self.listener_connections[id.index()].clear(true);
         self.ceilings.forget(id);
-        self.statistics.borrow_mut().listeners[id.index()] = Counters::default();
     }
 
-    /// Brings the listeners' entries, and averages, up to date.
+    /// Brings the listeners' entries, averages, and what pools have of backends that left up to date.
     pub(super) fn settle_statistics(&self) {
-        let mut statistics = self.statistics.borrow_mut();
-        (0..statistics.backends.len()).for_each(|backend| statistics.settle(backend));
+        let (mut statistics, balancer) = (self.statistics.borrow_mut(), self.balancer.borrow());
         let now_ms = self.reactor.now_ms();
-        for served in &mut statistics.backends {
+        for id in (0..statistics.backends.len()).map_while(BackendId::new) {
+            if let Some(pool) = balancer.departed_from(id) {
+                // What was under way there ends there.
+                if statistics.backends[id.index()].is_used() {
+                    statistics.renew(id, pool, now_ms);
+                }
+                continue;
+            }
+            statistics.settle(id.index());
+            let served = &mut statistics.backends[id.index()];
             served.take_means();
             served.take_curve(now_ms);
         }

@@ -67,7 +67,7 @@ pub(super) static SINGLES: &[Single] = &[
     with(["size", "large"], own("buffers_in_use", "Buffers that hold bytes", |it| it.large_buffers[1])),
     with(["size", "small"], own("buffers", "Buffers there are", |it| it.small_buffers[0])),
     with(["size", "large"], own("buffers", "Buffers there are", |it| it.large_buffers[0])),
-    own("messages_suppressed_total", "Lines about servers, names and tokens that were left out, as there had been many alike", |it| it.left_out),
+    own("messages_suppressed_total", "Lines that others can cause and that were left out, as there had been many alike", |it| it.left_out),
     own("pipes_in_use", "Pipes that bodies pass through", |it| it.pipes[1]),
     own("memory_resident_bytes", "Memory of the process that is in use", |it| it.memory),
     own("session_map_capacity", "Users it can know", |it| it.sessions),
