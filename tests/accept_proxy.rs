@@ -142,7 +142,7 @@ fn what_is_no_header_is_closed_without_a_word() {
 #[test]
 fn it_is_waited_for_no_longer_than_for_a_request() {
     let backend = Backend::named("one");
-    let beelance = Beelance::start(&config(&[&backend], "timeout.http-request = 1s\n"));
+    let beelance = Beelance::start(&config(&[&backend], "timeout.http-request = 3s\n"));
     let whole = v2(0x21, 0x11, INET);
     // A whole header without a request is an idle client.
     let parts =
@@ -257,6 +257,9 @@ fn a_plain_listener_takes_none() {
 
 #[test]
 fn ipv6_clients_before_the_proxy_in_front() {
+    if !common::port::has_v6() {
+        return;
+    }
     let backend = Backend::named("one");
     let config = config(&[&backend], "").replace("127.0.0.1:0", "[::1]:0");
     let beelance = Beelance::start(&config);

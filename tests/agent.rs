@@ -18,7 +18,8 @@ use common::process::{Beelance, listener_and};
 
 /// `s1`, whose agent this is, and `s2`, where none listens: it is at another address.
 fn before(agent: &Agent, more: &str) -> (Beelance, Backend, Backend) {
-    let (one, two) = (Backend::named("one"), Backend::named_on("two", Port::take_v6()));
+    let elsewhere = Port::at("127.9.9.9:0".parse().unwrap()).unwrap();
+    let (one, two) = (Backend::named("one"), Backend::named_on("two", elsewhere));
     let port = agent.port();
     let config = listener_and(&[&one, &two])
         + &format!("pool.*.check.inter = 30ms\npool.*.check.timeout = 5s\npool.*.check.agent-port = {port}\n{more}");
@@ -106,7 +107,12 @@ fn what_an_agent_said_that_left_is_not_told_of_the_next() {
     let (agent, one, two, socket) =
         (Agent::saying("down\n"), Backend::named("one"), Backend::named("two"), Place::new());
     let without = listener_and(&[&one, &two]) + &format!("admin.socket = {}\n", socket.0.display());
-    let with = |inter| format!("{without}pool.*.check.agent-port = {}\npool.*.check.inter = {inter}\n", agent.port());
+    let with = |inter| {
+        format!(
+            "{without}pool.*.check.agent-port = {}\npool.*.check.inter = {inter}\npool.*.check.timeout = 5s\n",
+            agent.port()
+        )
+    };
     let beelance = Beelance::start(&with("30ms"));
     let told = |column: &str| value(&socket.0, "default", "s2", column);
     eventually("it is down", || (told("status") == "DOWN (agent)").then_some(()));

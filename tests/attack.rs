@@ -278,11 +278,12 @@ fn header_floods() {
         answered: vec![],
     });
     for (tally, wanted) in tallies.iter().zip(["200", "431", "431", "431"]) {
-        // When many come in the same moment the large buffers do not suffice for all of them.
-        let refused = tally.answers.get("503").unwrap_or(&0);
-        let answered = tally.answers.get(wanted).unwrap_or(&0);
+        // When many come in the same moment the large buffers do not suffice for all of them; on a machine so slow that one waits
+        // for its turn longer than a head may take, it is late.
+        let of = |status: &str| *tally.answers.get(status).unwrap_or(&0);
+        let (answered, refused, late) = (of(wanted), of("503"), of("408"));
         let all: usize = tally.answers.values().sum();
-        assert!(answered > refused && answered + refused == all, "{tallies:?}");
+        assert!(answered > refused && answered + refused + late == all, "{tallies:?}");
     }
 }
 

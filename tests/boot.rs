@@ -72,7 +72,8 @@ fn everything(backend: &Backend) -> String {
     let port = backend.address().port();
     listener_and(&[backend])
         + &format!(
-            "backend.n = localhost:{port}\npool.*.check.uri = /healthz\npool.*.check.inter = 20ms\npool.*.cookie = SRV\n\
+            "backend.n = localhost:{port}\npool.*.check.uri = /healthz\npool.*.check.inter = 20ms\npool.*.check.timeout = 5s\n\
+             pool.*.cookie = SRV\n\
              pool.*.stick = src\npool.*.balance = random\nlisten.web.request-id = X-Request-ID\nlimits.rate = 50000/s\n"
         )
 }
@@ -163,7 +164,7 @@ fn it_starts_without_a_network_and_is_there_when_that_comes() {
     let path = temporary("web.sock");
     let config = format!(
         "listen.web = 0.0.0.0:0\nlisten.local = unix:{}\nbackend.far = 192.0.2.1:80\nbackend.named = app.example.com:80\n\
-         backend.near = 127.0.0.1:9\npool.*.check = tcp\npool.*.check.inter = 20ms\nresolver.nameservers = 192.0.2.53\n\
+         backend.near = 127.0.0.1:9\npool.*.check = tcp\npool.*.check.inter = 20ms\npool.*.check.timeout = 5s\nresolver.nameservers = 192.0.2.53\n\
          log.level = debug\n",
         path.display()
     );

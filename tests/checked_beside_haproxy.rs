@@ -82,14 +82,14 @@ fn what_probes_and_agents_said() {
     let (ours, theirs) = (Place::new(), Place::new());
     let mut config = format!(
         "listen.web = 127.0.0.1:0\nlisten.web.pool = probed\nadmin.socket = {}\npool.*.check.uri = /healthz\n\
-         pool.*.check.inter = 100ms\nbackend.good = {}\nbackend.ill = {}\nbackend.gone = {nobody}\n\
+         pool.*.check.inter = 100ms\npool.*.check.timeout = 5s\nbackend.good = {}\nbackend.ill = {}\nbackend.gone = {nobody}\n\
          backend.good.pool = probed\nbackend.ill.pool = probed\nbackend.gone.pool = probed\n",
         ours.0.display(),
         good.address(),
         ill.address(),
     );
     let mut known = format!(
-        "backend probed\n  option httpchk GET /healthz\n  server good {} check inter 100\n  server ill {} check inter 100\n  \
+        "backend probed\n  timeout check 5s\n  option httpchk GET /healthz\n  server good {} check inter 100\n  server ill {} check inter 100\n  \
          server gone {nobody} check inter 100\n",
         good.address(),
         ill.address()
@@ -103,7 +103,7 @@ fn what_probes_and_agents_said() {
         .unwrap();
         write!(
             known,
-            "backend {name}\n  option httpchk GET /healthz\n  \
+            "backend {name}\n  timeout check 5s\n  option httpchk GET /healthz\n  \
              server {name} {address} check inter 100 agent-check agent-inter 100 agent-port {port}\n"
         )
         .unwrap();

@@ -254,7 +254,8 @@ fn a_reload_makes_it_what_the_file_says() {
 #[test]
 fn it_is_probed_as_its_pool_is() {
     let (one, two, socket) = (Backend::named("one"), Backend::named("two"), Place::new());
-    let checks = "pool.default.check.uri = /healthz\npool.default.check.inter = 50ms\n";
+    let checks =
+        "pool.default.check.uri = /healthz\npool.default.check.inter = 50ms\npool.default.check.timeout = 5s\n";
     let beelance = Beelance::start(&(config(&[&one], &socket) + checks));
     let mut two = two;
     two.stop();

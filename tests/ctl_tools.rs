@@ -105,6 +105,7 @@ fn ansible_drains_a_server_that_works_and_brings_it_back() {
     let beelance = Beelance::start(&format!(
         "listen.web = 127.0.0.1:0\nlisten.web.pool = shop\nbackend.s1 = {address}\nbackend.s1.pool = shop\n\
          backend.s2 = {address}\nbackend.s2.pool = shop\npool.shop.check.uri = /healthz\npool.shop.check.inter = 50ms\n\
+         pool.shop.check.timeout = 5s\n\
          pool.shop.cookie = SRV\nadmin.socket = {}\n",
         socket.0.display()
     ));

@@ -65,7 +65,7 @@ impl Row {
     #[track_caller]
     fn check(&self) {
         let long = format!("{}s", 10 * DEADLINE.as_secs());
-        let time = |key: &&str| format!("timeout.{key} = {}\n", if *key == self.key { "1s" } else { &long });
+        let time = |key: &&str| format!("timeout.{key} = {}\n", if *key == self.key { "3s" } else { &long });
         let times: String = KEYS.iter().map(time).collect();
         let backend = RawBackend::start();
         let mut config = backend.config(&(times + self.more));
@@ -91,7 +91,7 @@ impl Row {
 }
 
 /// Rows at once: each waits for its deadline.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 7;
 
 #[test]
 fn each_state_has_its_own() {

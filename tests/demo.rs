@@ -77,10 +77,10 @@ impl Demo {
         Some(row.split_whitespace().map(str::to_owned).collect())
     }
 
-    /// The process of a server, from the table.
+    /// The process of a server, from the table, which comes line by line.
     #[track_caller]
     fn pid(&self, name: &str) -> Pid {
-        Pid::from_raw(self.row(name).unwrap()[2].parse().unwrap())
+        Pid::from_raw(eventually("its line", || self.row(name))[2].parse().unwrap())
     }
 
     /// All processes it started: the servers and what the story calls the database.

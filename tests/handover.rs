@@ -143,7 +143,7 @@ fn what_nobody_could_take_back_is_not_kept() {
         return;
     }
     let (backends, program) = (["1", "2"].map(Backend::named), Program::new());
-    let check = "pool.*.check.uri = /healthz\npool.*.check.inter = 50ms\n";
+    let check = "pool.*.check.uri = /healthz\npool.*.check.inter = 50ms\npool.*.check.timeout = 5s\n";
     let text = listener_and(&backends.each_ref());
     let beelance = Beelance::start_by(program.command(), &(text.clone() + check));
     backends[0].set_health(500);

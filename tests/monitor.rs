@@ -63,7 +63,7 @@ fn it_fails_while_a_pool_has_too_few() {
     let config = format!(
         "{}backend.s2.backup = yes\nbackend.s3 = {}\nlisten.web.monitor-uri = /alive\nlisten.web.monitor-fail = default<2\n\
          listen.b = 127.0.0.1:0\nlisten.b.monitor-uri = /alive\nlisten.b.monitor-fail = default<1\n\
-         pool.default.check.inter = 50ms\npool.default.check.uri = /healthz\n",
+         pool.default.check.inter = 50ms\npool.default.check.timeout = 5s\npool.default.check.uri = /healthz\n",
         listener_and(&[&one, &two]),
         one.address(),
     );

@@ -161,7 +161,8 @@ fn a_clients_own_connection_does_not_outlive_the_address() {
 fn probes_and_the_cookie_follow_the_address() {
     let ([two, three], port) = backends(["two", "three"]);
     let dns = Dnsmasq::knowing("127.0.0.2 app.test\n");
-    let more = "pool.*.check.uri = /healthz\npool.*.check.inter = 30ms\npool.*.cookie = SRV\npool.*.cookie.dynamic-key = key\n";
+    let more = "pool.*.check.uri = /healthz\npool.*.check.inter = 30ms\npool.*.check.timeout = 5s\n\
+                pool.*.cookie = SRV\npool.*.cookie.dynamic-key = key\n";
     let beelance = Beelance::start(&config(&[dns.address()], port, more));
     two.wait_more_probes(2);
     let value = |address: SocketAddr| beelance::balance::dynamic::value(b"key", address);

@@ -63,12 +63,11 @@ fn what_a_datagram_cannot_hold_comes_by_tcp() {
 
 /// A nameserver that sends what `answers` makes of each question.
 fn hostile(answers: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
-    answer_at(SocketAddr::from(([127, 0, 0, 1], 0)), answers)
+    answer_at(UdpSocket::bind("127.0.0.1:0").unwrap(), answers)
 }
 
-/// The same, at this address.
-fn answer_at(address: SocketAddr, answers: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
-    let socket = UdpSocket::bind(address).unwrap();
+/// The same, at this socket.
+fn answer_at(socket: UdpSocket, answers: impl Fn(&[u8]) -> Vec<Vec<u8>> + Send + 'static) -> SocketAddr {
     let address = socket.local_addr().unwrap();
     std::thread::spawn(move || {
         let mut question = [0; 512];
@@ -157,8 +156,8 @@ fn an_answer_counts_although_the_other_does_not_fit_and_tcp_is_refused() {
         (true, false, "default/app has the IP ::1 by DNS."),
         (true, true, "app.test does not resolve: Connection refused (os error 111): its servers stay DOWN"),
     ] {
-        let port = Port::take();
-        answer_at(port.address, move |question| {
+        let port = Port::take_both();
+        answer_at(port.datagrams(), move |question| {
             let is_v4 = question[question.len() - 3] == 1;
             let mut answer = both(question);
             answer[2] |= u8::from(if is_v4 { v4 } else { v6 }) * 2;

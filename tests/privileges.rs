@@ -15,7 +15,9 @@ mod common;
 use common::DEADLINE;
 use common::backend::Backend;
 use common::client::Client;
-use common::process::{Beelance, ConfigFile, Output, command, copy_program, is_native, listener_and, temporary};
+use common::process::{
+    Beelance, ConfigFile, Output, command, copy_program, is_native, listener_and, own_address, temporary,
+};
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, chown, geteuid};
 use std::collections::BTreeMap;
@@ -133,8 +135,7 @@ fn a_port_that_needs_root_is_bound_before_root_is_given_up() {
         return;
     }
     let backend = Backend::named("s1");
-    // Of the addresses of loopback this one is the test's.
-    let more = format!("listen.low = 127.54.32.1:80\nuser = {USER}\ngroup = {GROUP}\n");
+    let more = format!("listen.low = {}:80\nuser = {USER}\ngroup = {GROUP}\n", own_address());
     let beelance = Beelance::start(&(listener_and(&[&backend]) + &more));
     assert_eq!(Client::connect(beelance.address("low")).get("/").status, 200);
     assert_nothing_is_left(beelance.pid());
@@ -225,7 +226,13 @@ fn what_cannot_be_given_up_ends_the_start_and_names_the_key() {
         (&command, "chroot = /no/such/directory\n", "beelance: chroot: "),
         (&command, "chroot = /etc/passwd\n", "beelance: chroot: "),
     ];
+    let first = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    let anybodys = first.trim().parse::<u16>().unwrap() <= 80;
     for (command, line, expected) in cases {
+        if anybodys && line.contains(":80") {
+            eprintln!("SKIPPED, net.ipv4.ip_unprivileged_port_start is {}: port 80 needs no root here", first.trim());
+            continue;
+        }
         let config = ConfigFile::new(format!("listen.web = 127.0.0.1:0\nbackend.s = 127.0.0.1:1\n{line}"));
         let output = Output::of(command().args(["run", "-c"]).arg(config.path()), DEADLINE);
         assert_eq!(output.code, Some(3), "{line}: {output:?}");

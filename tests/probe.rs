@@ -61,7 +61,7 @@ fn who_changes_is_probed_every_fastinter() {
     let backend = Backend::named("one");
     backend.set_health(500);
     let more = "pool.*.check.uri = /healthz\npool.*.check.inter = 1h\npool.*.check.downinter = 100ms\n\
-                pool.*.check.fastinter = 300ms\npool.*.check.rise = 4\n";
+                pool.*.check.timeout = 5s\npool.*.check.fastinter = 300ms\npool.*.check.rise = 4\n";
     let beelance = Beelance::before(&[&backend], more);
     beelance.wait_change("s1", "down", 1);
     backend.set_health(200);

@@ -110,6 +110,7 @@ fn only_who_is_up_and_never_more_than_maxconn() {
     let [one, mut two, other] = ["one", "two", "other"].map(Backend::named);
     let more = format!(
         "{BOTH}backend.*.maxconn = 3\nbackend.s3.maxconn = 0\npool.default.check = tcp\npool.default.check.inter = 50ms\n\
+         pool.default.check.timeout = 5s\n\
          backend.s3 = {}\nbackend.s3.pool = cloud\npool.default.overflow = cloud\n",
         other.address()
     );
@@ -169,7 +170,8 @@ fn a_full_pool_overflows_and_takes_again_what_it_has_room_for() {
 fn a_pool_without_a_server_overflows_and_the_last_one_refuses() {
     let [mut one, mut two] = ["one", "two"].map(Backend::named);
     let more = format!(
-        "backend.two = {}\nbackend.two.pool = b\npool.default.overflow = b\npool.*.check = tcp\npool.*.check.inter = 50ms\n",
+        "backend.two = {}\nbackend.two.pool = b\npool.default.overflow = b\npool.*.check = tcp\npool.*.check.inter = 50ms\n\
+         pool.*.check.timeout = 5s\n",
         two.address()
     );
     let beelance = Beelance::before(&[&one], &more);
@@ -192,7 +194,7 @@ fn where_the_next_pool_is_down_a_full_one_lets_wait() {
     two.stop();
     let more = format!(
         "backend.s1.maxconn = 1\nbackend.two = {}\nbackend.two.pool = b\npool.default.overflow = b\npool.b.check = tcp\n\
-         pool.b.check.inter = 50ms\n",
+         pool.b.check.inter = 50ms\npool.b.check.timeout = 5s\n",
         two.address()
     );
     let beelance = Beelance::before(&[&one], &more);

@@ -14,13 +14,15 @@ use common::backend::Backend;
 use common::client::Client;
 use common::ctl::{Place, ctl, value};
 use common::nginx::Nginx;
-use common::process::{Beelance, is_native, listener_and, temporary};
+use common::process::{Beelance, is_native, listener_and, own_address, temporary};
 use common::program::{Program, children, upgrade};
 use common::{eventually, tool};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use std::fs;
-use std::process::Stdio;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::process::{Child, Stdio};
 
 const USER: u32 = 54_321;
 
@@ -61,11 +63,11 @@ fn without_root_and_in_a_chroot_what_is_allowed_works_and_the_rest_is_refused_wh
         eprintln!("SKIPPED, needs root and no emulator: a reload in a chroot");
         return;
     }
-    let [one, two] = ["one", "two"].map(Backend::named);
+    let ([one, two], own) = (["one", "two"].map(Backend::named), own_address());
     let (root, other) = (temporary("root"), temporary("other"));
     [&root, &other].into_iter().for_each(|folder| fs::create_dir(folder).unwrap());
     let who = |chroot: &std::path::Path| format!("user = {USER}\ngroup = {USER}\nchroot = {}\n", chroot.display());
-    let text = listener_and(&[&one]) + "listen.low = 127.54.32.3:80\n";
+    let text = listener_and(&[&one]) + &format!("listen.low = {own}:80\n");
     let beelance = Beelance::start(&(text.clone() + &who(&root)));
     let named = |more: &str, key: &str| {
         let refusals = beelance.reload(more).unwrap_err();
@@ -77,12 +79,12 @@ fn without_root_and_in_a_chroot_what_is_allowed_works_and_the_rest_is_refused_wh
     named(&(text.clone() + &who(&root).replace("user = 54321", "user = 54322")), "user: ");
     named(&(text.clone() + &who(&root).replace("group = 54321", "group = 54322")), "group: ");
     named(
-        &(text.clone() + &who(&root) + "listen.new = 127.54.32.3:81\nbackend.s2 = 127.0.0.1:1\n"),
-        "listen.new: 127.54.32.3:81: ",
+        &(text.clone() + &who(&root) + &format!("listen.new = {own}:81\nbackend.s2 = 127.0.0.1:1\n")),
+        &format!("listen.new: {own}:81: "),
     );
     named(&(text.clone() + &who(&root) + "listen.new = unix:/no-such-folder/socket\n"), "listen.new: ");
     // A server more, a port that anybody may have, and the low one keeps its socket.
-    let more = format!("listen.high = 127.54.32.3:0\nbackend.s2 = {}\n", two.address());
+    let more = format!("listen.high = {own}:0\nbackend.s2 = {}\n", two.address());
     let told = beelance.reload(&(text + &more + &who(&root))).unwrap();
     assert_eq!(told, "added backend.s2, listen.high");
     let high = beelance.opened("high");
@@ -95,11 +97,30 @@ fn without_root_and_in_a_chroot_what_is_allowed_works_and_the_rest_is_refused_wh
     [root, other].into_iter().for_each(|folder| fs::remove_dir_all(folder).unwrap());
 }
 
-/// What wrk tells at its end.
-fn ended(wrk: std::process::Child) -> String {
-    kill(Pid::from_raw(i32::try_from(wrk.id()).unwrap()), Signal::SIGINT).unwrap();
-    let output = wrk.wait_with_output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
+/// wrk at work; killed when dropped.
+struct Wrk(Child);
+
+impl Wrk {
+    fn on(web: SocketAddr) -> Self {
+        let mut wrk = tool("wrk");
+        wrk.args(["-t", "1", "-c", "8", "-d", "600", "--timeout", "20"]).arg(format!("http://{web}/healthz"));
+        Self(wrk.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// What it tells at its end.
+    fn ended(mut self) -> String {
+        kill(Pid::from_raw(i32::try_from(self.0.id()).unwrap()), Signal::SIGINT).unwrap();
+        let mut said = String::new();
+        self.0.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+        said
+    }
+}
+
+impl Drop for Wrk {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]
@@ -109,7 +130,8 @@ fn nginx_and_wrk_notice_neither_reloads_nor_upgrades() {
         let server = |(number, nginx): (usize, &Nginx)| format!("backend.s{number} = {}\n", nginx.address);
         let servers: String = servers.iter().take(count).enumerate().map(server).collect();
         format!(
-            "listen.web = 127.0.0.1:0\n{servers}backend.*.weight = {weight}\npool.*.check.uri = /healthz\npool.*.check.inter = 1s\n"
+            "listen.web = 127.0.0.1:0\n{servers}backend.*.weight = {weight}\npool.*.check.uri = /healthz\npool.*.check.inter = 1s\n\
+             pool.*.check.timeout = 20s\n"
         )
     };
     let program = is_native().then(Program::new);
@@ -118,13 +140,7 @@ fn nginx_and_wrk_notice_neither_reloads_nor_upgrades() {
     let socket = format!("admin.socket = {}\n", place.0.display());
     let beelance = Beelance::start_by(command, &(file(3, 1) + &socket));
     let served = || -> u64 { value(&place.0, "web", "FRONTEND", "req_tot").parse().unwrap() };
-    let wrk = tool("wrk")
-        .args(["-t", "1", "-c", "8", "-d", "600", "--timeout", "20"])
-        .arg(format!("http://{}/healthz", beelance.web()))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let wrk = Wrk::on(beelance.web());
     let goes_on = || {
         let before = served();
         eventually("wrk goes on", || (served() >= before + 50).then_some(()));
@@ -139,7 +155,7 @@ fn nginx_and_wrk_notice_neither_reloads_nor_upgrades() {
             goes_on();
         }
     }
-    let said = ended(wrk);
+    let said = wrk.ended();
     assert!(said.contains(" requests in "), "{said}");
     assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "{said}");
     eventually("nobody is left behind", || children(beelance.pid()).is_empty().then_some(()));

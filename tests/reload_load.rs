@@ -29,7 +29,11 @@ fn files(servers: &[Backend; 4]) -> Vec<String> {
         of(&[&a, &b, "pool.*.stick = hdr:X-User\n"]),
         of(&[&a, &b, &server("c", 2, "default"), "backend.*.weight = 7\n"]),
         of(&[&b, "pool.default.balance = leastconn\nlisten.more = 127.0.0.1:0\ntimeout.client = 20s\n"]),
-        of(&[&a, &server("b", 3, "default"), "pool.default.check.uri = /healthz\npool.default.check.inter = 1s\n"]),
+        of(&[
+            &a,
+            &server("b", 3, "default"),
+            "pool.default.check.uri = /healthz\npool.default.check.inter = 1s\npool.default.check.timeout = 20s\n",
+        ]),
         of(&[&a, &server("d", 2, "d"), "route.d.path = /d/*\nroute.d.pool = d\nroute.d.set-header.x-d = 1\n"]),
         of(&[&a, &server("d", 3, "d"), "listen.web.pool = d\npool.d.balance = hdr:Host\npool.d.hash = haproxy\n"]),
         of(&[&server("other", 1, "e"), "listen.web.pool = e\npool.e.cookie = SRV\nbackend.other.maxconn = 1\n"]),

@@ -13,7 +13,7 @@ mod common;
 use common::backend::{Backend, ok};
 use common::client::Client;
 use common::ctl::{Place, ask};
-use common::process::{Beelance, Output, command};
+use common::process::{Beelance, Output, command, is_native};
 use common::{DEADLINE, output};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
@@ -78,10 +78,12 @@ fn the_workers_of_a_server_and_what_it_does_are_found() {
     let said = report(&socket, &[]).stdout;
     println!("{said}");
     let maxconn = number(&said, "maxconn = ");
-    assert!((WORKERS as f64 - maxconn).abs() <= 1.0, "{said}");
+    // An emulator's own time is in each response: the knee is less sharp, and still far from the 24 at once.
+    let (blur, slower) = if is_native() { (1.0, 2.5) } else { (2.0, 4.0) };
+    assert!((WORKERS as f64 - maxconn).abs() <= blur, "{said}");
     // A machine that is busy adds to it, and never takes away.
     let alone_ms = number(&said, "s1: alone ");
-    assert!((ALONE_MS as f64..2.5 * ALONE_MS as f64).contains(&alone_ms), "{said}");
+    assert!((ALONE_MS as f64..slower * ALONE_MS as f64).contains(&alone_ms), "{said}");
     let most = number(&said, "at most ");
     assert!(most <= 1.1 * (WORKERS as u64 * 1000 / ALONE_MS) as f64, "{said}");
     assert!(!said.contains("or more") && !said.contains("no figure") && said.contains("; has no limit\n"), "{said}");

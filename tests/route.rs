@@ -11,6 +11,7 @@ mod common;
 
 use common::backend::{Backend, Port};
 use common::client::Client;
+use common::port::has_v6;
 use common::process::Beelance;
 use std::fmt::Write;
 
@@ -145,6 +146,9 @@ fn listeners_have_pools_of_their_own() {
 
 #[test]
 fn ipv6_on_both_sides() {
+    if !has_v6() {
+        return;
+    }
     let backend = Backend::named_on("six", Port::take_v6());
     let config = format!(
         "listen.web = [::1]:0\nlog.access = stderr\nbackend.s1 = {}\npool.*.check = tcp\nroute.r.src = ::1\nroute.r.pool = default\n",
@@ -159,6 +163,9 @@ fn ipv6_on_both_sides() {
 
 #[test]
 fn a_listener_for_both_families_knows_ipv4_clients_by_their_own_address() {
+    if !has_v6() {
+        return;
+    }
     let (backend, inside) = (Backend::named("one"), Backend::named("inside"));
     let config = format!(
         "listen.web = [::]:0\nlog.access = stderr\nbackend.s1 = {}\nbackend.s2 = {}\nbackend.s2.pool = inside\n\
@@ -180,6 +187,9 @@ fn a_listener_for_both_families_knows_ipv4_clients_by_their_own_address() {
 
 #[test]
 fn a_listener_for_ipv4_leaves_the_same_port_to_ipv6() {
+    if !has_v6() {
+        return;
+    }
     let backend = Backend::named("one");
     let port = Port::take();
     let number = port.address.port();

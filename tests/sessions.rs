@@ -218,6 +218,7 @@ fn where_all_are_full_who_waited_goes_elsewhere_behind_who_is_at_home_there() {
 fn whose_server_goes_down_while_he_is_late_moves_for_good() {
     let (one, two) = (Backend::named("one"), Backend::named("two"));
     let more = "backend.*.maxconn = 1\npool.default.check.uri = /healthz\npool.default.check.inter = 50ms\n\
+                pool.default.check.timeout = 5s\n\
                 pool.default.cookie = SRV\npool.default.stick.wait = 50ms\n";
     let mut fixture = Fixture::new(&[&one, &two], more);
     one.hold();

@@ -126,8 +126,8 @@ const SCENES: &[Scene] = &[
         name: "silence",
         state: "cD",
         server: Server::Backend,
-        haproxy: "  timeout tunnel 300ms\n",
-        beelance: "timeout.tunnel = 300ms\n",
+        haproxy: "  timeout tunnel 1s\n",
+        beelance: "timeout.tunnel = 1s\n",
         happens: |proxy, backend| {
             let (mut client, mut server, local) = exchange(proxy, backend);
             client.until_end();
@@ -147,8 +147,8 @@ const SCENES: &[Scene] = &[
         name: "the server does not answer",
         state: "sC",
         server: Server::NeverAnswers,
-        haproxy: "  timeout connect 300ms\n",
-        beelance: "timeout.connect = 300ms\n",
+        haproxy: "  timeout connect 1s\n",
+        beelance: "timeout.connect = 1s\n",
         happens: is_closed,
     },
     Scene {
@@ -171,8 +171,8 @@ const SCENES: &[Scene] = &[
         name: "the queue takes too long",
         state: "sQ",
         server: Server::Backend,
-        haproxy: "  timeout queue 300ms\n",
-        beelance: "timeout.queue = 300ms\n",
+        haproxy: "  timeout queue 1s\n",
+        beelance: "timeout.queue = 1s\n",
         happens: |proxy, backend| {
             let (_client, _server, _) = exchange(proxy, backend);
             is_closed(proxy, backend)

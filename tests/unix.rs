@@ -324,7 +324,7 @@ fn a_full_backlog_is_a_failed_connection() {
     let other = Backend::named("other");
     let more = format!(
         "backend.s1 = unix:{path}\nbackend.s2 = {}\npool.*.balance = first\nbackend.alone = unix:{path}\n\
-         backend.alone.pool = alone\nroute.r.path = /alone\nroute.r.pool = alone\ntimeout.connect = 20ms\n",
+         backend.alone.pool = alone\nroute.r.path = /alone\nroute.r.pool = alone\ntimeout.connect = 200ms\n",
         other.address(),
         path = server.display()
     );
@@ -354,7 +354,7 @@ fn probes_of_paths() {
         let folder = Folder::new("probe");
         let (socket, server) = (folder.path("web"), folder.path("server"));
         let more = format!(
-            "backend.s1 = unix:{}\n{check}pool.*.check.inter = 20ms\npool.*.check.fall = 1\n",
+            "backend.s1 = unix:{}\n{check}pool.*.check.inter = 20ms\npool.*.check.timeout = 5s\npool.*.check.fall = 1\n",
             server.display()
         );
         let beelance = Beelance::start(&config(&socket, &more));

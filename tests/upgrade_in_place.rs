@@ -15,7 +15,7 @@ use common::backend::Backend;
 use common::client::Client;
 use common::ctl::ask;
 use common::device::Device;
-use common::process::{Beelance, listener_and, temporary};
+use common::process::{Beelance, listener_and, own_address, temporary};
 use common::program::{Program, can_show, children, copy_libraries, no_children_are_left, upgrade, wait_for};
 use common::raw::RawBackend;
 use common::{eventually, tunnel};
@@ -266,8 +266,9 @@ fn in_a_chroot_and_without_root() {
     let socket = sockets.join("web.sock");
     // A port that it could not bind any more, a name that is looked up in a file it could not open any more.
     let config = format!(
-        "listen.web = 127.0.0.1:0\nlisten.low = 127.54.32.2:80\nlisten.local = unix:{}\nbackend.n = localhost:{}\n\
+        "listen.web = 127.0.0.1:0\nlisten.low = {}:80\nlisten.local = unix:{}\nbackend.n = localhost:{}\n\
          user = {USER}\ngroup = {USER}\nchroot = {}\n",
+        own_address(),
         socket.display(),
         backend.address().port(),
         root.display()

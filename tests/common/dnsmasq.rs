@@ -27,7 +27,7 @@ impl Dnsmasq {
     pub fn knowing(lines: &str) -> Self {
         let hosts = temporary("dnsmasq-hosts");
         std::fs::write(&hosts, lines).unwrap();
-        let mut dnsmasq = Self { child: None, hosts, port: Port::take(), log: Arc::default() };
+        let mut dnsmasq = Self { child: None, hosts, port: Port::take_both(), log: Arc::default() };
         dnsmasq.restart();
         dnsmasq
     }

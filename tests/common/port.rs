@@ -6,19 +6,56 @@ use nix::sys::socket::sockopt::{Linger, RcvBuf, ReuseAddr};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, bind, connect, getsockname, listen, setsockopt, socket,
 };
-use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
+
+/// Whether this machine has ::1; what needs it says that it was skipped.
+pub fn has_v6() -> bool {
+    let has = Port::at("[::1]:0".parse().unwrap()).is_some();
+    if !has {
+        eprintln!("SKIPPED, there is no ::1: what needs IPv6");
+    }
+    has
+}
 
 /// A port where connections are refused, and nobody else listens, as long as the value lives.
 pub struct Port {
     pub address: SocketAddr,
     _holder: OwnedFd,
+    _of_datagrams: Option<UdpSocket>,
 }
 
 impl Port {
     /// One of 127.0.0.1.
     pub fn take() -> Self {
         Self::of("127.0.0.1:0")
+    }
+
+    /// One of 127.0.0.1 that is held for datagrams too.
+    pub fn take_both() -> Self {
+        eventually("a port that is free for both", || {
+            let mut port = Self::take();
+            let holder = UdpSocket::from(bound_for(port.address, SockType::Datagram).ok()?);
+            // Connected to itself it gets nothing from others, and without a server what they send is refused.
+            holder.connect(port.address).unwrap();
+            port._of_datagrams = Some(holder);
+            Some(port)
+        })
+    }
+
+    /// Takes datagrams there.
+    pub fn datagrams(&self) -> UdpSocket {
+        UdpSocket::from(bound_for(self.address, SockType::Datagram).unwrap())
+    }
+
+    /// Whether somebody takes datagrams there, told by the system's table, where the holder is a connected socket.
+    pub fn takes_datagrams(&self) -> bool {
+        let table = std::fs::read_to_string("/proc/net/udp").unwrap();
+        let port = format!(":{:04X}", self.address.port());
+        table.lines().any(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            fields[1].ends_with(&port) && fields[3] == "07"
+        })
     }
 
     /// One of ::1.
@@ -37,7 +74,7 @@ impl Port {
         let name: SockaddrStorage = getsockname(holder.as_raw_fd()).unwrap();
         let v4 = name.as_sockaddr_in().map(|name| SocketAddr::from(SocketAddrV4::from(*name)));
         let v6 = name.as_sockaddr_in6().map(|name| SocketAddr::from(SocketAddrV6::from(*name)));
-        Some(Self { address: v4.or(v6).unwrap(), _holder: holder })
+        Some(Self { address: v4.or(v6).unwrap(), _holder: holder, _of_datagrams: None })
     }
 
     /// Listens on it. The system may need a moment to forget connections that closed just now.
@@ -79,8 +116,12 @@ fn connecting(address: &SocketAddr) -> OwnedFd {
 }
 
 fn bound(address: SocketAddr) -> nix::Result<OwnedFd> {
+    bound_for(address, SockType::Stream)
+}
+
+fn bound_for(address: SocketAddr, kind: SockType) -> nix::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let fd = socket(family, kind, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&fd, ReuseAddr, &true)?;
     bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
     Ok(fd)

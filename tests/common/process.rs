@@ -55,11 +55,23 @@ pub fn copy_program(from: &Path, to: &Path) {
     assert_eq!(output.code, Some(0), "{output:?}");
 }
 
-/// A path nobody else uses, in the system's temporary folder.
+/// A path nobody else uses, in the system's temporary folder; nothing is there, also where an earlier process with this id was
+/// killed.
 pub fn temporary(name: &str) -> PathBuf {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    std::env::temp_dir().join(format!("beelance-test-{}-{number}-{name}", std::process::id()))
+    let path = std::env::temp_dir().join(format!("beelance-test-{}-{number}-{name}", std::process::id()));
+    let _ = std::fs::remove_file(&path);
+    let _ = std::fs::remove_dir_all(&path);
+    path
+}
+
+/// An address of loopback that is this process's: another one, of another checkout, may want the same low port just now.
+pub fn own_address() -> std::net::Ipv4Addr {
+    let id = std::process::id();
+    // Ids go up to 2^22.
+    let [_, high, middle, low] = id.to_be_bytes();
+    std::net::Ipv4Addr::new(127, 64 | high, middle, low)
 }
 
 /// A configuration file that goes with its value.

@@ -4,7 +4,7 @@
 use super::port::Port;
 use super::process::temporary;
 use super::{eventually, tool};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
@@ -42,7 +42,7 @@ impl Rsyslog {
     pub fn absent() -> Self {
         let folder = temporary("rsyslog");
         std::fs::create_dir(&folder).unwrap();
-        Self { child: None, folder, port: Port::take() }
+        Self { child: None, folder, port: Port::take_both() }
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -90,9 +90,8 @@ impl Rsyslog {
             .spawn()
             .unwrap();
         self.child = Some(child);
-        let address = self.address();
         eventually("rsyslog listens", || {
-            (self.socket().exists() && self.any_form().exists() && UdpSocket::bind(address).is_err()).then_some(())
+            (self.socket().exists() && self.any_form().exists() && self.port.takes_datagrams()).then_some(())
         });
     }
 
