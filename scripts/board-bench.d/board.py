@@ -12,7 +12,7 @@ from places import HERE, OUT
 from tree import Tree
 
 MEMORY_MB = 64
-LONGEST_S = 300
+LONGEST_S = 900
 ADDRESSES = {"LISTEN": "127.0.0.1:8000", "BACKEND_1": "127.0.0.1:8001", "BACKEND_2": "127.0.0.1:8002",
              "FOLDER": "/tmp", "CONFIG": "/etc/proxy.conf"}
 # What guest/init prints: instructions per request, microseconds, kB, kB available, wake-ups in 20 idle seconds.

@@ -15,7 +15,7 @@ import machine
 from common import Failed, end
 
 # For whatever is awaited. The machine may be busy with other things: this is no measurement.
-PATIENCE_S = 90
+PATIENCE_S = 300
 
 
 class Board:

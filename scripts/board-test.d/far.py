@@ -3,7 +3,7 @@
 import http.server
 import threading
 
-PATIENCE_S = 90
+PATIENCE_S = 300
 
 
 class Far:

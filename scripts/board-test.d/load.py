@@ -5,7 +5,7 @@ import threading
 
 from common import Failed
 
-PATIENCE_S = 90
+PATIENCE_S = 300
 BODY = b"x" * 128
 
 

@@ -10,6 +10,7 @@ import shutil
 import struct
 import subprocess
 import tarfile
+import time
 import zlib
 
 from common import CACHE, Failed, progress, replace, run
@@ -38,11 +39,7 @@ def kernel():
     if not all(path.exists() for path in wanted):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        depends = apt("apt-cache", "depends", "linux-image-armmp")
-        image = re.search(r"Depends: (linux-image-\S+)", depends)
-        if not image:
-            raise Failed(f"apt knows no armhf kernel:\n{depends}")
-        packages = fetch(folder, (image.group(1), "busybox-static"))
+        packages = fetch(folder, (thrice(newest_kernel), "busybox-static"))
         unpack(packages, folder, rf"boot/vmlinuz-.*|(usr/)?bin/busybox|lib/modules/.*/({'|'.join(MODULES)})\.ko")
         wrap(next((folder / "boot").iterdir()), folder / "linux.uimage")
         (folder / "modules").mkdir()
@@ -51,6 +48,15 @@ def kernel():
         version = next(name.split("_")[1] for name in packages if name.startswith("linux-image"))
         replace(folder / "version", version + "\n")
     return folder / "linux.uimage", (folder / "version").read_text().strip(), next(folder.glob("**/bin/busybox"))
+
+
+def newest_kernel():
+    """The name of the package that Debian's newest armhf kernel is in."""
+    depends = apt("apt-cache", "depends", "linux-image-armmp")
+    image = re.search(r"Depends: (linux-image-\S+)", depends)
+    if not image:
+        raise Failed(f"apt knows no armhf kernel:\n{depends}")
+    return image.group(1)
 
 
 def modules():
@@ -131,13 +137,20 @@ def static_haproxy():
 def fetch(folder, packages):
     """Downloads packages; their files' names."""
     progress(f"downloading {' '.join(packages[:3])}{', ...' if len(packages) > 3 else ''} for armhf, once")
-    try:
-        apt("apt-get", "download", *packages, cwd=folder)
-    except Failed:
-        # The lists may be older than what the mirror still has.
-        shutil.rmtree(CACHE / "apt")
-        apt("apt-get", "download", *packages, cwd=folder)
+    thrice(lambda: apt("apt-get", "download", *packages, cwd=folder))
     return sorted(path.name for path in folder.glob("*.deb"))
+
+
+def thrice(fetching):
+    """What fetches may fail once, and once more; a pause between the tries, and new lists: they may be older than the mirror."""
+    for pause_s in (10, 20):
+        try:
+            return fetching()
+        except Failed as failed:
+            progress(f"again in {pause_s} s: {failed}")
+            time.sleep(pause_s)
+            shutil.rmtree(CACHE / "apt", ignore_errors=True)
+    return fetching()
 
 
 def fetch_source(folder, package):

@@ -180,8 +180,12 @@ class Process:
 
     def cpu_s(self):
         """CPU time of all its threads so far."""
-        tasks = f"/proc/{self.process.pid}/task"
-        return sum(int(pathlib.Path(tasks, task, "schedstat").read_text().split()[0]) for task in os.listdir(tasks)) / 1e9
+        process = pathlib.Path("/proc", str(self.process.pid))
+        if (process / "schedstat").exists():
+            return sum(int(file.read_text().split()[0]) for file in process.glob("task/*/schedstat")) / 1e9
+        # A kernel without it counts in ticks. The name in parentheses may hold blanks; behind it comes field 3.
+        fields = (process / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Haproxy(Process):
