@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     let command = match parse() {
         Ok(command) => command,
         Err(error) => {
-            operate::tell(&format!("beelance: {error}\n\n{USAGE}"));
+            operate::tell(&format!("beelance: {error}\nsee beelance --help"));
             return ExitCode::from(2);
         }
     };
@@ -84,6 +84,15 @@ fn parse() -> Result<Command, lexopt::Error> {
                 }
             }
             Value(value) if word.is_none() => word = Some(value.string()?),
+            Value(file) if matches!(word.as_deref(), Some("run" | "check")) => {
+                let file = file.to_string_lossy();
+                return Err(format!("unexpected argument \"{file}\": use -c {file}").into());
+            }
+            // HAProxy's.
+            Short('f') => return Err("invalid option '-f': the file is named by -c FILE".into()),
+            Short('c') if word.is_none() => {
+                return Err("a command comes first: beelance run -c FILE, or beelance check -c FILE".into());
+            }
             argument => return Err(argument.unexpected()),
         }
     }

@@ -49,7 +49,24 @@ fn wrong_usage_is_2() {
     for arguments in cases {
         let output = beelance(arguments);
         assert_eq!(output.code, Some(2), "{arguments:?}: {output:?}");
-        assert!(!output.stderr.is_empty() && output.stdout.is_empty(), "{arguments:?}: {output:?}");
+        // The reason, which no help pushes away.
+        let lines: Vec<&str> = output.stderr.lines().collect();
+        assert!(matches!(lines[..], [why, "see beelance --help"] if why.starts_with("beelance: ")), "{output:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}: {output:?}");
+    }
+}
+
+#[test]
+fn wrong_usage_names_what_was_meant() {
+    for (arguments, hint) in [
+        (&["check", "foo.conf"][..], "unexpected argument \"foo.conf\": use -c foo.conf"),
+        (&["check", "-f", "foo.conf"], "invalid option '-f': the file is named by -c FILE"),
+        (&["-c", "-f", "foo.conf"], "a command comes first: beelance run -c FILE, or beelance check -c FILE"),
+        (&["check", "-c", "/", "more"], "unexpected argument \"more\": use -c more"),
+    ] {
+        let output = beelance(arguments);
+        let expected = format!("beelance: {hint}\nsee beelance --help\n");
+        assert_eq!((output.code, output.stderr), (Some(2), expected), "{arguments:?}");
     }
 }
 

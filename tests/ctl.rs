@@ -75,6 +75,8 @@ fn every_answer_to_a_change_is_haproxys() {
         "set server",
         "set server x",
         "set server shop/zz state ready",
+        "set server zz/s1 state ready",
+        "set server shop/ state ready",
         "set server shop/s1 state",
         "set server shop/s1 state foo",
         "set server shop/s1 weight",

@@ -56,6 +56,8 @@ fn a_person_at_it() {
         "\"failed\":\"0\"",
         "\"memory\":true",
         "\"drained\":\"Drain\"",
+        "\"weights\":[\"7\"]",
+        "\"weightNote\":\"A weight is a whole number from 0 to 256.\"",
         "\"rests\":\"Maint\"",
         "\"back\":\"Up\"",
         "\"unnamed\":0",

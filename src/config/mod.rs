@@ -87,6 +87,9 @@ fn read_file(path: &Path) -> Result<(String, Vec<u8>), Errors> {
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
             format!("cannot be read: {why}: write it, or name another with -c FILE")
         }
+        Err(why) if why.kind() == io::ErrorKind::IsADirectory => {
+            format!("cannot be read: {why}: name a file in it with -c FILE")
+        }
         Err(why) => format!("cannot be read: {why}: make it readable, or name another with -c FILE"),
     };
     let mut errors = Errors::new(&name);

@@ -358,7 +358,8 @@ fn a_file_that_cannot_be_read() {
     let missing = text("/nonexistent/beelance.conf");
     assert!(missing.starts_with("/nonexistent/beelance.conf: cannot be read: "), "{missing}");
     assert!(missing.ends_with("write it, or name another with -c FILE"), "{missing}");
-    assert!(text("/").ends_with("make it readable, or name another with -c FILE"));
+    assert!(text("/").ends_with("name a file in it with -c FILE"), "{}", text("/"));
+    assert!(text("/proc/self/mem").ends_with("make it readable, or name another with -c FILE"));
     assert!(text("/dev/zero").ends_with("this is no configuration; name another with -c FILE"));
 }
 

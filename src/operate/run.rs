@@ -1,6 +1,7 @@
 //! `beelance run` and `beelance check`: from a file to a loop that serves.
 
 use super::inheritance::{ADMIN, Inheritance, SOCKET};
+use super::level::Level;
 use super::lines::{self, Lines};
 use super::logs::Logs;
 use super::messages::Serving;
@@ -187,7 +188,7 @@ pub fn start(
     let bound_socket = match &config.socket {
         Some(settings) => {
             let bound = control(SOCKET, &Address::Unix(settings.path.clone()), settings.mode)?;
-            Some((bound, socket::Level::at(settings.level)))
+            Some((bound, Level::at(settings.level)))
         }
         None => None,
     };

@@ -6,7 +6,7 @@ const [modules, url, shop, folder] = process.argv.slice(2);
 const { chromium } = createRequire(modules + '/')('playwright-core');
 const TOKEN = 'operator-0123456789';
 const PATIENCE = { timeout: 20000 };
-const seen = { errors: [], elsewhere: [] };
+const seen = { errors: [], elsewhere: [], weights: [] };
 
 const load = (count, headers = {}) => Promise.all(Array.from({ length: count }, () => new Promise((resolve, reject) => {
   http.get(shop + '/', { headers }, (answer) => { answer.resume(); answer.on('end', resolve); }).on('error', reject);
@@ -21,7 +21,10 @@ const open = async (options) => {
     if (['error', 'warning'].includes(message.type()) && !/\b40[01]\b/.test(message.text())) seen.errors.push(message.text());
   });
   page.on('pageerror', (error) => seen.errors.push(String(error)));
-  page.on('request', (request) => { if (!request.url().startsWith(url)) seen.elsewhere.push(request.url()); });
+  page.on('request', (request) => {
+    if (!request.url().startsWith(url)) seen.elsewhere.push(request.url());
+    if (request.url().includes('/weight/')) seen.weights.push(request.url().split('/weight/')[1]);
+  });
   await page.goto(url);
   await page.waitForSelector('tr[data-server=s1]', PATIENCE);
   return page;
@@ -89,6 +92,13 @@ seen.drained = await state('s1');
 await page.fill('tr[data-server=s2] input', '7');
 await page.keyboard.press('Enter');
 await until(() => document.querySelector('tr[data-server=s2] input + span').textContent === '7');
+// What is no weight is not sent, nothing least of all: that would be 0, and nobody goes there.
+for (const none of ['', '300', '1.5']) {
+  await page.fill('tr[data-server=s2] input', none);
+  await page.keyboard.press('Enter');
+  await until(() => document.querySelector('tr[data-server=s2] input').value === '7');
+}
+seen.weightNote = await text('#note');
 await load(20);
 await until(() => /\b95 requests/.test(document.querySelector('.top .quiet').textContent));
 await page.screenshot({ path: folder + '/dashboard-light.png', fullPage: true });

@@ -25,13 +25,4 @@ mod status;
 
 pub(super) use serve::start;
 
-/// What a client may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Level {
-    /// Look.
-    User,
-    /// Change states and weights of servers.
-    Operator,
-    /// Change everything that can be changed here.
-    Admin,
-}
+use super::level::Level;

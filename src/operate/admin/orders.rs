@@ -6,7 +6,7 @@ use super::Level;
 use super::answer::{Reply, who};
 use super::serve::Desk;
 use crate::balance::{Admin, Authority};
-use crate::config::Backend;
+use crate::operate::named;
 use std::net::SocketAddr;
 
 /// What the paths of all orders begin with.
@@ -82,9 +82,8 @@ impl<'b> Order<'b> {
             };
         }
         let config = proxy.config();
-        let is_it =
-            |backend: &Backend| backend.name == self.server && config.pools[backend.pool.index()].name == self.pool;
-        let Some((id, _)) = config.backends().find(|(_, backend)| is_it(backend)) else {
+        let pool = named::pool(&config, self.pool);
+        let Some(id) = pool.and_then(|pool| named::member(&config, pool, self.server)) else {
             return Reply::of(404, "no such server");
         };
         log::info!("admin listener: {} for {} by {}", self.change, proxy.name(id), who(peer));

@@ -116,13 +116,8 @@ impl<'a> Page<'a> {
 
     fn write_head(&self, proxy: &Proxy, out: &mut Text<'_>) {
         let own = Own::of(proxy, self.lines);
-        let level = match self.level {
-            Level::User => "user",
-            Level::Operator => "operator",
-            Level::Admin => "admin",
-        };
         out.bytes(b"{\"level\":");
-        write_quoted(out, level);
+        write_quoted(out, self.level.name());
         write_text(out, "version", env!("CARGO_PKG_VERSION"));
         write_text(out, "host", self.host);
         for (name, value) in OWN {

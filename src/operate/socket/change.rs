@@ -1,6 +1,6 @@
 //! What can be changed: servers, counters, and the client's own session.
 
-use super::{Call, Level, Next, Severity, pool, server};
+use super::{Call, Level, Next, Severity, server};
 use crate::balance::{Admin, Authority, Weight};
 use crate::limits::BackendId;
 use crate::operate::text::Text;
@@ -36,7 +36,7 @@ pub(super) fn set_server(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
             _ => Next::Error("'set server <srv> health' expects 'up', 'stopping', or 'down'.\n"),
         },
         Some(["agent", rest @ ..]) => agent(proxy, id, rest.first().copied()),
-        Some(["addr", rest @ ..]) => address(proxy, id, rest, out),
+        Some(["addr", rest @ ..]) => address(call, id, rest, out),
         _ => Next::Error(USAGE),
     })
 }
@@ -99,11 +99,6 @@ pub(super) fn set_weight(call: &mut Call<'_>, _: &mut Text<'_>) -> Next {
 }
 
 pub(super) fn get_weight(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
-    if let Some((name, _)) = call.words.first().and_then(|word| word.split_once('/'))
-        && pool(call.proxy, name).is_none()
-    {
-        return Next::Error("No such backend.\n");
-    }
     with_server(call, |proxy, id| {
         let stats = proxy.backend_stats(id);
         // One that drains has none, for HAProxy.
@@ -133,13 +128,15 @@ pub(super) fn set_maxconn(call: &mut Call<'_>, _: &mut Text<'_>) -> Next {
     })
 }
 
-/// `addr ADDRESS [port PORT]`. The message is HAProxy's, whatever became of it.
-fn address(proxy: &Proxy, id: BackendId, words: &[&str], out: &mut Text<'_>) -> Next {
+/// `addr ADDRESS [port PORT]`. The words are HAProxy's, whatever became of it.
+fn address(call: &Call<'_>, id: BackendId, words: &[&str], out: &mut Text<'_>) -> Next {
+    let proxy = call.proxy;
     let Some(word) = words.first() else {
         return Next::Error("set server <b>/<s> addr requires an address and optionally a port.\n");
     };
     let Ok(ip) = word.parse::<IpAddr>() else {
-        let _ = writeln!(out, "Invalid addr '{word}' by '{WHO}'");
+        // Nothing has changed: an error, where HAProxy's severity is a warning's.
+        call.fail(&["Invalid addr '", word, "' by '", WHO, "'"], out);
         return Next::Done;
     };
     let config = proxy.config();

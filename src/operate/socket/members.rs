@@ -2,14 +2,12 @@
 //!
 //! Of the keywords of HAProxy's `server` line those that are a server's here; what is its pool's in a file cannot be one server's.
 
-use super::{Call, Next, pool};
+use super::{Call, Next};
 use crate::config::{Backend, Config, is_cookie_value, wrong_in_name};
 use crate::http::proxy_protocol::ProxyVersion;
-use crate::limits::{BackendId, PoolId};
+use crate::limits::PoolId;
+use crate::operate::named::{self, Unknown};
 use crate::operate::text::Text;
-use crate::proxy::Proxy;
-
-const NO_PAIR: &str = "Require 'backend/server'.";
 
 /// Keywords of HAProxy's that say something of a pool here, or of what there is not.
 const NOT_HERE: [&str; 15] = [
@@ -30,28 +28,9 @@ const NOT_HERE: [&str; 15] = [
     "ssl",
 ];
 
-/// The pool and the name that `word` is.
-fn pair<'w>(proxy: &Proxy, word: Option<&&'w str>) -> Result<(PoolId, &'w str), &'static str> {
-    let (in_pool, name) = word
-        .and_then(|word| word.split_once('/'))
-        .filter(|pair| !pair.0.is_empty() && !pair.1.is_empty())
-        .ok_or(NO_PAIR)?;
-    Ok((pool(proxy, in_pool).ok_or("No such backend.")?, name))
-}
-
-fn find(proxy: &Proxy, pool: PoolId, name: &str) -> Option<BackendId> {
-    let config = proxy.config();
-    config.pools[pool.index()].backends.iter().copied().find(|id| config.backends[id.index()].name == name)
-}
-
-/// The server that `word` names.
-pub(super) fn named(proxy: &Proxy, word: Option<&&str>) -> Result<BackendId, &'static str> {
-    let (pool, name) = pair(proxy, word)?;
-    find(proxy, pool, name).ok_or("No such server.")
-}
-
 pub(super) fn delete(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
-    let removed = named(call.proxy, call.words.first())
+    let removed = named::server(&call.proxy.config(), call.words.first())
+        .map_err(Unknown::words)
         .and_then(|id| call.service.remove_server(id).map_err(|stays| stays.words()));
     match removed {
         Ok(()) => {
@@ -64,14 +43,14 @@ pub(super) fn delete(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
 }
 
 pub(super) fn add(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
-    let (pool, name) = match pair(call.proxy, call.words.first()) {
+    let config = call.proxy.config();
+    let (pool, name) = match named::pair(&config, call.words.first()) {
         Ok(pair) => pair,
-        Err(words) => return Next::Error(words),
+        Err(unknown) => return Next::Error(unknown.words()),
     };
-    if find(call.proxy, pool, name).is_some() {
+    if named::member(&config, pool, name).is_some() {
         return Next::Error("Already exists a server with the same name in backend.\n");
     }
-    let config = call.proxy.config();
     match read(call.words, &config, pool, name) {
         Ok((backend, ready)) => match call.service.add_server(backend, ready) {
             Ok(()) => {

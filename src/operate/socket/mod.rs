@@ -28,38 +28,13 @@ mod wait;
 pub(super) use serve::start;
 pub(super) use stat::csv;
 
+use super::level::Level;
+use super::named::{self, Unknown};
 use super::service::Service;
 use super::text::Text;
-use crate::config::SOCKET_LEVELS;
 use crate::limits::{BackendId, PoolId};
 use crate::proxy::{Explained, Proxy};
 use std::pin::Pin;
-
-/// What a client may do (HAProxy `level`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
-    /// Look at what is no secret.
-    User,
-    /// Look at everything, and clear the highest values.
-    Operator,
-    /// Change everything.
-    Admin,
-}
-
-impl Level {
-    /// The one at this place of [`SOCKET_LEVELS`].
-    pub(in crate::operate) fn at(place: usize) -> Self {
-        match place {
-            0 => Self::User,
-            1 => Self::Operator,
-            _ => Self::Admin,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        SOCKET_LEVELS[self as usize]
-    }
-}
 
 /// How messages begin (`set severity-output`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,23 +245,14 @@ fn list(call: &Call<'_>, like: &[&str], out: &mut Text<'_>) -> Next {
     Next::More
 }
 
-/// The backend that `word` names, `POOL/BACKEND`.
+/// The server that `word` names.
 fn server(proxy: &Proxy, word: Option<&&str>) -> Result<BackendId, &'static str> {
-    let Some((pool, name)) = word.and_then(|word| word.split_once('/')) else {
-        return Err("Require 'backend/server'.\n");
-    };
-    let config = proxy.config();
-    let found = config
-        .pools()
-        .find(|(_, known)| known.name == pool)
-        .and_then(|(_, pool)| pool.backends.iter().copied().find(|id| config.backends[id.index()].name == name));
-    found.ok_or("No such server.\n")
+    named::server(&proxy.config(), word).map_err(Unknown::line)
 }
 
 /// The pool that `word` names.
 fn pool(proxy: &Proxy, word: &str) -> Option<PoolId> {
-    let config = proxy.config();
-    config.pools().find(|(_, pool)| pool.name == word).map(|(id, _)| id)
+    named::pool(&proxy.config(), word)
 }
 
 #[cfg(test)]

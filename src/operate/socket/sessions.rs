@@ -1,6 +1,7 @@
 //! `show sess` and `shutdown session`: the connections of clients, a line each, in HAProxy's form as far as it is known.
 
 use super::{Call, Next};
+use crate::operate::named;
 use crate::operate::text::Text;
 use crate::proxy::{Present, UNNAMED};
 use std::fmt::Write;
@@ -85,11 +86,11 @@ pub(super) fn end(call: &mut Call<'_>, _: &mut Text<'_>) -> Next {
 }
 
 pub(super) fn end_of_server(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
-    match super::members::named(call.proxy, call.words.first()) {
+    match named::server(&call.proxy.config(), call.words.first()) {
         Ok(id) => {
             call.proxy.end_sessions(id);
         }
-        Err(words) => call.fail(&[words], out),
+        Err(unknown) => call.fail(&[unknown.words()], out),
     }
     Next::Done
 }

@@ -9,20 +9,24 @@ use crate::limits::{PoolId, SESSIONS};
 use crate::operate::text::Text;
 use crate::proxy::Proxy;
 
-const NO_SUCH: Next = Next::Error("No such table\n");
-
-/// The pool of this name, if it has a session map.
-fn table(proxy: &Proxy, word: Option<&&str>) -> Option<PoolId> {
-    let id = pool(proxy, word?)?;
-    proxy.config().pools[id.index()].stick.as_ref().map(|_| id)
+/// The pool that the first word names, if it has a session map.
+fn table(call: &Call<'_>, out: &mut Text<'_>) -> Result<PoolId, Next> {
+    let config = call.proxy.config();
+    let id = call.words.first().and_then(|word| pool(call.proxy, word)).ok_or(Next::Error("No such table\n"))?;
+    let settings = &config.pools[id.index()];
+    if settings.stick.is_none() {
+        call.fail(&["No such table: pool.", &settings.name, ".stick is not set"], out);
+        return Err(Next::Done);
+    }
+    Ok(id)
 }
 
 pub(super) fn show(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
     let proxy = call.proxy;
     let id = match call.words.first() {
-        word @ Some(_) if call.step == 0 => match table(proxy, word) {
-            Some(id) => id,
-            None => return NO_SUCH,
+        Some(_) if call.step == 0 => match table(call, out) {
+            Ok(id) => id,
+            Err(next) => return next,
         },
         Some(_) => return Next::Done,
         None => match proxy.config().pools().nth(call.step) {
@@ -50,8 +54,11 @@ fn key(proxy: &Proxy, id: PoolId, words: &[&str]) -> Result<SessionKey, &'static
     proxy.session_key(id, word).ok_or("Invalid key\n")
 }
 
-pub(super) fn clear(call: &mut Call<'_>, _: &mut Text<'_>) -> Next {
-    let Some(id) = table(call.proxy, call.words.first()) else { return NO_SUCH };
+pub(super) fn clear(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
+    let id = match table(call, out) {
+        Ok(id) => id,
+        Err(next) => return next,
+    };
     match call.words.get(1..) {
         None | Some([]) => call.proxy.forget_sessions(id),
         Some(rest) => match key(call.proxy, id, rest) {
@@ -62,8 +69,11 @@ pub(super) fn clear(call: &mut Call<'_>, _: &mut Text<'_>) -> Next {
     Next::Done
 }
 
-pub(super) fn set(call: &mut Call<'_>, _: &mut Text<'_>) -> Next {
-    let Some(id) = table(call.proxy, call.words.first()) else { return NO_SUCH };
+pub(super) fn set(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
+    let id = match table(call, out) {
+        Ok(id) => id,
+        Err(next) => return next,
+    };
     let rest = &call.words[1..];
     let key = match key(call.proxy, id, rest) {
         Ok(key) => key,

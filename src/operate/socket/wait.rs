@@ -3,6 +3,7 @@
 use super::change::number;
 use super::{Call, Next};
 use crate::operate::membership::Stays;
+use crate::operate::named;
 use crate::operate::text::Text;
 
 /// A condition is looked at again after half of the time since the beginning, at least and at most after so many milliseconds.
@@ -51,8 +52,8 @@ pub(super) fn wait(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
     let look_ms = match server {
         None if is_over => return done(out),
         None => delay_ms,
-        Some(server) => match super::members::named(call.proxy, Some(server)) {
-            Err(words) => return failed(call, "Failed. ", words, out),
+        Some(server) => match named::server(&call.proxy.config(), Some(server)) {
+            Err(unknown) => return failed(call, "Failed. ", unknown.words(), out),
             Ok(id) => match call.service.may_remove(id) {
                 Ok(()) => return done(out),
                 Err(stays @ Stays::Always(_)) => return failed(call, "Failed. ", stays.words(), out),

@@ -147,7 +147,11 @@
     it.weight = it.weight.appendChild(make("span"));
     Object.assign(it.input, { type: "number", min: "0", max: "256", step: "1" });
     it.input.setAttribute("aria-label", "Weight of " + pool.name + "/" + server.name);
-    it.input.addEventListener("change", () => change(pool.name, server.name, "weight/" + Number(it.input.value)));
+    it.input.addEventListener("change", () => {
+      if (it.input.value && it.input.checkValidity()) { change(pool.name, server.name, "weight/" + Number(it.input.value)); return; }
+      it.input.value = it.weight.textContent;
+      note("A weight is a whole number from 0 to 256.");
+    });
     return it;
   };
 
