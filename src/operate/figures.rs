@@ -4,12 +4,14 @@
 //! nothing. HAProxy counts the connections of a listener where it counts the requests of a backend, so [`Figure::Now`] and
 //! its four neighbours are connections of the one and requests of the others.
 
-use crate::balance::{Admin, Observe};
-use crate::config::{Config, Mode};
+mod read;
+
+use crate::config::Config;
 use crate::limits::{BackendId, ListenerId, MAX_LISTENERS, PoolId};
 use crate::operate::text::Text;
-use crate::proxy::{Failures, Finding, Loyalty, Many, Proxy, Traffic};
+use crate::proxy::{Finding, Proxy};
 use Figure as F;
+use std::ops::Range;
 
 /// What has figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +89,34 @@ pub(super) enum Figure {
 
 const COUNT: usize = Figure::ServersNolb as usize + 1;
 
+/// Figures that are read together: who wants one of many objects, as a row of metrics does, reads no others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Names,
+    Work,
+    Traffic,
+    Times,
+    State,
+}
+
+impl Part {
+    const ALL: [Self; 5] = [Self::Names, Self::Work, Self::Traffic, Self::Times, Self::State];
+    /// The last figure of each.
+    const LAST: [Figure; 5] = [F::Server, F::Limit, F::New, F::Unused, F::ServersNolb];
+
+    fn of(figure: Figure) -> Self {
+        let at = Self::LAST.iter().position(|&last| figure as u8 <= last as u8);
+        at.map_or(Self::State, |at| Self::ALL[at])
+    }
+
+    /// The places of its figures.
+    fn range(self) -> Range<usize> {
+        let at = self as usize;
+        let first = at.checked_sub(1).map_or(0, |before| Self::LAST[before] as usize + 1);
+        first..Self::LAST[at] as usize + 1
+    }
+}
+
 /// There is none.
 pub(super) const NOTHING: u64 = u64::MAX;
 /// It never was: -1.
@@ -160,16 +190,24 @@ impl Object {
 }
 
 impl Figures {
-    /// Of `object` at this moment; [`Proxy::refresh_statistics`] was called before.
+    /// Of nothing yet.
+    pub(super) const NONE: Self = Self { values: [NOTHING; COUNT], traits: 0 };
+
+    /// All of `object` at this moment; [`Proxy::refresh_statistics`] was called before.
     pub(super) fn of(proxy: &Proxy, config: &Config, object: Object) -> Self {
-        let mut figures = Self { values: [NOTHING; COUNT], traits: 0 };
-        figures.set(F::Zero, &[0, 1]);
-        match object {
-            Object::Listener(id) => figures.fill_listener(proxy, config, id),
-            Object::Pool(id) => figures.fill_pool(proxy, config, id),
-            Object::Backend(id) => figures.fill_backend(proxy, config, id),
+        let mut figures = Self::NONE;
+        for part in Part::ALL {
+            figures.read_part(proxy, config, object, part);
         }
         figures
+    }
+
+    /// Makes `figure`, and those that a row may tell with it, that of `object`; what others are is not known then.
+    pub(super) fn read(&mut self, proxy: &Proxy, config: &Config, object: Object, figure: Figure) {
+        let part = Part::of(figure);
+        self.values[part.range()].fill(NOTHING);
+        self.traits = 0;
+        self.read_part(proxy, config, object, part);
     }
 
     /// The value; [`NOTHING`] or [`NEVER`] if there is none.
@@ -209,119 +247,6 @@ impl Figures {
     fn set(&mut self, first: Figure, values: &[u64]) {
         self.values[first as usize..][..values.len()].copy_from_slice(values);
     }
-
-    fn fill_listener(&mut self, proxy: &Proxy, config: &Config, id: ListenerId) {
-        let (it, settings) = (proxy.listener_stats(id), &config.listeners[id.index()]);
-        self.traits = of::LISTENER | mode(settings.mode);
-        self.set(F::Type, &[0, number_of_listener(id.index()), 0]);
-        self.set_many(&it.connections, proxy.listener_maxconn(id) as u64);
-        self.set(F::Requests, &[it.requests.total, it.requests.rate, it.requests.most_rate]);
-        self.set_common(&it.traffic, &it.failures);
-        self.set(F::State, &[u64::from(!proxy.is_stopping())]);
-    }
-
-    fn fill_pool(&mut self, proxy: &Proxy, config: &Config, id: PoolId) {
-        let (it, settings) = (proxy.pool_stats(id), &config.pools[id.index()]);
-        let (active, backups) = it.usable;
-        let limit = match settings.maxconn {
-            0 => config.limits.budget.connections as u64,
-            maxconn => maxconn.into(),
-        };
-        self.traits = of::POOL | of::PROBED | mode(settings.mode);
-        self.set(F::Type, &[1, number_of_pool(id.index()), 0]);
-        self.set(F::Queue, &it.queue);
-        self.set_many(&it.requests, limit);
-        self.set(F::Requests, &[it.traffic.exchanges()]);
-        self.set(F::Balanced, &[it.traffic.exchanges().saturating_sub(it.loyalty.hits)]);
-        self.set_common(&it.traffic, &it.failures);
-        if settings.keeps_users() {
-            self.set_loyalty(&it.loyalty);
-        }
-        self.set_times([it.averages_ms, it.times_ms, it.most_ms.map(u64::from)], it.idle_ms);
-        self.set(F::Weight, &[it.weight.into(), it.weight.into()]);
-        self.set(F::Active, &[active as u64, backups as u64]);
-        self.set(F::Downs, &[it.downs]);
-        self.set(F::SinceMs, &[it.since_ms, it.down_ms]);
-        if settings.stick.is_some() {
-            self.set(F::Sessions, &[it.sessions]);
-        }
-        self.set(F::State, &[u64::from(it.usable != (0, 0))]);
-        let balancer = proxy.balancer.borrow();
-        let mut states = [0; STATES.len()];
-        for &member in &settings.backends {
-            states[state(balancer.admin(member), balancer.is_healthy(member))] += 1;
-        }
-        self.set(F::ServersDown, &states);
-    }
-
-    fn fill_backend(&mut self, proxy: &Proxy, config: &Config, id: BackendId) {
-        let (it, settings) = (proxy.backend_stats(id), &config.backends[id.index()]);
-        let pool = &config.pools[settings.pool.index()];
-        let unless_zero = |number: u64| if number == 0 { NOTHING } else { number };
-        self.traits = of::BACKEND | mode(pool.mode);
-        if pool.passive.observe != Observe::None {
-            self.traits |= of::OBSERVED;
-        }
-        self.set(F::Type, &[2, number_of_pool(settings.pool.index()), number_of_backend(config, id)]);
-        self.set(F::Queue, &it.queue);
-        self.set(F::QueueLimit, &[unless_zero(settings.maxqueue.into())]);
-        self.set_many(&it.requests, unless_zero(it.maxconn.into()));
-        self.set(F::Requests, &[it.traffic.exchanges()]);
-        self.set(F::Balanced, &[it.requests.total.saturating_sub(it.loyalty.hits)]);
-        self.set_common(&it.traffic, &it.failures);
-        self.set_loyalty(&it.loyalty);
-        self.set_times([it.averages_ms, it.times_ms, it.most_ms.map(u64::from)], it.idle_ms);
-        // Whether or not it takes anybody.
-        self.set(F::Weight, &[it.weight.into(), it.weight.into(), it.throttle.map_or(NOTHING, u64::from)]);
-        self.set(F::Active, &[u64::from(!settings.backup), u64::from(settings.backup)]);
-        self.set(F::CheckFailures, &[it.check_failures]);
-        self.set(F::Downs, &[it.downs, it.ejections, it.since_ms, it.down_ms, it.idle_connections]);
-        self.set(F::State, &[state(it.admin, it.healthy) as u64]);
-        if let Some(check) = &pool.check {
-            self.traits |= of::PROBED | if it.admin == Admin::Maint { 0 } else { of::CHECKED };
-            // Before the first probe it is up, and goes down with the first failure; or it is down, where that is known.
-            let begun = if it.healthy { check.rise } else { 0 };
-            let level = if it.checked.finding == Finding::Nothing { begun } else { it.checked.level };
-            self.set(F::Rise, &[check.rise.into(), check.fall.into(), level.into()]);
-        }
-        let checked = &it.checked;
-        if let Some(place) = FINDINGS.iter().position(|&known| known == checked.finding) {
-            let status = if checked.status == 0 { NOTHING } else { checked.status.into() };
-            self.set(F::Found, &[place as u64, status, checked.duration_ms]);
-        }
-        if pool.agent.is_some() && settings.path.is_none() && !proxy.agent_rests(id) {
-            self.traits |= of::AGENT;
-            self.set(F::AgentLevel, &[proxy.said(id).agent_up.into()]);
-            if let Some(heard) = proxy.heard(id) {
-                // HAProxy's code of an answer that it understood.
-                let says = matches!(heard.agent.finding, Finding::Good | Finding::Wrong);
-                let took_ms = if heard.agent.finding == Finding::Nothing { NOTHING } else { heard.agent.duration_ms };
-                self.set(F::AgentStatus, &[if says { 0 } else { NOTHING }, took_ms]);
-            }
-        }
-    }
-
-    fn set_many(&mut self, it: &Many, limit: u64) {
-        self.set(F::Now, &[it.now, it.most, it.total, it.rate, it.most_rate, limit]);
-    }
-
-    fn set_common(&mut self, traffic: &Traffic, it: &Failures) {
-        self.set(F::Received, &[traffic.received, traffic.sent]);
-        self.set(F::Status1, &traffic.statuses[1..]);
-        self.set(F::OtherStatus, &traffic.statuses[..1]);
-        self.set(F::Denied, &[it.denied, it.limited, it.malformed, it.answered, it.connect, it.response]);
-        self.set(F::Retries, &[it.retries, it.unpaid, it.redispatches]);
-        self.set(F::ClientAborts, &[it.client_aborts, it.server_aborts, it.waited]);
-    }
-
-    fn set_loyalty(&mut self, it: &Loyalty) {
-        self.set(F::Hits, &[it.hits, it.moved, it.new]);
-    }
-
-    fn set_times(&mut self, times_ms: [[u64; 4]; 3], idle_ms: Option<u64>) {
-        self.set(F::QueueAverage, times_ms.as_flattened());
-        self.set(F::Unused, &[idle_ms.unwrap_or(NEVER)]);
-    }
 }
 
 /// Writes a value.
@@ -335,19 +260,6 @@ pub(super) fn write(out: &mut Text<'_>, value: u64, unit: Unit) {
             out.byte(b'.');
             out.three(u32::try_from(ms % 1000).unwrap_or(0));
         }
-    }
-}
-
-fn mode(mode: Mode) -> u8 {
-    if mode == Mode::Http { of::HTTP } else { 0 }
-}
-
-/// A place in [`STATES`].
-fn state(admin: Admin, healthy: bool) -> usize {
-    match admin {
-        Admin::Maint => 2,
-        Admin::Drain => 3,
-        Admin::Ready => usize::from(healthy),
     }
 }
 

@@ -205,7 +205,7 @@ fn admin(bits: u64) -> Admin {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config;
     use crate::limits::{Machine, PoolId, SPARE_SEATS, SPARE_SOURCES};
@@ -218,7 +218,7 @@ mod tests {
         backend.c.pool = other\npool.*.stick = hdr:X-User\npool.*.check.uri = /\npool.*.check.agent-port = 9\n";
 
     /// A small one: a process can have many of them.
-    fn proxy(text: &str) -> &'static Proxy {
+    pub(in crate::operate) fn proxy(text: &str) -> &'static Proxy {
         let text = format!("{text}limits.connections = 4\n");
         let config =
             config::parse("file", text.as_bytes(), &Machine::default()).unwrap_or_else(|errors| panic!("{errors}"));

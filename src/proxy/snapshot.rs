@@ -1,5 +1,6 @@
 //! Statistics as they are read: of one listener, backend or pool, at this moment. What tells them to the outside
-//! (`operate`) writes these and computes nothing.
+//! (`operate`) writes these and computes nothing. What reads one is inlined where it is read, and costs what is used of it:
+//! a scrape reads a few figures of each object a hundred times over.
 
 use super::Proxy;
 use super::condition::Checked;
@@ -133,6 +134,13 @@ impl Proxy {
     /// Of a listener.
     #[must_use]
     pub fn listener_stats(&self, id: ListenerId) -> ListenerStats {
+        self.listener_figures(id)
+    }
+
+    /// The same, inlined.
+    #[must_use]
+    #[inline(always)]
+    pub fn listener_figures(&self, id: ListenerId) -> ListenerStats {
         let statistics = self.statistics.borrow();
         let entry = &statistics.listeners[id.index()];
         ListenerStats {
@@ -146,6 +154,13 @@ impl Proxy {
     /// Of a backend.
     #[must_use]
     pub fn backend_stats(&self, id: BackendId) -> BackendStats {
+        self.backend_figures(id)
+    }
+
+    /// The same, inlined.
+    #[must_use]
+    #[inline(always)]
+    pub fn backend_figures(&self, id: BackendId) -> BackendStats {
         let (statistics, balancer) = (self.statistics.borrow(), self.balancer.borrow());
         let (entry, status) = (&statistics.backends[id.index()], balancer.status(id));
         let now_ms = self.reactor.now_ms();
@@ -179,6 +194,13 @@ impl Proxy {
     /// Of a pool.
     #[must_use]
     pub fn pool_stats(&self, id: PoolId) -> PoolStats {
+        self.pool_figures(id)
+    }
+
+    /// The same, inlined.
+    #[must_use]
+    #[inline(always)]
+    pub fn pool_figures(&self, id: PoolId) -> PoolStats {
         let now_ms = self.reactor.now_ms();
         let (statistics, balancer) = (self.statistics.borrow(), self.balancer.borrow());
         let own = &statistics.pools[id.index()];

@@ -22,11 +22,25 @@ pub(super) struct Family {
     pub is_haproxys: bool,
 }
 
+/// How the first label is written, up to its value.
+macro_rules! first_label {
+    ($name:literal) => {
+        concat!("{", $name, "=\"")
+    };
+}
+/// How a further one is, from the end of the value before it on.
+macro_rules! next_label {
+    ($name:literal) => {
+        concat!("\",", $name, "=\"")
+    };
+}
+pub(super) use {first_label, next_label};
+
 /// A further label.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Label {
     None,
-    /// Its name and its values: the figure is that of the first of them, the figures of the others follow it.
+    /// How it is written, and its values: the figure is that of the first of them, the figures of the others follow it.
     Each(&'static str, &'static [&'static str]),
     /// Its values: the figure is the place of the one that holds, which is 1, and the others are 0.
     State(&'static [&'static str]),
@@ -95,21 +109,21 @@ pub(super) static FAMILIES: &[Family] = &[
     row("max_response_time_seconds", POOL | BACKEND, F::MostResponseTime, Millis, "For the response's head, the most"),
     row("max_total_time_seconds", POOL | BACKEND, F::MostTotalTime, Millis, "For all of a request, the most"),
     row("idle_connections_current", BACKEND, F::IdleConnections, Number, "Connections to it that wait for a request"),
-    with(Each("code", &["1xx", "2xx", "3xx", "4xx", "5xx", "other"]), "http_responses_total", ALL, F::Status1,
+    with(Each(next_label!("code"), &["1xx", "2xx", "3xx", "4xx", "5xx", "other"]), "http_responses_total", ALL, F::Status1,
         "Responses by the first digit of their status"),
     with(State(&DOWN_OR_UP), "status", LISTENER, F::State, "Whether it accepts connections"),
     with(State(&DOWN_OR_UP), "status", POOL, F::State, "Whether it has a server"),
     with(State(&STATES), "status", BACKEND, F::State, "Its state"),
-    with(Each("state", &STATES), "agg_server_status", POOL, F::ServersDown, "Servers in each state"),
+    with(Each(next_label!("state"), &STATES), "agg_server_status", POOL, F::ServersDown, "Servers in each state"),
     with(State(&CODES), "check_status", BACKEND, F::Found, "What the last probe found"),
 
     own(row("session_map_entries", POOL, F::Sessions, Number, "Users the session map knows")),
-    own(with(Each("result", &["hit", "moved", "new"]), "affinity_requests_total", POOL, F::Hits,
+    own(with(Each(next_label!("result"), &["hit", "moved", "new"]), "affinity_requests_total", POOL, F::Hits,
         "Requests of pools that keep users: of those who went to their server, elsewhere, and of new ones")),
     own(row("queue_waits_total", POOL, F::Waited, Number, "Requests that waited for a slot")),
     own(row("retries_refused_total", POOL, F::Unpaid, Number, "Retries that the budget refused")),
     own(row("requests_limited_total", LISTENER, F::Limited, Number, "Requests that came too fast")),
-    own(Family { unit: Millis, ..with(Each("phase", &["queue", "connect", "response", "total"]), "server_seconds_total", BACKEND,
+    own(Family { unit: Millis, ..with(Each(next_label!("phase"), &["queue", "connect", "response", "total"]), "server_seconds_total", BACKEND,
         F::QueueTime, "Seconds that all requests spent in each phase; their growth by that of the requests is the average of any period") }),
     own(row("server_ejections_total", BACKEND, F::Ejections, Number, "How often the traffic ejected it")),
 ];

@@ -3,7 +3,7 @@
 //! Written a piece at a time, an object of a family, each read when it is written. What there is to tell is in the tables of
 //! [`super::own`] and [`super::fields`]; here is how it is written.
 
-use super::fields::{FAMILIES, Family, Label};
+use super::fields::{FAMILIES, Family, Label, first_label, next_label};
 use super::own::{SINGLES, Single};
 use crate::operate::figures::{self, Figures, NOTHING, Object, Unit, of};
 use crate::operate::lines::Lines;
@@ -24,11 +24,13 @@ pub(super) struct Scrape {
     kind: usize,
     /// The next object; `None`: the family's head.
     object: Option<usize>,
+    /// Of the last object, those of the family.
+    figures: Figures,
 }
 
 impl Scrape {
     pub(super) fn new(proxy: &Proxy, lines: &[Lines]) -> Self {
-        Self { own: Own::of(proxy, lines), single: 0, family: 0, kind: 0, object: None }
+        Self { own: Own::of(proxy, lines), single: 0, family: 0, kind: 0, object: None, figures: Figures::NONE }
     }
 
     /// Writes the next piece; whether there is another.
@@ -54,9 +56,10 @@ impl Scrape {
             }
             Some(at) => Object::nth(&config, kind, at).map(|object| {
                 let [proxy_name, server] = object.names(&config);
-                let names = [("proxy", proxy_name), ("server", server)];
+                let names = [(first_label!("proxy"), proxy_name), (next_label!("server"), server)];
                 let names = if kind == of::BACKEND { &names[..] } else { &names[..1] };
-                write_object(out, prefix, family, names, &Figures::of(proxy, &config, object));
+                self.figures.read(proxy, &config, object, family.figure);
+                write_object(out, prefix, family, names, &self.figures);
                 at + 1
             }),
         };
@@ -87,7 +90,7 @@ fn write_object(out: &mut Text<'_>, prefix: &str, family: &Family, names: &[(&st
             return write_line(out, [prefix, family.name], &labels, value, family.unit);
         }
         Label::Each(label, values) => (label, values, None),
-        Label::State(values) => ("state", values, Some(figures.get(family.figure))),
+        Label::State(values) => (next_label!("state"), values, Some(figures.get(family.figure))),
     };
     if holds == Some(NOTHING) {
         return;
@@ -111,19 +114,57 @@ fn write_head(out: &mut Text<'_>, prefix: &str, name: &str, help: &str) {
     }
 }
 
-/// `prefix name{label="value",...} number`; nothing for no value.
+/// `prefix name{label="value",...} number`, each label as it is written; nothing for no value.
 fn write_line(out: &mut Text<'_>, name: [&str; 2], labels: &[(&str, &str)], value: u64, unit: Unit) {
     if value == NOTHING {
         return;
     }
     name.iter().for_each(|part| out.bytes(part.as_bytes()));
-    for (at, (label, text)) in labels.iter().enumerate() {
+    for (label, text) in labels {
         // Names have no character that would have to be escaped.
-        for part in [if at == 0 { "{" } else { "," }, label, "=\"", text, "\""] {
-            out.bytes(part.as_bytes());
-        }
+        [label, text].iter().for_each(|part| out.bytes(part.as_bytes()));
     }
-    out.bytes(if labels.is_empty() { b" " } else { b"} " });
+    out.bytes(if labels.is_empty() { b" " } else { b"\"} " });
     figures::write(out, value, unit);
     out.byte(b'\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balance::{Admin, Authority};
+    use crate::operate::handover::tests::proxy;
+
+    #[test]
+    fn what_a_row_reads_is_what_it_is_among_all() {
+        let proxy = proxy(
+            "listen.l = 127.0.0.1:0\nbackend.a = 127.0.0.1:1\nbackend.b = 127.0.0.1:2\nbackend.b.maxconn = 7\n\
+             pool.*.stick = hdr:X-User\npool.*.check.uri = /\npool.*.check.agent-port = 9\n",
+        );
+        let config = proxy.config();
+        let Some(Object::Backend(first)) = Object::nth(&config, of::BACKEND, 0) else { panic!() };
+        proxy.set_weight(first, 7);
+        proxy.set_admin(first, Authority::Operator, Admin::Drain);
+        let mut told = 0;
+        for family in FAMILIES {
+            let values = match family.label {
+                Label::Each(_, values) => values.len(),
+                Label::None | Label::State(_) => 1,
+            };
+            for (kind, _) in KINDS.iter().filter(|(kind, _)| family.which & kind != 0) {
+                // What the object before left there is not told of the next one.
+                let mut row = Figures::NONE;
+                for object in (0..).map_while(|at| Object::nth(&config, *kind, at)) {
+                    let all = Figures::of(proxy, &config, object);
+                    row.read(proxy, &config, object, family.figure);
+                    for at in 0..values {
+                        let both = [&row, &all].map(|figures| figures.behind(family.figure, at));
+                        assert_eq!(both[0], both[1], "{} of {object:?}, {at}", family.name);
+                        told += usize::from(both[0] != NOTHING);
+                    }
+                }
+            }
+        }
+        assert!(told > 150, "{told}");
+    }
 }
