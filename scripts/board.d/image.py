@@ -23,6 +23,16 @@ def make():
     return INITRD, SQUASHFS, OVERLAY
 
 
+def added_bytes():
+    """What that overlay takes of a root that is packed as a Breadbee's."""
+    tree, path = Tree(), OUT / "overlay.squashfs"
+    add_beelance(tree)
+    squash(tree, path)
+    taken = path.stat().st_size
+    path.unlink()
+    return taken
+
+
 def add_beelance(tree):
     """What a root file system needs to run beelance, and all that it needs."""
     init = ROOT / "cross" / "init"

@@ -1,13 +1,19 @@
-//! The files in `docs/recipes.md`, as they are read there.
+//! The files in `docs/recipes.md` and other pages, as they are read there.
 
 use std::path::Path;
 
-/// The block that begins with ```` ```KIND NAME ````.
+/// The block of `docs/recipes.md` that begins with ```` ```KIND NAME ````.
 #[track_caller]
 pub fn block(kind: &str, name: &str) -> String {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/recipes.md")).unwrap();
+    block_of("docs/recipes.md", kind, name)
+}
+
+/// The same of another page.
+#[track_caller]
+pub fn block_of(path: &str, kind: &str, name: &str) -> String {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
     let begin = format!("\n```{kind} {name}\n");
-    let (_, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("docs/recipes.md has no {begin:?}"));
+    let (_, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("{path} has no {begin:?}"));
     let (text, _) = rest.split_once("\n```\n").unwrap();
     format!("{text}\n")
 }
