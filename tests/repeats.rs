@@ -85,7 +85,7 @@ fn a_server_and_an_agent_that_flap_flood_no_log_and_hide_nobody() {
     wait_for_many("changes", half, || downs(&socket.0, "shop", "s1"));
     wait_for_many("orders", half, || agent.turns.load(Ordering::Relaxed));
     // In the midst of it another server of the same pool goes down, and then at times nobody is left.
-    assert_eq!((beelance.changes("s2", "down"), lines_about(&beelance, &["no server available!"])), (0, 0));
+    assert_eq!((beelance.changes("s2", "down"), lines_about(&beelance, &["pool shop has no server"])), (0, 0));
     assert!(suppressed(&socket.0) > 0);
     steady_ill.store(true, Ordering::Relaxed);
     beelance.wait_change("s2", "down", 1);
@@ -101,13 +101,17 @@ fn a_server_and_an_agent_that_flap_flood_no_log_and_hide_nobody() {
         let is_up = |pool, server| value(&socket.0, pool, server, "status") == "UP";
         (is_up("shop", "s1") && is_up("api", "a1")).then_some(())
     });
-    let (downs, turns) = (downs(&socket.0, "shop", "s1"), agent.turns.load(Ordering::Relaxed));
+    let (drains, turns) = (downs(&socket.0, "api", "BACKEND"), agent.turns.load(Ordering::Relaxed));
+    let downs = downs(&socket.0, "shop", "s1");
     let left_out = suppressed(&socket.0);
     let lines = settled(&beelance, left_out);
     // What happened was told, or counted and told of, each time.
-    for (what, words, happened) in
-        [("s1", ["Server shop/s1 "], 2 * downs), ("s2", ["Server shop/s2 "], 2), ("a1", ["Server api/a1 "], turns)]
-    {
+    for (what, words, happened) in [
+        ("s1", ["Server shop/s1 "], 2 * downs),
+        ("s2", ["Server shop/s2 "], 2),
+        ("a1", ["Server api/a1 "], turns),
+        ("api", ["pool api has "], drains),
+    ] {
         let (told, left_out) = told_and_left_out(&lines, &words);
         assert_eq!(told + left_out, happened, "{what}: {told} told, {left_out} left out");
         let (there, most) = (lines.iter().filter(|line| line.contains(words[0])).count(), most(BURST, began));
