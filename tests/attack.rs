@@ -265,7 +265,7 @@ fn head(size: usize, fields: usize) -> Vec<u8> {
 #[test]
 fn header_floods() {
     // As many as the balancer can answer beside others, in a debug build: what is more than that no balancer survives.
-    let (count, period) = (scale(100), Duration::from_millis(200));
+    let (count, period) = (scale(100), Duration::from_millis(500));
     let conduct = |pieces| Conduct { pieces: vec![pieces], period, reads: true };
     // limits.header-size is 8k, limits.headers 64.
     let mobs = [head(8192, 62), head(8193, 10), head(4000, 63), head(40_000, 10)];

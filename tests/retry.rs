@@ -295,7 +295,7 @@ fn a_silent_backend_is_answered_with_504() {
     let half = vec![Step::Send(b"HTTP/1.1 200 OK\r\nX: ".to_vec()), Step::Hang];
     for steps in [vec![Step::Hang], half] {
         let backend = Backend::scripted(steps);
-        let beelance = Beelance::before(&[&backend], "timeout.server = 300ms\n");
+        let beelance = Beelance::before(&[&backend], "timeout.server = 1s\n");
         assert_eq!(beelance.connect().get("/").status, 504);
         let line = beelance.access(1).remove(0);
         assert_eq!((line.state.as_str(), line.status), ("sH--", 504), "{line:?}");

@@ -121,7 +121,7 @@ fn a_proxy_header_in_names_the_client_and_is_taken_off() {
 #[test]
 fn without_the_header_there_is_no_connection() {
     let backend = RawBackend::start();
-    let more = "listen.web.mode = tcp\nlisten.web.accept-proxy = yes\ntimeout.http-request = 300ms\n";
+    let more = "listen.web.mode = tcp\nlisten.web.accept-proxy = yes\ntimeout.http-request = 1s\n";
     let beelance = Beelance::start(&backend.config(more));
     for bytes in ["hello\r\n", "PROXY TCP4 nonsense\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "", "PROXY TCP4 "] {
         let mut client = beelance.connect();

@@ -116,7 +116,7 @@ fn what_was_sent_before_an_end_arrives() {
 fn silence_ends_a_tunnel() {
     let backend = RawBackend::start();
     // No other time is that of a tunnel.
-    let beelance = Beelance::start(&backend.config("timeout.tunnel = 1s\n"));
+    let beelance = Beelance::start(&backend.config("timeout.tunnel = 2s\n"));
     let (mut client, mut server) = open(&beelance, &backend);
     assert_open(&mut client, &mut server);
     client.ends();
