@@ -72,7 +72,7 @@ fn totals_fall_by_an_operators_order_alone() {
             let number = next(&mut state);
             match number % 8 {
                 0 => reload(proxy, &file(next(&mut state), next(&mut state))),
-                1 if number % 5 == 0 => {
+                1 if number.is_multiple_of(5) => {
                     proxy.clear_statistics(true);
                     (pools, requests) = ([[0; 5]; 2], 0);
                 }
