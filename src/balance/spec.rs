@@ -21,7 +21,7 @@ pub struct BackendSpec {
     pub backup: bool,
     /// The value of the affinity cookie.
     pub cookie: Box<str>,
-    /// Its name's number ([`Hash::Beelance`]), by which keys find it.
+    /// Its name's number (`Hash::Beelance`), by which keys find it.
     pub seed: u32,
     /// Whether it starts up.
     pub up: bool,

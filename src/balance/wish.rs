@@ -19,7 +19,7 @@ pub struct Wish {
     pub may_move: bool,
     /// Whose it is: clients with requests waiting take turns.
     pub client: u64,
-    /// Its priority class, [`MIN_CLASS`]..=[`MAX_CLASS`]; the lower the sooner.
+    /// Its priority class, `MIN_CLASS..=MAX_CLASS`; the lower the sooner.
     pub class: i8,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Whatever beelance says while it serves goes through here, the access log and the messages about servers alike: two
 //! writers on one pipe would cut each other's lines. Lines wait in one fixed buffer, written once a turn and only as far
-//! as the [`Sink`] takes them without blocking. What does not fit is dropped and counted, and the count is told as
+//! as the `Sink` takes them without blocking. What does not fit is dropped and counted, and the count is told as
 //! soon as there is room.
 
 use super::header::{Header, Moment, Severity};
@@ -109,7 +109,7 @@ impl Lines {
         }
     }
 
-    /// Writes what can be written without blocking; what is left, and what was dropped, is for [`keep`].
+    /// Writes what can be written without blocking; what is left, and what was dropped, is for `keep`.
     pub fn flush(&self, reactor: &Reactor) {
         if self.is_empty() {
             return;

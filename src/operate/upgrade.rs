@@ -7,7 +7,7 @@
 //! ```
 //!
 //! What fails leaves everything as it was. The child has the data plane alone: no probes, no names, no signals. The new program
-//! goes on with what is known of servers and users ([`super::handover`]); statistics begin anew.
+//! goes on with what is known of servers and users (`handover`); statistics begin anew.
 
 use super::handover;
 use super::inheritance::{NOTIFY, PROGRAM, ROOT, STATE, UPGRADES, WATCHDOG};

@@ -302,7 +302,7 @@ impl Proxy {
         self.statistics.borrow().departed.connections + there
     }
 
-    /// Lets `seat` be woken whenever a connection ends, or a listener closes, until [`Proxy::look_away`].
+    /// Lets `seat` be woken whenever a connection ends, or a listener closes, until `Proxy::look_away`.
     pub fn watch_connections(&self, seat: u16) {
         // There are fewer such tasks than places.
         let _ = self.watchers.borrow_mut().push(seat);

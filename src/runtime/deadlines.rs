@@ -118,7 +118,7 @@ impl Deadlines {
         self.served = self.served.max(now_tick);
     }
 
-    /// When the next slot worth a turn of the loop comes, in milliseconds; [`NEVER`] when nothing is armed.
+    /// When the next slot worth a turn of the loop comes, in milliseconds; `NEVER` when nothing is armed.
     #[must_use]
     pub fn due_ms(&self) -> u64 {
         self.due_ms
