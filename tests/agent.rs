@@ -12,7 +12,7 @@ mod common;
 use common::agent::Agent;
 use common::backend::{Backend, Port};
 use common::client::Client;
-use common::ctl::{Place, value};
+use common::ctl::{Place, ask, value};
 use common::eventually;
 use common::process::{Beelance, listener_and};
 
@@ -152,4 +152,29 @@ fn it_limits_and_lifts_the_limit_for_who_waits() {
         assert_eq!(client.response().text(), "one");
     }
     assert_eq!((one.most_in_flight(), two.count()), (4, 0));
+}
+
+#[test]
+fn an_agent_that_leaves_takes_back_what_it_set_and_nothing_else() {
+    let (agent, one, two, socket) = (Agent::saying("up\n"), Backend::named("one"), Backend::named("two"), Place::new());
+    let without = listener_and(&[&one, &two])
+        + &format!("admin.socket = {}\nbackend.*.weight = 20\nbackend.*.maxconn = 50\n", socket.0.display());
+    let with = format!("{without}pool.*.check.agent-port = {}\npool.*.check.inter = 30ms\n", agent.port());
+    let beelance = Beelance::start(&with);
+    let weight = |server| value(&socket.0, "default", server, "weight");
+    let limit = |server| value(&socket.0, "default", server, "slim");
+    let all = || [weight("s1"), limit("s1"), weight("s2"), limit("s2")];
+    // Of s1 the operator changes the weight, after an agent that says nothing of it; the limit is the agent's.
+    agent.says(Some("up maxconn:7\n"));
+    ask(&socket.0, "set server default/s1 weight 5");
+    assert_eq!(all(), ["5", "7", "20", "7"]);
+    beelance.reload(&without).unwrap();
+    assert_eq!(all(), ["5", "50", "20", "50"], "the operator's weight stays, the agent's limit goes");
+    beelance.reload(&with).unwrap();
+    agent.says(Some("up 50%\n"));
+    eventually("half", || (all() == ["10", "50", "10", "50"]).then_some(()));
+    ask(&socket.0, "disable agent default/s1");
+    ask(&socket.0, "set server default/s1 weight 6");
+    beelance.reload(&without).unwrap();
+    assert_eq!(all(), ["6", "50", "20", "50"]);
 }

@@ -16,6 +16,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::UdpSocket;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::PathBuf;
@@ -93,6 +94,36 @@ fn it_says_that_it_is_ready_and_that_it_stops() {
         assert!(message["STATUS"].starts_with("finishing"), "{message:?}");
         assert_eq!(beelance.exit_code(), Some(0));
     }
+}
+
+#[test]
+fn who_stops_while_it_reloads_is_not_ready_again() {
+    let (systemd, backend, silent) =
+        (Systemd::at_a_path(), Backend::named("s1"), UdpSocket::bind("127.0.0.1:0").unwrap());
+    silent.set_read_timeout(Some(DEADLINE)).unwrap();
+    let text = listener_and(&[&backend]) + &format!("resolver.nameservers = {}\n", silent.local_addr().unwrap());
+    let mut beelance = Beelance::start_by(systemd.command(), &text);
+    systemd.is_told_ready_by(beelance.pid());
+    backend.hold();
+    let mut client = beelance.connect();
+    client.ask("GET", "/", "");
+    backend.wait_in_flight(1);
+    fs::write(beelance.config(), text + "backend.new = app.test:80\n").unwrap();
+    beelance.signal(Signal::SIGHUP);
+    assert_eq!(systemd.next()["RELOADING"], "1");
+    // The name is looked up.
+    silent.recv(&mut [0; 512]).unwrap();
+    beelance.signal(Signal::SIGTERM);
+    assert_eq!(systemd.next()["STOPPING"], "1");
+    beelance.wait_log("the reload is over", |lines| {
+        lines.iter().any(|line| line.contains("reload: beelance is about to end")).then_some(())
+    });
+    backend.open();
+    assert_eq!(client.response().text(), "s1");
+    assert_eq!(beelance.exit_code(), Some(0));
+    systemd.socket.set_nonblocking(true).unwrap();
+    let more = systemd.socket.recv(&mut [0; 4096]).map_err(|error| error.kind());
+    assert_eq!(more, Err(std::io::ErrorKind::WouldBlock), "nothing follows");
 }
 
 #[test]

@@ -160,3 +160,16 @@ fn nginx_and_wrk_notice_neither_reloads_nor_upgrades() {
     assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "{said}");
     eventually("nobody is left behind", || children(beelance.pid()).is_empty().then_some(()));
 }
+
+#[test]
+fn a_token_that_is_revoked_is_told_of_without_a_word_of_it() {
+    let backend = Backend::named("one");
+    let with = |token: &str, watts: &str| {
+        listener_and(&[&backend])
+            + &format!("admin.listen = 127.0.0.1:0\nadmin.token.admin = {token}\npower.board = {watts}\n")
+    };
+    let beelance = Beelance::start(&with("leaked-leaked-leaked", "1"));
+    assert_eq!(beelance.reload(&with("secret-secret-secret", "1")), Ok("changed admin".into()));
+    assert_eq!(beelance.reload(&with("secret-secret-secret", "2")), Ok("changed power".into()));
+    assert!(!beelance.log().iter().any(|line| line.contains("-secret") || line.contains("-leaked")));
+}

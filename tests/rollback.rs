@@ -10,9 +10,11 @@
 mod common;
 
 use common::backend::{Backend, send};
+use common::client::Client;
 use common::ctl::{Place, ask};
 use common::port::Port;
 use common::process::{Beelance, listener_and};
+use nix::sys::signal::Signal::SIGTERM;
 
 /// The reason that the log gives for going back.
 #[track_caller]
@@ -115,6 +117,29 @@ fn counts_that_an_operator_clears_are_not_the_reloads_fault() {
     served(120, "/", 200);
     served(5, "/dead", 503);
     stays(&beelance);
+}
+
+#[test]
+fn who_was_told_to_stop_takes_nothing_back() {
+    let backend = Backend::named("one");
+    let more = "reload.rollback = 20s\npool.*.check.uri = /healthz\npool.*.check.inter = 50ms\npool.*.check.timeout = 20s\npool.*.check.fall = 1\ndrain-timeout = 5m\n";
+    let mut beelance = Beelance::start(&one_at(backend.address(), more));
+    backend.wait_more_probes(1);
+    beelance.reload(&one_at(backend.address(), &format!("{more}timeout.client = 1m\n"))).unwrap();
+    backend.hold();
+    let mut client = beelance.connect();
+    client.ask("GET", "/", "");
+    backend.wait_in_flight(1);
+    beelance.signal(SIGTERM);
+    backend.set_health(500);
+    beelance.wait_change("s1", "down", 1);
+    beelance.wait_log("the trial is over", |lines| {
+        lines.iter().any(|line| line.ends_with("its trial is over: beelance is about to end")).then_some(())
+    });
+    assert!(Client::try_connect(beelance.web()).is_err());
+    backend.open();
+    assert_eq!(client.response().text(), "one");
+    assert_eq!(beelance.exit_code(), Some(0));
 }
 
 /// The reload before stays.

@@ -64,6 +64,25 @@ impl Balancer {
         self.apply(id, wake);
     }
 
+    /// Gives a backend the weight and the limit that its agent wants.
+    pub fn heed(&mut self, id: BackendId, weight: Option<u16>, maxconn: Option<u32>, wake: impl FnMut(u16)) {
+        self.backends[id.index()].pace.heed(weight, maxconn);
+        self.apply(id, wake);
+    }
+
+    /// Nobody heeds its agent any more: of what that set, and nobody changed since, a backend has what the file says.
+    pub fn unheed(&mut self, id: BackendId, wake: impl FnMut(u16)) {
+        let Backend { pace, spec, .. } = &mut self.backends[id.index()];
+        let heeded = pace.heeded();
+        if heeded.weight {
+            pace.set_weight(spec.weight);
+        }
+        if heeded.maxconn {
+            pace.set_limit(spec.maxconn, spec.auto);
+        }
+        self.apply(id, wake);
+    }
+
     /// A backend that is down is about to come up, and begins slowly if its pool says so; whether it does.
     pub fn start_slowly(&mut self, id: BackendId, now_ms: u64) -> bool {
         let slowstart_ms = self.pools[self.backend(id).spec.pool.index()].spec.slowstart_ms;
@@ -155,7 +174,7 @@ impl Balancer {
         let backend = self.backend(id);
         let State { probe_up, agent_up, operator, agent, .. } = backend.state;
         let (weight, maxconn) = (backend.pace.weight_set(), backend.pace.maxconn_set());
-        Said { probe_up, agent_up, operator, agent, weight, maxconn }
+        Said { probe_up, agent_up, operator, agent, weight, maxconn, heeded: backend.pace.heeded() }
     }
 
     /// What is wanted of a backend.

@@ -65,6 +65,7 @@ pub use hash::Hash;
 pub use health::{Health, Interval};
 pub use meter::{Means, Rate as PerSecond, Second};
 pub use outcomes::{Outcomes, Share, Trial, Verdict};
+pub use pace::Heeded;
 pub use passive::{Observe, PassiveSpec, Seen};
 pub use preview::{Candidate, Standing};
 pub use rates::{Act, Counted, Rate, Rates};

@@ -20,12 +20,23 @@ pub(super) struct Pace {
     weight: u16,
     maxconn: u32,
     knee: Option<Box<Knee>>,
+    /// What of these two the backend's agent set.
+    agents: Heeded,
     /// The part it has, out of [`FULL`].
     share: u32,
     /// Since when, and for how long, it is on its way up.
     start: Option<(u64, u64)>,
     /// What all this comes to, worked out when it changes: every request asks.
     now: Now,
+}
+
+/// Which of the two that can be changed are as the backend's agent wants them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heeded {
+    /// The weight.
+    pub weight: bool,
+    /// The limit.
+    pub maxconn: bool,
 }
 
 /// A pace at one moment.
@@ -41,7 +52,15 @@ impl Pace {
     /// All of `weight` and `maxconn` (0 = unlimited), or of a limit searched between two.
     pub(super) fn new(weight: u16, maxconn: u32, auto: Option<(u16, u16)>) -> Self {
         let knee = auto.map(|(least, most)| Box::new(Knee::new(least, most, 0)));
-        let mut pace = Self { weight, maxconn, knee, share: FULL, start: None, now: Now { weight: 0, most: 0 } };
+        let mut pace = Self {
+            weight,
+            maxconn,
+            knee,
+            agents: Heeded::default(),
+            share: FULL,
+            start: None,
+            now: Now { weight: 0, most: 0 },
+        };
         pace.settle();
         pace
     }
@@ -81,6 +100,11 @@ impl Pace {
         self.knee.is_none().then_some(self.maxconn)
     }
 
+    /// What the backend's agent set, and nobody changed since.
+    pub(super) fn heeded(&self) -> Heeded {
+        self.agents
+    }
+
     fn settle(&mut self) {
         let weight = u32::from(self.weight) * WEIGHT_SCALE;
         let weight = if self.share == FULL || weight == 0 { weight } else { (weight * self.share / FULL).max(1) };
@@ -94,12 +118,14 @@ impl Pace {
     /// Changes the weight, 0..=256.
     pub(super) fn set_weight(&mut self, weight: u16) {
         self.weight = weight;
+        self.agents.weight = false;
         self.settle();
     }
 
     /// Fixes the limit; 0 = unlimited.
     pub(super) fn set_maxconn(&mut self, maxconn: u32) {
         (self.maxconn, self.knee) = (maxconn, None);
+        self.agents.maxconn = false;
         self.settle();
     }
 
@@ -107,7 +133,16 @@ impl Pace {
     pub(super) fn set_limit(&mut self, maxconn: u32, auto: Option<(u16, u16)>) {
         self.maxconn = maxconn;
         self.knee = auto.map(|(least, most)| Box::new(Knee::new(least, most, 0)));
+        self.agents.maxconn = false;
         self.settle();
+    }
+
+    /// What the backend's agent wants of the two.
+    pub(super) fn heed(&mut self, weight: Option<u16>, maxconn: Option<u32>) {
+        let Heeded { weight: had_weight, maxconn: had_maxconn } = self.agents;
+        weight.into_iter().for_each(|weight| self.set_weight(weight));
+        maxconn.into_iter().for_each(|maxconn| self.set_maxconn(maxconn));
+        self.agents = Heeded { weight: weight.is_some() || had_weight, maxconn: maxconn.is_some() || had_maxconn };
     }
 
     /// A request that began at `began_ms` was answered, with so many in flight. Whether the limit changed.

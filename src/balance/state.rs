@@ -3,6 +3,7 @@
 //! Each of them takes back only what it said itself. A backend takes requests while nobody objects; one that drains takes
 //! those that are bound to it.
 
+use super::pace::Heeded;
 use super::passive::Watch;
 
 /// What is wanted of a backend (HAProxy's administrative states).
@@ -41,6 +42,8 @@ pub struct Said {
     pub weight: u16,
     /// 0 = unlimited; nothing where it is searched.
     pub maxconn: Option<u32>,
+    /// Which of these two the agent set.
+    pub heeded: Heeded,
 }
 
 /// All that is said about one backend.

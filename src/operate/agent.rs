@@ -92,11 +92,9 @@ fn obey(proxy: &Proxy, id: BackendId, line: &str, took_ms: u64) -> (Finding, Str
     if let Some(admin) = report.admin {
         proxy.set_admin(id, Authority::Agent, admin);
     }
-    if let Some(weight) = report.weight {
-        proxy.set_weight(id, weight.of(proxy.config().backends[id.index()].weight));
-    }
-    if let Some(maxconn) = report.maxconn {
-        proxy.set_maxconn(id, maxconn);
+    let weight = report.weight.map(|weight| weight.of(proxy.config().backends[id.index()].weight));
+    if weight.is_some() || report.maxconn.is_some() {
+        proxy.heed(id, weight, report.maxconn);
     }
     let Some(up) = report.up else {
         let said = report.unknown.map(|word| format!("agent reports an error : {word}"));

@@ -36,6 +36,9 @@ const NO_AGENT: u64 = 1 << 3;
 const WEIGHT: u64 = 1 << 4;
 const MAXCONN: u64 = 1 << 5;
 const ADDRESS: u64 = 1 << 6;
+/// Of the weight and the limit: the agent set them.
+const AGENT_WEIGHT: u64 = 1 << 12;
+const AGENT_MAXCONN: u64 = 1 << 13;
 /// Where the two administrative states are, two bits each.
 const OPERATOR: u32 = 8;
 const AGENT: u32 = 10;
@@ -91,6 +94,8 @@ fn written(proxy: &Proxy) -> Vec<u8> {
             (WEIGHT, said.weight != backend.weight),
             (MAXCONN, said.maxconn.is_some_and(|set| backend.auto.is_some() || set != backend.maxconn)),
             (ADDRESS, address.is_some()),
+            (AGENT_WEIGHT, said.heeded.weight),
+            (AGENT_MAXCONN, said.heeded.maxconn),
         ];
         let flags = flags.into_iter().fold(0, |all, (flag, is)| if is { all | flag } else { all });
         put(&mut out, name, 8);
@@ -175,11 +180,13 @@ fn change(proxy: &Proxy, config: &Config, id: BackendId, mut server: &[u8]) -> O
         let address = SocketAddr::new(Ipv6Addr::from(octets).to_canonical(), u16::try_from(port).ok()?);
         proxy.set_address(id, Some(address), Arrival::Change, "the program before");
     }
-    if has(WEIGHT) {
-        proxy.set_weight(id, u16::try_from(weight.min(256)).ok()?);
-    }
-    if has(MAXCONN) {
-        proxy.set_maxconn(id, u32::try_from(maxconn).ok()?);
+    let weight = if has(WEIGHT) { Some(u16::try_from(weight.min(256)).ok()?) } else { None };
+    let maxconn = if has(MAXCONN) { Some(u32::try_from(maxconn).ok()?) } else { None };
+    let (by_agent, is_heeded) = ([AGENT_WEIGHT, AGENT_MAXCONN].map(has), pool.agent.is_some());
+    weight.filter(|_| !by_agent[0]).into_iter().for_each(|weight| proxy.set_weight(id, weight));
+    maxconn.filter(|_| !by_agent[1]).into_iter().for_each(|maxconn| proxy.set_maxconn(id, maxconn));
+    if is_heeded && by_agent != [false; 2] {
+        proxy.heed(id, weight.filter(|_| by_agent[0]), maxconn.filter(|_| by_agent[1]));
     }
     proxy.let_probes_rest(id, has(NO_PROBES));
     proxy.let_agent_rest(id, has(NO_AGENT));
@@ -240,6 +247,7 @@ pub(super) mod tests {
         proxy.set_weight(id(0), 7);
         proxy.set_admin(id(1), Authority::Operator, Admin::Drain);
         proxy.set_maxconn(id(1), 9);
+        proxy.heed(id(2), Some(5), Some(6));
         proxy.let_probes_rest(id(2), true);
         let moved = "[2001:db8::7]:80".parse().ok();
         proxy.set_address(id(2), moved, Arrival::Change, "");
@@ -264,6 +272,14 @@ pub(super) mod tests {
         assert_eq!(read(after, &bytes), Some([3, 40]));
         assert_eq!(all(after), all(before));
         assert_eq!(written(after), bytes);
+        // Who has no agent any more has nothing of what the agent set.
+        let without = proxy(&FILE.replace("pool.*.check.agent-port = 9\n", ""));
+        assert_eq!(read(without, &bytes), Some([3, 40]));
+        assert_eq!((without.said(id(2)).weight, without.said(id(2)).maxconn), (1, Some(0)));
+        assert_eq!((without.said(id(0)).weight, without.said(id(1)).maxconn), (7, Some(9)), "the operator's");
+        // Who has one, has it until that leaves.
+        after.unheed(id(2));
+        assert_eq!((after.said(id(2)).weight, after.said(id(2)).maxconn), (1, Some(0)));
         // Where servers have other places, and one of them other users.
         let other = proxy(
             &FILE.replace("backend.a =", "backend.z = 127.0.0.1:9\nbackend.a =").replace("backend.b", "backend.x"),

@@ -23,7 +23,9 @@ impl Service {
         notify::reloading("reading the file again");
         // Apart: it is large, and rare.
         let result = Box::pin(self.read_again()).await;
-        notify::ready("serving");
+        if !self.proxy.is_stopping() {
+            notify::ready("serving");
+        }
         result
     }
 
@@ -115,6 +117,8 @@ fn tell(before: &Config, after: &Config, changes: &Changes) -> String {
         (before.names != after.names, "resolver"),
         (before.log_level != after.log_level || before.logs != after.logs, "log"),
         (before.replies != after.replies, "reply"),
+        (before.admin != after.admin, "admin"),
+        (before.power != after.power, "power"),
         (before.drain_timeout_ms != after.drain_timeout_ms, "drain-timeout"),
         (before.rollback_ms != after.rollback_ms, "reload.rollback"),
         (

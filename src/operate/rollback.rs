@@ -73,6 +73,9 @@ impl Service {
         let mut dead_ms = None;
         loop {
             Timer::after(watched.look).await;
+            if self.proxy.is_stopping() {
+                return log::info!("reload: its trial is over: beelance is about to end");
+            }
             match watched.verdict(self.proxy, &mut dead_ms) {
                 None => {}
                 Some(None) => return log::info!("reload: its trial is over: the reload stays"),

@@ -130,7 +130,9 @@ impl Running {
                 Replaced::Child(nowhere) => upgrade::finish(self.service, self.lines, self.watchdog, &nowhere),
                 Replaced::Failed(error) => log::error!("upgrade: failed: {error}: this one goes on"),
             }
-            notify::ready("serving");
+            if !self.proxy.is_stopping() {
+                notify::ready("serving");
+            }
         }
     }
 }

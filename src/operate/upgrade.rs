@@ -17,7 +17,7 @@ use super::service::Service;
 use crate::limits::UPGRADE_CHECK_MS;
 use crate::proxy::Proxy;
 use crate::runtime::exec::{Program, Replaced};
-use crate::runtime::{Loop, NEVER, Seat, Watchdog, alone, outside};
+use crate::runtime::{NEVER, Seat, Watchdog, alone, outside};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -98,9 +98,8 @@ impl Upgrade {
         let checked = Program::new(path, &arguments, &[], root.as_slice()).and_then(Program::run_beside);
         let pid = checked.map_err(|error| format!("{}: {error}", path.display()))?;
         *self.state.borrow_mut() = State::Checking(pid, path.to_owned());
-        let event_loop = proxy.event_loop();
         self.guard.set(seat.index());
-        event_loop.executor.spawn(self.guard(event_loop, seat, pid)).detach();
+        proxy.event_loop().executor.spawn(self.guard(proxy, seat, pid)).detach();
         log::info!("upgrade: {} checks {} first", path.display(), self.file.display());
         Ok(())
     }
@@ -130,8 +129,8 @@ impl Upgrade {
 
     /// Ends a check that takes too long. When it went well, lets the program be replaced: when the others have had their turn, and
     /// whoever asked has the answer.
-    async fn guard(&'static self, event_loop: &'static Loop, seat: Seat, checking: Pid) {
-        let deadline_ms = event_loop.reactor.now_ms() + UPGRADE_CHECK_MS;
+    async fn guard(&'static self, proxy: &'static Proxy, seat: Seat, checking: Pid) {
+        let deadline_ms = proxy.reactor.now_ms() + UPGRADE_CHECK_MS;
         let is_it = || matches!(*self.state.borrow(), State::Checking(pid, _) if pid == checking);
         if seat.until(deadline_ms, || (!is_it()).then_some(())).await.is_err() && is_it() {
             // It is a child that nobody has waited for: the id is nobody else's.
@@ -141,7 +140,11 @@ impl Upgrade {
         if matches!(*self.state.borrow(), State::Checked(_)) {
             seat.next_turn().await;
             seat.next_turn().await;
-            event_loop.end(REPLACE);
+            // Who was told to stop meanwhile stops: the next program would not know of it.
+            if proxy.is_stopping() {
+                return log::error!("upgrade: failed: it is stopping");
+            }
+            proxy.event_loop().end(REPLACE);
         }
     }
 
@@ -192,6 +195,9 @@ impl Upgrade {
         let State::Checked(path) = self.state.replace(State::Idle) else {
             return Replaced::Failed(io::Error::other("no program was checked"));
         };
+        if service.proxy.is_stopping() {
+            return Replaced::Failed(io::Error::other("it is stopping"));
+        }
         notify::reloading("another program takes the place of this one");
         let proxy = service.proxy;
         // The child writes it.

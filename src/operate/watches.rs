@@ -80,7 +80,7 @@ impl Watch {
                 proxy.tell_freely(id);
                 proxy.set_agent_up(id, true, "agent says nothing any more");
                 proxy.set_admin(id, Authority::Agent, Admin::Ready);
-                proxy.set_weight(id, proxy.config().backends[id.index()].weight);
+                proxy.unheed(id);
             }
             (None, None) => {}
         }

@@ -47,9 +47,9 @@ impl Doors {
 }
 
 impl Proxy {
-    /// Accepts on `socket` for a listener, in place of the socket it had.
+    /// Accepts on `socket` for a listener, in place of the socket it had; not any more once it was told to stop.
     pub fn open(&'static self, id: ListenerId, socket: Rc<Listener>) {
-        if self.is_open(id, &socket) {
+        if self.is_open(id, &socket) || self.is_stopping() {
             return;
         }
         self.doors.leaving[id.index()].set(false);

@@ -106,6 +106,16 @@ impl Proxy {
         self.change(id, &"", |balancer, wake| balancer.set_maxconn(id, maxconn, wake));
     }
 
+    /// Gives a backend the weight and the limit that its agent wants.
+    pub fn heed(&self, id: BackendId, weight: Option<u16>, maxconn: Option<u32>) {
+        self.change(id, &"", |balancer, wake| balancer.heed(id, weight, maxconn, wake));
+    }
+
+    /// Gives a backend the weight and the limit of the file again, where its agent set another that nobody changed since.
+    pub fn unheed(&self, id: BackendId) {
+        self.change(id, &"", |balancer, wake| balancer.unheed(id, wake));
+    }
+
     /// Whether a backend is not to be probed.
     #[must_use]
     pub fn rests(&self, id: BackendId) -> bool {
