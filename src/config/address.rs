@@ -66,6 +66,9 @@ pub(super) fn unix_path(path: &str) -> Result<String, &'static str> {
 
 /// `host:port`, with the host's brackets removed.
 pub(super) fn server(text: &str) -> Result<(String, u16), &'static str> {
+    if text.contains("://") {
+        return Err("no scheme stands before it, and no path behind it");
+    }
     let (host, port) = text.rsplit_once(':').ok_or("no port")?;
     let port = match scaled(port, &[("", 1)]).and_then(|port| u16::try_from(port).ok()) {
         Some(port) if port > 0 => port,

@@ -2,7 +2,8 @@
 //!
 //! Compiled for tests only: the binary carries no documentation.
 
-use super::keys::{Builtin, KEYS, Kind};
+use super::keys::{Builtin, KEYS, Key, Kind};
+use super::value::Unit;
 use std::fmt::Write;
 
 const HEAD: &str = "\
@@ -27,14 +28,22 @@ object of the kind, wherever it stands in the file: a line of the object's own b
 names no pool is in the pool `default`; a pool exists as soon as something names it.
 
 Durations are whole numbers with a unit: `250ms`, `5s`, `2m`, `1h`. Sizes are bytes, or `4k`, `16m`, `1g` in powers of
-1024. Booleans are `yes` and `no`. Lists are separated by commas. `none` unsets a key whose default is not a fixed value.
+1024. Booleans are `yes` and `no`. Lists are separated by commas. `none` unsets a key whose
+default is no fixed value, but for {FOLLOWS}.
 
-`beelance check` prints the effective configuration: every key with its value, defaults included. What is wrong with a
-file is reported all at once, a line each: `FILE:LINE: key: reason`.
+`beelance check` prints the effective configuration: every key that has an effect with its value, defaults included. What is
+wrong with a file is reported all at once, a line each: `FILE:LINE: key: reason`, with exit code 1. What is legal and probably not
+meant is a `warning: FILE:LINE: key: reason`, and the exit code stays 0.
+
+Tokens and `cookie.dynamic-key` stand in the file in clear, and in what `check` prints, whose first line says so: a file with such keys
+is best root's and of the group of the service, with mode 640.
 ";
 
 fn render() -> String {
-    let mut out = HEAD.to_owned();
+    let is_none_a_choice = |unit| matches!(unit, Unit::Choice(words) if words.contains(&"none"));
+    let follows = |key: &&Key| matches!(key.default, Builtin::Follows(_)) && !is_none_a_choice(key.unit);
+    let follows: Vec<String> = KEYS.iter().filter(follows).map(|key| format!("`{}`", key.of("N"))).collect();
+    let mut out = HEAD.replace("{FOLLOWS}", &follows.join(", "));
     for kind in Kind::ALL {
         let title = match kind {
             Kind::Listen => "Listeners",

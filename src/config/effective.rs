@@ -2,7 +2,7 @@
 //! the same [`Config`] again.
 //!
 //! Walks the key table, so the order and the names are its. Left out is what has no effect: conditions a route does
-//! not have, `cookie.*` of a pool without a cookie, `check.*` of a pool without probes. Refuses to know what was
+//! not have, `cookie.*` of a pool without a cookie, `check.*` of a pool without probes; so it earns no warning of its own. Refuses to know what was
 //! written.
 
 use super::balance;
@@ -20,10 +20,16 @@ use crate::http::proxy_protocol::ProxyVersion;
 use crate::http::redirect::Redirect;
 use std::fmt::Display;
 
+/// What precedes it where some of it is for nobody else's eyes.
+const SECRETS: &str =
+    "# This holds secrets: take admin.token.* and cookie.dynamic-key out before you show it to anybody.\n";
+
 /// The effective configuration, one `key = value` a line.
 #[must_use]
 pub fn effective(config: &Config) -> String {
-    let mut out = String::new();
+    let has_secrets = config.admin.as_ref().is_some_and(|admin| admin.operator.is_some() || admin.admin.is_some())
+        || config.pools().any(|(_, pool)| pool.cookie.as_ref().is_some_and(|cookie| cookie.dynamic_key.is_some()));
+    let mut out = if has_secrets { SECRETS.to_owned() } else { String::new() };
     let pool = |id: crate::limits::PoolId| config.pools.get(id.index()).map(|pool| pool.name.clone());
     section(&mut out, Kind::Process, "", &|id| process(id, config));
     // Pools before what refers to them: their places follow from where the file names them first.
@@ -169,6 +175,7 @@ fn of_pool(id: Id, pool: &Pool) -> Option<String> {
             Observe::Connect => "connect".to_owned(),
             Observe::Http => "http".to_owned(),
         },
+        Id::ErrorLimit | Id::EjectMax | Id::EjectTime if pool.passive.observe == Observe::None => return None,
         Id::ErrorLimit => pool.passive.error_limit.to_string(),
         Id::EjectMax => pool.passive.eject_max.to_string(),
         Id::EjectTime => duration_text(pool.passive.eject_ms),

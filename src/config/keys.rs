@@ -6,8 +6,10 @@
 use super::logs::FACILITIES;
 use super::value::Unit;
 use crate::limits::{MAX_BACKENDS, MAX_CONNECTIONS, MAX_HEADER_SIZE, MAX_HEADERS};
+pub(super) use foreign::said_here;
 pub(super) use written::find;
 
+mod foreign;
 mod written;
 
 /// One key.

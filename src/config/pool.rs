@@ -74,7 +74,7 @@ impl Resolver<'_, '_> {
             let reason = if at.is_some_and(|here| here.name == pool.name) {
                 format!("a circle: {} -> {}", way.join(" -> "), pool.name)
             } else if next(pool).is_none_or(|next| next.backends.is_empty()) {
-                format!("the pool `{wanted}` has no backend: `backend.NAME.pool = {wanted}` puts one there")
+                Self::has_no_backend(wanted, pools)
             } else {
                 continue;
             };
@@ -126,7 +126,7 @@ impl Resolver<'_, '_> {
         let number = |id| self.settings.small(id, pool).unwrap_or_default();
         PassiveSpec {
             observe: match number(Id::Observe) {
-                0 => Observe::None,
+                0 => return PassiveSpec::default(),
                 1 => Observe::Connect,
                 _ => Observe::Http,
             },

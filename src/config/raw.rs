@@ -1,9 +1,10 @@
 //! The file as written: one setting a line, with line numbers, grammar only.
 //!
 //! Owns what a line may look like and what a serial console or a Windows editor may have done to it: CRLF, a byte
-//! order mark, no final newline, trailing blanks. Refuses to know any key.
+//! order mark, no final newline, trailing blanks. Refuses to know any key: of a line that is none, `keys` knows whose words it has.
 
 use super::error::Errors;
+use super::keys;
 
 /// Bytes a file may have: every object there can be, with every attribute, fits several times over.
 pub(super) const MAX_FILE: u64 = 512 * 1024;
@@ -64,7 +65,7 @@ fn read_line(line: &[u8]) -> Result<Option<(&str, &str)>, String> {
         return Err(format!("control character 0x{:02x}: remove it (end lines with LF or CRLF)", u32::from(control)));
     }
     let Some((key, value)) = line.split_once('=') else {
-        return Err("no `=`: write `key = value`".to_owned());
+        return Err(no_setting(line));
     };
     let (key, value) = (key.trim_ascii(), value.trim_ascii());
     if key.is_empty() {
@@ -85,11 +86,22 @@ fn read_line(line: &[u8]) -> Result<Option<(&str, &str)>, String> {
     Ok(Some((key, value)))
 }
 
+/// What is wrong with a line without `=`.
+fn no_setting(line: &str) -> String {
+    let word = line.split(|c: char| c.is_ascii_whitespace() || matches!(c, ';' | '{')).next().unwrap_or_default();
+    let colon = line.split_once(": ").filter(|(key, _)| *key == word.trim_end_matches(':') && line.len() <= 128);
+    match (colon, keys::said_here(word)) {
+        (Some((key, value)), _) => format!("no `=`: write `{key} = {}`", value.trim_ascii()),
+        (None, Some(said)) => format!("no `=`: this is HAProxy's or nginx's syntax; {said}"),
+        (None, None) => "no `=`: write `key = value`".to_owned(),
+    }
+}
+
 /// What an error about a line that is no setting calls it: what stands where the key should.
 fn subject(line: &[u8]) -> String {
     let before = line.split(|&byte| byte == b'=').next().unwrap_or_default().trim_ascii();
     let word = before.split(u8::is_ascii_whitespace).next().unwrap_or_default();
-    match str::from_utf8(word) {
+    match str::from_utf8(word.strip_suffix(b":").unwrap_or(word)) {
         Ok(word) if !word.is_empty() => word.chars().take(64).flat_map(char::escape_debug).collect(),
         _ => "(line)".to_owned(),
     }
@@ -102,7 +114,7 @@ mod tests {
     #[test]
     fn lines() {
         type Entries = &'static [(u32, &'static str, &'static str)];
-        let cases: [(&str, &[u8], Entries, &[&str]); 17] = [
+        let cases: [(&str, &[u8], Entries, &[&str]); 20] = [
             ("nothing", b"", &[], &[]),
             ("CRLF", b"a = 1\r\nb = 2\r\n", &[(1, "a", "1"), (2, "b", "2")], &[]),
             ("BOM", b"\xef\xbb\xbfa=1\n", &[(1, "a", "1")], &[]),
@@ -112,6 +124,26 @@ mod tests {
             ("comments", b"# x\n  #y = 1\n\n   \na=1", &[(5, "a", "1")], &[]),
             ("control byte in a comment", b"# \x1b[1m\na=1", &[(2, "a", "1")], &[]),
             ("no =", b"listen.web 0.0.0.0:80", &[], &["f:1: listen.web: no `=`: write `key = value`"]),
+            ("colon", b"log.level: info", &[], &["f:1: log.level: no `=`: write `log.level = info`"]),
+            (
+                "HAProxy's",
+                b"frontend web\n  bind *:80\n  server s1 10.0.0.1:80 check\n",
+                &[],
+                &[
+                    "f:1: frontend: no `=`: this is HAProxy's or nginx's syntax; here it is `listen.NAME = ADDRESS:PORT`",
+                    "f:2: bind: no `=`: this is HAProxy's or nginx's syntax; here it is `listen.NAME = ADDRESS:PORT`",
+                    "f:3: server: no `=`: this is HAProxy's or nginx's syntax; here it is `backend.NAME = HOST:PORT`, and `backend.NAME.pool = POOL`",
+                ],
+            ),
+            (
+                "nginx's",
+                b"upstream shop {\n}",
+                &[],
+                &[
+                    "f:1: upstream: no `=`: this is HAProxy's or nginx's syntax; here it is `backend.NAME = HOST:PORT`, and `backend.NAME.pool = POOL`",
+                    "f:2: }: no `=`: write `key = value`",
+                ],
+            ),
             ("no value", b"a =  ", &[], &["f:1: a: no value after `=`: give one or remove the line"]),
             ("no key", b"= 1", &[], &["f:1: (line): no key before `=`"]),
             ("upper case", b"Listen.web = 1", &[], &["f:1: Listen.web: keys are lower case: write `listen.web`"]),

@@ -3,7 +3,7 @@
 //! Owns the rules between lines. Refuses to stop at the first error: what is wrong is replaced by a default and the
 //! rest is looked at too.
 
-use super::error::{Errors, message};
+use super::error::{Errors, message, nearest};
 use super::keys::{Id, Kind};
 use super::names::{self, Wanted};
 use super::settings::{Settings, in_order};
@@ -22,7 +22,12 @@ use crate::sort;
 
 /// The configuration the settings make; what is wrong with it goes to `errors`.
 pub(super) fn resolve(file: &str, settings: &Settings<'_>, machine: &Machine, errors: &mut Errors) -> Config {
-    let mut resolver = Resolver { settings, errors, warnings: Vec::new(), pools: Vec::new() };
+    let mut resolver = Resolver {
+        settings,
+        errors,
+        warnings: settings.odd.iter().map(|&(line, key, what)| (line, key.to_owned(), what.to_owned())).collect(),
+        pools: Vec::new(),
+    };
     resolver.undeclared();
     let listeners = resolver.objects(Kind::Listen, MAX_LISTENERS);
     let backends = resolver.objects(Kind::Backend, MAX_BACKENDS);
@@ -205,6 +210,20 @@ impl<'a> Resolver<'_, 'a> {
     pub(super) fn known_pool(&self, id: Id, name: &str) -> Option<PoolId> {
         let wanted = self.settings.text(id, name);
         PoolId::new(self.pools.iter().position(|(_, pool)| Some(pool) == wanted.as_ref())?)
+    }
+
+    /// What is said where something leads to a pool without backends.
+    pub(super) fn has_no_backend(wanted: &str, pools: &[Pool]) -> String {
+        let others = pools.iter().filter(|pool| !pool.backends.is_empty()).map(|pool| pool.name.clone());
+        match nearest(wanted, others) {
+            Some(other) => format!("the pool `{wanted}` has no backend; did you mean `{other}`?"),
+            None => format!("the pool `{wanted}` has no backend: `backend.NAME.pool = {wanted}` puts one there"),
+        }
+    }
+
+    /// Whether it is known which pools are empty: not where a backend's is misspelt.
+    pub(super) fn are_members_known(&self) -> bool {
+        self.settings.of(Id::BackendPool).iter().all(|setting| setting.value != Value::Bad)
     }
 
     fn backend(&self, wanted: &Wanted<'_>) -> Backend {

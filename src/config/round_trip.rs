@@ -63,6 +63,20 @@ fn the_effective_configuration_has_every_key_and_is_read_again() {
 }
 
 #[test]
+fn what_is_printed_earns_no_warning_and_says_that_it_holds_secrets() {
+    let base = "listen.l = 127.0.0.1:1\nbackend.a = h:1\n";
+    for (more, has) in [
+        ("pool.default.error-limit = 5\npool.*.check.uri = /\n", false),
+        ("admin.listen = 127.0.0.1:2\nadmin.token.operator = 0123456789abcdef\n", true),
+        ("pool.*.cookie = S\npool.*.cookie.dynamic-key = key\n", true),
+    ] {
+        let text = effective(&read(&format!("{base}{more}")));
+        assert_eq!(read(&text).warnings, [""; 0], "{text}");
+        assert_eq!(text.starts_with("# This holds secrets: "), has, "{text}");
+    }
+}
+
+#[test]
 fn what_has_no_effect_in_prefix_mode_is_left_out() {
     let config = read(
         "listen.l = 127.0.0.1:1\nbackend.a = h:1\npool.default.cookie = S\npool.default.cookie.mode = prefix\n\

@@ -14,8 +14,7 @@ impl Resolver<'_, '_> {
     /// Every route, in the order of its first line.
     pub(super) fn routes(&mut self, objects: &[(u32, &str)], pools: &[Pool], listeners: &[Listener]) -> Vec<Routed> {
         let settings = self.settings;
-        // Where a backend's pool is misspelt, nobody knows which pools are empty.
-        let members_known = settings.of(Id::BackendPool).iter().all(|setting| setting.value != Value::Bad);
+        let members_known = self.are_members_known();
         let mut routes = Vec::new();
         for (first_line, name) in objects {
             let key = Id::RoutePool.key().of(name);
@@ -34,11 +33,7 @@ impl Resolver<'_, '_> {
                 Some((line, _)) => {
                     let empty = pools.get(id.index()).filter(|pool| pool.backends.is_empty() && members_known);
                     if let Some(pool) = empty {
-                        let reason = format!(
-                            "the pool `{0}` has no backend: `backend.NAME.pool = {0}` puts one there",
-                            pool.name
-                        );
-                        self.errors.push(line, &key, reason);
+                        self.errors.push(line, &key, Self::has_no_backend(&pool.name, pools));
                     }
                 }
             }

@@ -287,7 +287,12 @@ mod tests {
             ("pool.default.overflow = b", &[&format!("f:3: pool.default.overflow: the pool `b` {NO_BACKEND}")]),
             (
                 "pool.default.overflow = b\nlisten.web.pool = b",
-                &[&format!("f:3: pool.default.overflow: the pool `b` {NO_BACKEND}")],
+                &[
+                    &format!("f:3: pool.default.overflow: the pool `b` {NO_BACKEND}"),
+                    &format!(
+                        "f:4: listen.web.pool: the pool `b` {NO_BACKEND} (a key of its own, such as `pool.b.balance`, lets it be empty)"
+                    ),
+                ],
             ),
             (
                 "backend.b = b:1\nbackend.b.pool = b\npool.default.overflow = b\npool.b.overflow = default",

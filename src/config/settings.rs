@@ -12,6 +12,10 @@ use crate::sort;
 /// Unknown keys that get a suggestion; in a file with more of them it helps nobody.
 const SUGGESTIONS: usize = 100;
 
+/// What is odd about a value that is legal.
+const COMMENT: &str = "the `#` and what follows it are part of the value: a comment needs a line of its own";
+const VARIABLE: &str = "there are no variables: it is sent as it stands here";
+
 /// One line.
 #[derive(Debug)]
 pub(super) struct Setting<'a> {
@@ -30,6 +34,8 @@ pub(super) struct Setting<'a> {
 #[derive(Debug)]
 pub(super) struct Settings<'a> {
     sorted: Vec<Setting<'a>>,
+    /// What values have in them that looks as if it meant something: line, key, what.
+    pub odd: Vec<(u32, &'a str, &'static str)>,
     /// Where what is missing is reported.
     pub last_line: u32,
 }
@@ -38,13 +44,21 @@ impl<'a> Settings<'a> {
     /// Matches every entry; unknown keys, keys given twice and bad values go to `errors`.
     pub(super) fn read(raw: &RawConfig<'a>, errors: &mut Errors) -> Self {
         let mut sorted = Vec::with_capacity(raw.entries.len());
+        let mut odd = Vec::new();
         for entry in &raw.entries {
             match keys::find(entry.key, errors.count() < SUGGESTIONS) {
                 Ok(place) => {
+                    let commented = [" #", "\t#"].iter().any(|sign| entry.value.contains(sign));
                     let value = parse(place.key, entry.value).unwrap_or_else(|reason| {
-                        errors.push(entry.line, entry.key, reason);
+                        let own = if commented { "; a comment needs a line of its own" } else { "" };
+                        errors.push(entry.line, entry.key, reason + own);
                         Value::Bad
                     });
+                    if value != Value::Bad {
+                        let is_variable = place.key.id == Id::RouteSetHeader && has_variable(entry.value);
+                        let signs = [(commented, COMMENT), (is_variable, VARIABLE)];
+                        odd.extend(signs.iter().filter(|(is, _)| *is).map(|(_, what)| (entry.line, entry.key, *what)));
+                    }
                     let (id, name, header) = (place.key.id, place.name, place.header);
                     sorted.push(Setting { id, name, header, line: entry.line, written: entry.key, value });
                 }
@@ -63,7 +77,7 @@ impl<'a> Settings<'a> {
                 true
             }
         });
-        Self { sorted, last_line: raw.last_line }
+        Self { sorted, odd, last_line: raw.last_line }
     }
 
     /// Every line.
@@ -185,6 +199,12 @@ pub(super) fn in_order(mut mentions: Vec<(u32, &str)>) -> Vec<(u32, &str)> {
 
 fn place<'s>(setting: &'s Setting<'_>) -> (Id, &'s str, &'s str) {
     (setting.id, setting.name, setting.header)
+}
+
+/// Whether there is a name as HAProxy's and nginx's variables have it.
+fn has_variable(value: &str) -> bool {
+    value.contains("%[")
+        || value.split('$').skip(1).any(|name| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '{'))
 }
 
 /// A value of this key; `none` unsets where the key can be unset.

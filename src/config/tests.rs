@@ -144,6 +144,27 @@ fn every_message() {
             &["f:3: route.r.pool: the pool `nowhere` has no backend: `backend.NAME.pool = nowhere` puts one there"],
         ),
         (
+            "listener to an empty pool",
+            "listen.web.pool = defualt",
+            &[
+                "f:3: listen.web.pool: the pool `defualt` has no backend; did you mean `default`? (a key of its own, such as `pool.defualt.balance`, lets it be empty)",
+            ],
+        ),
+        (
+            "a scheme",
+            "backend.b = http://192.168.1.11:8080",
+            &[
+                "f:3: backend.b: `http://192.168.1.11:8080`: no scheme stands before it, and no path behind it; expected host:port or address:port, such as 192.168.1.11:8080, [2001:db8::1]:80 or app1:8080, or unix:/path",
+            ],
+        ),
+        (
+            "a comment behind a value",
+            "timeout.client = 5s # c",
+            &[
+                "f:3: timeout.client: `5s # c`: expected a duration from 1ms to 24h, such as 250ms, 5s, 2m, 1h; a comment needs a line of its own",
+            ],
+        ),
+        (
             "route nowhere",
             "route.r.path = /x",
             &[
@@ -318,8 +339,16 @@ fn too_many_of_everything() {
 fn what_is_probably_not_meant() {
     for (text, expected) in [
         (
-            "listen.b = 0.0.0.0:81\nlisten.b.pool = nobody\n",
+            "listen.b = 0.0.0.0:81\nlisten.b.pool = nobody\npool.nobody.balance = first\n",
             vec!["f:4: listen.b: the pool `nobody` has no backend: what no route takes is answered 503"],
+        ),
+        (
+            "route.r.pool = default\nroute.r.set-header.x-site = main # c\nroute.r.set-header.x-ip = $remote_addr\nroute.r.set-header.a = %[src]\nroute.r.set-header.b = 5$\n",
+            vec![
+                "f:4: route.r.set-header.x-site: the `#` and what follows it are part of the value: a comment needs a line of its own",
+                "f:5: route.r.set-header.x-ip: there are no variables: it is sent as it stands here",
+                "f:6: route.r.set-header.a: there are no variables: it is sent as it stands here",
+            ],
         ),
         ("pool.defualt.retries = 1\n", vec!["f:3: pool.defualt: no listener and no route leads to this pool"]),
         (

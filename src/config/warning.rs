@@ -40,6 +40,16 @@ impl Resolver<'_, '_> {
         let settings = self.settings;
         for listener in listeners {
             if let Some(pool) = pools.get(listener.pool.index()).filter(|pool| pool.backends.is_empty()) {
+                let named = settings.find(Id::ListenPool, &listener.name);
+                let is_own = settings.all().iter().any(|it| it.id.key().kind == Kind::Pool && it.name == pool.name);
+                if let Some(setting) = named.filter(|_| !is_own && self.are_members_known())
+                    && pools.iter().any(|pool| !pool.backends.is_empty())
+                {
+                    let reason = Self::has_no_backend(&pool.name, pools)
+                        + &format!(" (a key of its own, such as `pool.{}.balance`, lets it be empty)", pool.name);
+                    self.errors.push(setting.line, setting.written, reason);
+                    continue;
+                }
                 let line = settings
                     .find(Id::ListenPool, &listener.name)
                     .map_or_else(|| settings.line(Id::Listen, &listener.name), |s| s.line);

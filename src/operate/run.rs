@@ -53,7 +53,7 @@ impl Failure {
 fn load(path: &Path, machine: &Machine) -> Result<Config, Failure> {
     let config = config::load(path, machine).map_err(|errors| Failure::Config(errors.to_string()))?;
     for warning in &config.warnings {
-        tell(warning);
+        tell(&format!("warning: {warning}"));
     }
     Ok(config)
 }

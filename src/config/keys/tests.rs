@@ -27,7 +27,17 @@ fn keys_that_are_none() {
         ("backend.*.wieght", "unknown key, the nearest known one is `backend.*.weight`"),
         ("pool.a.check.url", "unknown key, the nearest known one is `pool.a.check.uri`"),
         ("route.a.heder.x-y", "unknown key, the nearest known one is `route.a.header.x-y`"),
-        ("maxconn", "unknown key, the nearest known one is `backend.NAME.maxconn`"),
+        ("maxqueue", "unknown key, the nearest known one is `backend.NAME.maxqueue`"),
+        ("limits.conections", "unknown key, the nearest known one is `limits.connections`"),
+        (
+            "maxconn",
+            "unknown key: here it is `limits.connections = N` for all clients, `backend.NAME.maxconn = N` for a server",
+        ),
+        ("timeout.http", "unknown key: here it is `timeout.http-request = TIME`"),
+        ("listen.web.ssl.cert", "unknown key: there is no TLS here: let a terminator in front decrypt it"),
+        ("route.a.backend", "unknown key: here it is `route.NAME.pool = POOL`"),
+        ("frontend.web", "unknown key: here it is `listen.NAME = ADDRESS:PORT`"),
+        ("daemon", "unknown key: it stays in the foreground: leave it to whoever starts it"),
         ("backend.a.balance", "unknown key, the nearest known one is `pool.NAME.balance`"),
         ("something-else-entirely", "unknown key"),
         ("listen", "a name is missing: write `listen.NAME`"),
@@ -41,5 +51,30 @@ fn keys_that_are_none() {
         ("route.a.header.a/b", "the name of a header field is a token"),
     ] {
         assert_eq!(find(written, true).map(|place| place.key.id), Err(expected.to_owned()), "{written}");
+    }
+}
+
+#[test]
+fn words_of_others_are_told_by_keys_that_there_are() {
+    for word in [
+        "limits.maxconn",
+        "listen.web.tls",
+        "listen.web.maxconn",
+        "backend.s1.inter",
+        "server.s2",
+        "bind.web",
+        "upstream.web",
+        "log.file",
+        "pidfile",
+        "backend.s1.check",
+        "worker_connections",
+        "listen.web.default_backend",
+    ] {
+        let said = find(word, true).map(|place| place.key.id).unwrap_err();
+        assert!(said.starts_with("unknown key: "), "{word}: {said}");
+        for line in said.split('`').skip(1).step_by(2).filter(|line| line.contains(" = ") && *line != "key = value") {
+            let key = line.split(" = ").next().unwrap().replace("NAME", "x");
+            assert!(find(&key, false).is_ok(), "{word}: {said}");
+        }
     }
 }

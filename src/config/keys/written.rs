@@ -2,7 +2,7 @@
 //!
 //! Owns what is said of a key that is wrong. Refuses to know which values there are.
 
-use super::{HEADERS, Id, KEYS, Key, Kind};
+use super::{HEADERS, Id, KEYS, Key, Kind, said_here};
 use crate::config::error::nearest;
 use crate::config::value::{is_name, is_token};
 
@@ -65,11 +65,20 @@ impl Id {
 
 /// The message for an unknown key with the nearest known one: the same attribute of something else, or the fewest edits away.
 fn unknown(written: &str, attribute: &str, suggest: bool) -> String {
+    let word = written.split('.').next().unwrap_or_default();
+    let foreign = if attribute == written { said_here(written) } else { said_here(&format!("{word}.{attribute}")) };
+    if let Some(said) = foreign {
+        return format!("unknown key: {said}");
+    }
+    // The first word of such a key is no kind, so the second is no name.
+    let is_process = |key: &Key| key.attribute.split_once('.').is_some_and(|(first, _)| first == word);
+    let is_process = KEYS.iter().any(|key| key.kind == Kind::Process && is_process(key));
+    let may_be = |key: &&Key| !is_process || key.kind == Kind::Process;
     let mut segments = written.splitn(4, '.').skip(1);
     let name = segments.next().filter(|name| !name.is_empty()).unwrap_or("NAME");
     let header = segments.nth(1).unwrap_or("NAME");
     let elsewhere = || KEYS.iter().find(|key| key.attribute == attribute).map(|key| key.of("NAME"));
-    let near = || nearest(written, KEYS.iter().map(|key| key.of(name).replace("NAME", header)));
+    let near = || nearest(written, KEYS.iter().filter(may_be).map(|key| key.of(name).replace("NAME", header)));
     match if suggest { elsewhere().or_else(near) } else { None } {
         Some(known) => format!("unknown key, the nearest known one is `{known}`"),
         None => "unknown key".to_owned(),
