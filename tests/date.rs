@@ -77,7 +77,7 @@ fn own_replies_carry_one() {
         _ => send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
     });
     let more = "limits.body = 10\ntimeout.server = 1s\ntimeout.http-request = 1s\nlisten.empty = 127.0.0.1:0\n\
-                listen.empty.pool = empty\n";
+                listen.empty.pool = empty\npool.empty.balance = first\n";
     let beelance = Beelance::before(&[&backend], more);
     let host = "Host: a\r\n";
     let cases = [

@@ -20,7 +20,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
 /// Beside `web` a listener without backends, which answers 503 at once.
-const LOCAL: &str = "listen.local = 127.0.0.1:0\nlisten.local.pool = nobody\n";
+const LOCAL: &str = "listen.local = 127.0.0.1:0\nlisten.local.pool = nobody\npool.nobody.balance = first\n";
 
 /// Between a client and a backend of our own, whose listener comes with it.
 fn before_own(more: &str) -> (Beelance, TcpListener, Port) {

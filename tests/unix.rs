@@ -385,7 +385,7 @@ fn a_full_backlog_is_no_health() {
 fn abstract_names() {
     let name = format!("@beelance-{}", std::process::id());
     let more = format!(
-        "listen.web = unix:{name}/1\nlisten.web.pool = two\nlisten.two = unix:{name}/2\nlisten.two.pool = empty\n\
+        "listen.web = unix:{name}/1\nlisten.web.pool = two\nlisten.two = unix:{name}/2\nlisten.two.pool = empty\npool.empty.balance = first\n\
          backend.s1 = unix:{name}/2\nbackend.s1.pool = two\nlog.access = stderr\n"
     );
     let beelance = Beelance::start(&more);
