@@ -240,7 +240,7 @@ mod tests {
     use proptest::prelude::*;
 
     const CONFIG: &[u8] =
-        b"listen.web = 127.0.0.1:0\nlisten.w = 127.0.0.1:0\nlisten.w.mode = tcp\nlisten.w.pool = tcp\n\
+        b"listen.web = 127.0.0.1:0\nlisten.w = 127.0.0.1:0\nlisten.w.mode = tcp\nlisten.w.pool = tcp\npool.tcp.balance = first\n\
         listen.named = 127.0.0.1:0\nlisten.named.request-id = X-Id\nbackend.s1 = 127.0.0.1:1\n\
         backend.second-one = 127.0.0.1:2\nbackend.third = 127.0.0.1:3\nbackend.third.pool = api\n";
 
