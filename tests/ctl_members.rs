@@ -309,3 +309,33 @@ fn a_pool_keeps_what_a_server_that_leaves_has_counted() {
     assert!(after[1] > before[1]);
     assert_eq!(of_s2(), ["2", "2"].map(String::from));
 }
+
+#[test]
+fn servers_draw_from_their_coming_to_their_leaving() {
+    let (backend, socket) = (Backend::named("one"), Place::new());
+    let more = "admin.listen = 127.0.0.1:0\npower.board = 1\npower.server = 1\n";
+    let beelance = Beelance::start(&(config(&[&backend], &socket) + more));
+    // Of the board, which is as old as the process, and of the servers: millijoules, so milliseconds.
+    let drawn = || {
+        let metrics = get(beelance.address("admin.listen"), "/metrics").text().to_owned();
+        ["board", "servers"].map(|of| {
+            let name = format!("beelance_energy_joules_total{{of=\"{of}\"}} ");
+            let line = metrics.lines().find_map(|line| line.strip_prefix(&name));
+            line.unwrap_or_else(|| panic!("{name} in {metrics}")).replace('.', "").parse::<u64>().unwrap()
+        })
+    };
+    let early = eventually("some time passes", || Some(drawn()).filter(|[board, _]| *board >= 100));
+    assert_eq!(early[0], early[1]);
+    for name in ["n1", "n2", "n3"] {
+        assert_eq!(ask(&socket.0, &format!("add server default/{name} 127.0.0.1:1")), "New server registered.\n\n");
+    }
+    let four = eventually("they draw", || Some(drawn()).filter(|[board, servers]| servers > board));
+    assert!(four[1] - four[0] <= 3 * (four[0] - early[0]), "{early:?}, {four:?}");
+    for name in ["n1", "n2", "n3"] {
+        assert_eq!(ask(&socket.0, &format!("del server default/{name}")), "Server deleted.\n");
+    }
+    let one = drawn();
+    assert!(one[1] - one[0] >= four[1] - four[0], "{four:?}, {one:?}");
+    let later = eventually("some time passes", || Some(drawn()).filter(|[board, _]| board > &one[0]));
+    assert_eq!(later[1] - later[0], one[1] - one[0]);
+}

@@ -102,8 +102,10 @@ fn the_workers_of_a_server_and_what_it_does_are_found() {
         "\nbeelance_energy_joules_per_million_requests{of=\"board\"} ",
     ]
     .map(|series| number(metrics, series));
-    assert!(board >= 2.0 * seconds && servers == 25.0 * board, "{seconds} s, {board} J, {servers} J");
-    assert_eq!(each, (board * 1_000_000.0 / 1200.0).floor());
+    // In whole millijoules.
+    let [board_mj, servers_mj] = [board, servers].map(|joules| (joules * 1000.0).round());
+    assert!(board >= 2.0 * seconds && servers_mj == 25.0 * board_mj, "{seconds} s, {board} J, {servers} J");
+    assert_eq!(each, (board_mj * 1000.0 / 1200.0).floor());
     assert!(number(metrics, "\nbeelance_cpu_seconds_total ") > 0.0);
     // What that rests on.
     let table = report(&socket, &["default/s1"]).stdout;

@@ -1,30 +1,31 @@
 //! What all of it drew so far, by the watts that the configuration gives (`power.*`).
 //!
 //! A board's power hardly depends on its load, nor does that of most servers while nobody needs them: so power times time is
-//! what is told, and not more than that. What changes with a reload counts from the start as it is now.
+//! what is told, and not more than that. Watts that change with a reload count from the start as they are now.
 
-use crate::limits::BackendId;
 use crate::proxy::Proxy;
 
 /// Energy, in millijoules.
 pub(super) struct Energy {
     /// The machine that beelance runs on.
     pub board_mj: u64,
-    /// All servers while they were not down; nothing without `power.server`.
+    /// All servers while they were there and not down; nothing without `power.server`.
     pub servers_mj: Option<u64>,
 }
 
 impl Energy {
     /// Since the start.
     pub(super) fn of(proxy: &Proxy) -> Self {
-        let (config, seconds) = (proxy.config(), proxy.reactor.now_ms() / 1000);
-        let up = |&id: &BackendId| seconds.saturating_sub(proxy.backend_stats(id).down_ms / 1000);
-        let servers_mj = config.power.server_mw.map(|mw| {
-            let up: u64 = config.order.backends.iter().map(up).sum();
-            mw.saturating_mul(up)
-        });
-        Self { board_mj: config.power.board_mw.saturating_mul(seconds), servers_mj }
+        let power = &proxy.config().power;
+        Self {
+            board_mj: energy_mj(power.board_mw, proxy.reactor.now_ms()),
+            servers_mj: power.server_mw.map(|mw| energy_mj(mw, proxy.servers_up_ms())),
+        }
     }
+}
+
+fn energy_mj(mw: u64, ms: u64) -> u64 {
+    mw.saturating_mul(ms) / 1000
 }
 
 /// Joules that a million requests take, when so many took `mj` millijoules; nothing without any.

@@ -200,6 +200,7 @@ impl Proxy {
 
     /// A backend leaves. Where its whole pool does, it serves those who are still in there.
     fn take_out(&self, before: &Config, after: &Config, id: BackendId) {
+        self.statistics.borrow_mut().let_go(id, self.reactor.now_ms());
         if after.order.pools.contains(&before.backends[id.index()].pool) {
             self.balancer.borrow_mut().remove(id);
             self.idle.borrow_mut().renew(id);

@@ -106,6 +106,8 @@ pub(super) struct Condition {
     pub(super) failures: u64,
     /// How often it went down.
     pub(super) downs: u64,
+    /// Since when it is there.
+    began_ms: u64,
     /// Since when it is as it is.
     pub(super) since_ms: u64,
     /// Since when it is down.
@@ -118,7 +120,8 @@ pub(super) struct Condition {
 impl Condition {
     /// It begins like this, which is no change.
     pub(super) fn begin(&mut self, healthy: bool, now_ms: u64) {
-        *self = Self { since_ms: now_ms, down_since_ms: (!healthy).then_some(now_ms), ..Self::default() };
+        let down_since_ms = (!healthy).then_some(now_ms);
+        *self = Self { began_ms: now_ms, since_ms: now_ms, down_since_ms, ..Self::default() };
     }
 
     /// Something about its state changed.
@@ -146,6 +149,11 @@ impl Condition {
         self.down_ms + self.down_since_ms.map_or(0, |since_ms| now_ms.saturating_sub(since_ms))
     }
 
+    /// Milliseconds that it was there and not down.
+    pub(super) fn up_ms(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.began_ms).saturating_sub(self.down_ms(now_ms))
+    }
+
     /// The same without counts.
     pub(super) fn cleared(&self) -> Self {
         Self { failures: 0, downs: 0, ejections: 0, ..*self }
@@ -163,8 +171,12 @@ mod tests {
             condition.turned(healthy, now_ms);
         }
         assert_eq!((condition.down_ms(10_000), condition.down_ms(12_000)), (2_000, 4_000));
+        assert_eq!((condition.up_ms(10_000), condition.up_ms(12_000)), (8_000, 8_000));
         assert_eq!((condition.downs, condition.since_ms), (2, 10_000));
         let cleared = condition.cleared();
         assert_eq!((cleared.downs, cleared.down_ms(12_000)), (0, 4_000));
+        condition.begin(false, 13_000);
+        condition.turned(true, 14_000);
+        assert_eq!((condition.down_ms(20_000), condition.up_ms(20_000), condition.downs), (1_000, 6_000, 0));
     }
 }

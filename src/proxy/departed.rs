@@ -40,6 +40,8 @@ pub(super) struct Departed {
     pub(super) connections: u64,
     /// Their requests.
     pub(super) requests: u64,
+    /// Milliseconds that servers were not down.
+    pub(super) up_ms: u64,
     /// Requests that an operator cleared away, for who must not notice that.
     pub(super) cleared: u64,
 }
@@ -47,7 +49,7 @@ pub(super) struct Departed {
 impl Departed {
     /// Of so many pools, nothing yet.
     pub(super) fn new(pools: usize) -> Self {
-        Self { servers: Table::new(pools), connections: 0, requests: 0, cleared: 0 }
+        Self { servers: Table::new(pools), connections: 0, requests: 0, up_ms: 0, cleared: 0 }
     }
 
     /// The servers that left a pool.

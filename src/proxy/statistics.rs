@@ -152,6 +152,11 @@ impl Statistics {
         served.health.begin(true, now_ms);
     }
 
+    /// A backend leaves.
+    pub(super) fn let_go(&mut self, id: BackendId, now_ms: u64) {
+        self.departed.up_ms += self.backends[id.index()].health.up_ms(now_ms);
+    }
+
     /// Requests so far.
     pub(super) fn requests(&self) -> u64 {
         self.departed.requests + self.listeners.iter().map(|entry| entry.requests).sum::<u64>()
@@ -277,6 +282,14 @@ impl Proxy {
     /// A pool begins with a backend that takes new users, or with none.
     pub(super) fn pool_began(&self, id: PoolId, usable: bool) {
         self.statistics.borrow_mut().pools[id.index()].health.begin(usable, self.reactor.now_ms());
+    }
+
+    /// Milliseconds that servers were there and not down, all together: those that left, too.
+    #[must_use]
+    pub fn servers_up_ms(&self) -> u64 {
+        let (statistics, now_ms) = (self.statistics.borrow(), self.reactor.now_ms());
+        let up_ms = |id: &BackendId| statistics.backends[id.index()].health.up_ms(now_ms);
+        statistics.departed.up_ms + self.config().order.backends.iter().map(up_ms).sum::<u64>()
     }
 
     /// The traffic ejected a backend.
