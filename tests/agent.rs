@@ -170,8 +170,8 @@ fn an_agent_that_leaves_takes_back_what_it_set_and_nothing_else() {
     assert_eq!(all(), ["5", "7", "20", "7"]);
     beelance.reload(&without).unwrap();
     assert_eq!(all(), ["5", "50", "20", "50"], "the operator's weight stays, the agent's limit goes");
+    agent.will_say("up 50%\n");
     beelance.reload(&with).unwrap();
-    agent.says(Some("up 50%\n"));
     eventually("half", || (all() == ["10", "50", "10", "50"]).then_some(()));
     ask(&socket.0, "disable agent default/s1");
     ask(&socket.0, "set server default/s1 weight 6");

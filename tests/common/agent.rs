@@ -40,6 +40,11 @@ impl Agent {
         self.port
     }
 
+    /// Says this from now on, to who begins to ask.
+    pub fn will_say(&self, line: &str) {
+        *self.line.lock().unwrap() = Some(line.to_owned());
+    }
+
     /// Says this from now on, and waits until it was heard; `None` is to close without a word.
     #[track_caller]
     pub fn says(&self, line: Option<&str>) {
