@@ -242,6 +242,14 @@ impl Proxy {
         }
     }
 
+    /// Milliseconds that servers were there and not down, all together: those that left, too.
+    #[must_use]
+    pub fn servers_up_ms(&self) -> u64 {
+        let (statistics, now_ms) = (self.statistics.borrow(), self.reactor.now_ms());
+        let up_ms = |id: &BackendId| statistics.backends[id.index()].health.up_ms(now_ms);
+        statistics.departed.up_ms + self.config().order.backends.iter().map(up_ms).sum::<u64>()
+    }
+
     /// How fast a backend is by how many requests it works on at once.
     #[must_use]
     pub fn backend_curve(&self, id: BackendId) -> Curve {

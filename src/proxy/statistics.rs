@@ -284,14 +284,6 @@ impl Proxy {
         self.statistics.borrow_mut().pools[id.index()].health.begin(usable, self.reactor.now_ms());
     }
 
-    /// Milliseconds that servers were there and not down, all together: those that left, too.
-    #[must_use]
-    pub fn servers_up_ms(&self) -> u64 {
-        let (statistics, now_ms) = (self.statistics.borrow(), self.reactor.now_ms());
-        let up_ms = |id: &BackendId| statistics.backends[id.index()].health.up_ms(now_ms);
-        statistics.departed.up_ms + self.config().order.backends.iter().map(up_ms).sum::<u64>()
-    }
-
     /// The traffic ejected a backend.
     pub(super) fn ejected(&self, id: BackendId) {
         self.statistics.borrow_mut().backends[id.index()].health.ejections += 1;
