@@ -23,20 +23,25 @@ def run(tools, values):
         most = max(server["most_in_flight"] for server in result["each"])
         print(f"{WAYS[name].title:<28}{step['pages']:>7}{hits(step):>8.0f}{result['database']['calls']:>7}{whole['users']:>7}"
               f"{whole['pairs'] - whole['users']:>7}{most:>11}{step['goal_ms'] / 1000:>11.2f} s")
-    pages = {name: result["steps"][0]["pages"] for name, result in found.items()}
-    moved = {name: result["whole"]["pairs"] - result["whole"]["users"] for name, result in found.items()}
-    wrong = []
-    if not pages["both"] > pages["random"]:
-        wrong.append("affinity and maxconn serve no more pages than scattering")
-    if not all(hits(found[name]["steps"][0]) > hits(found["random"]["steps"][0]) for name in ("affinity", "both")):
-        wrong.append("affinity hits no more than scattering")
-    if not moved["random"] > 0 or not moved["wait"] > 0:
-        wrong.append("nobody moved where users should: nothing was shown about misses")
-    if max(server["most_in_flight"] for server in found["random"]["each"]) <= int(values["maxconn"]):
-        wrong.append("without a limit no server had more requests than with one: nothing was shown about maxconn")
-    if wrong:
+    if wrong := judged(found, int(values["maxconn"])):
         raise Failed("; ".join(wrong))
     print("misses are users and those who moved, maxconn was never passed, and the same servers serve more: good")
+
+
+def judged(found, maxconn):
+    """What is not as it must be. Whether the bounded wait moves anybody is not asked: it does so where one server is full
+    and another has room, and on a slow machine all four are full all the time. tests/sessions.rs shows it there."""
+    steps = {name: result["steps"][0] for name, result in found.items()}
+    wrong = []
+    if not all(steps[name]["pages"] > steps["random"]["pages"] for name in ("both", "wait")):
+        wrong.append("affinity and maxconn serve no more pages than scattering")
+    if not all(hits(steps[name]) > hits(steps["random"]) for name in ("affinity", "both", "wait")):
+        wrong.append("affinity hits no more than scattering")
+    if found["random"]["whole"]["pairs"] <= found["random"]["whole"]["users"]:
+        wrong.append("nobody moved where all should: nothing was shown about misses")
+    if max(server["most_in_flight"] for server in found["random"]["each"]) <= maxconn:
+        wrong.append("without a limit no server had more requests than with one: nothing was shown about maxconn")
+    return wrong
 
 
 def hits(step):

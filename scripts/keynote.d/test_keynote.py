@@ -7,6 +7,7 @@ sys.dont_write_bytecode = True
 from answer import Answer, listed, plain  # noqa: E402
 from figures import summaries  # noqa: E402
 from parts import OBSERVED, WAYS, Failed, parameters  # noqa: E402
+from quick import judged  # noqa: E402
 from run import Run, throughput  # noqa: E402
 
 VALUES = {**parameters(), "unit": "10", "goal": "2000ms", "maxconn": "4", "watts.server": "100", "watts.board": "0.5"}
@@ -109,6 +110,26 @@ class Exactness(unittest.TestCase):
             found, run = self.counted(way, **changes)
             with self.assertRaises(Failed, msg=str(changes)):
                 run.check(found)
+
+
+class Quick(unittest.TestCase):
+    def found(self, **changes):
+        """As it came out where all four servers were full all the time; name: (pages, hits, misses, users, pairs, most in flight)."""
+        counts = {"random": (514, 200, 314, 202, 542, 44), "affinity": (797, 741, 56, 212, 212, 45), "both": (1107, 1052, 55, 221, 221, 4),
+                  "wait": (1118, 1062, 56, 221, 221, 4)} | changes
+        return {name: {"steps": [{"pages": pages, "hits": hits, "misses": misses}], "whole": {"users": users, "pairs": pairs},
+                       "each": [{"most_in_flight": most}, {"most_in_flight": 0}]}
+                for name, (pages, hits, misses, users, pairs, most) in counts.items()}
+
+    def test_that_the_bounded_wait_moves_nobody_where_all_are_full_is_no_fault(self):
+        self.assertEqual(judged(self.found(), 4), [])
+
+    def test_what_must_hold(self):
+        for changes, words in (({"both": (514, 500, 14, 221, 221, 4)}, "no more pages"), ({"wait": (513, 500, 13, 221, 221, 4)}, "no more pages"),
+                               ({"affinity": (797, 200, 400, 212, 212, 45)}, "hits no more"), ({"wait": (1118, 300, 800, 221, 221, 4)}, "hits no more"),
+                               ({"random": (514, 200, 314, 202, 202, 44)}, "nobody moved"), ({"random": (514, 200, 314, 202, 542, 4)}, "about maxconn")):
+            wrong = judged(self.found(**changes), 4)
+            self.assertEqual((len(wrong), words in wrong[0]), (1, True), wrong)
 
 
 if __name__ == "__main__":
