@@ -71,13 +71,21 @@ fn by_its_name_it_is_taken_at_any_port() {
     let first = first(port.address);
     // Both would do for `web` if it were not for the name.
     let other = Port::take();
-    let sockets = [&*other.address.to_string(), &*port.address.to_string()];
-    let beelance = Beelance::start_by(activated(&sockets, "other:web"), &listener_and(&[&backend]));
+    let path = temporary("unwanted.sock");
+    let sockets = [&*other.address.to_string(), &*port.address.to_string(), path.to_str().unwrap()];
+    let beelance = Beelance::start_by(activated(&sockets, "other:web:unwanted"), &listener_and(&[&backend]));
     assert_eq!(beelance.web(), port.address);
     assert_eq!(first.join().unwrap().get("/").text(), "s1");
-    let told = format!("no `listen.N` is at {} (`other`), which was handed over: it is closed", other.address);
-    beelance.wait_log("the other one is closed", |lines| lines.iter().any(|line| line.contains(&told)).then_some(()));
+    for place in [format!("{} (`other`)", other.address), format!("{} (`unwanted`)", path.display())] {
+        let told = format!("no `listen.N` or `admin.*` is at {place}, which was handed over: it is closed");
+        beelance.wait_log("what is not wanted is closed", |lines| {
+            lines.iter().any(|line| line.contains(&told)).then_some(())
+        });
+    }
     assert!(Client::try_connect(other.address).is_err());
+    // The file is systemd's.
+    assert!(path.exists());
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]

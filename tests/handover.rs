@@ -202,6 +202,27 @@ fn the_operators_ways_in_stay_open() {
 }
 
 #[test]
+fn a_unix_socket_that_the_file_lost_leaves_nothing_behind() {
+    if !can_show() {
+        return;
+    }
+    let (backend, program, admin, web) = (Backend::named("s1"), Program::new(), Place::new(), temporary("web.sock"));
+    let config = listener_and(&[&backend]);
+    let more = format!("admin.socket = {}\nlisten.local = unix:{}\n", admin.0.display(), web.display());
+    let beelance = Beelance::start_by(program.command(), &(config.clone() + &more));
+    assert_eq!(Client::connect_unix(&web).get("/").text(), "s1");
+    fs::write(beelance.config(), config).unwrap();
+    upgrade(&beelance, 1);
+    for name in
+        ["(`local`), which was handed over: it is closed", "(`admin.socket`), which was handed over: it is closed"]
+    {
+        wait_for(&beelance, name, 1);
+    }
+    eventually("their files are gone", || (!web.exists() && !admin.0.exists()).then_some(()));
+    assert_eq!(beelance.connect().get("/").text(), "s1");
+}
+
+#[test]
 fn lines_reach_the_syslog_of_a_chroot_after_an_upgrade() {
     if !can_show() || !geteuid().is_root() {
         eprintln!("SKIPPED, needs root: an upgrade in a chroot");

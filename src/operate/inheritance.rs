@@ -76,13 +76,19 @@ impl Inheritance {
         Some(self.sockets.swap_remove(at).descriptor)
     }
 
-    /// Closes what nobody wanted, and says so.
+    /// Closes what nobody wanted, and says so. The file of a socket that the program before had goes with it.
     pub(super) fn close(self) {
-        if self.is_upgrade() {
+        let ours = self.is_upgrade();
+        if ours {
             log::info!("upgrade {}: it took over {} listeners", self.upgrades, self.taken);
         }
         for socket in self.sockets {
-            log::warn!("no `listen.N` is at {}, which was handed over: it is closed", socket.describe());
+            let place = socket.describe();
+            log::warn!("no `listen.N` or `admin.*` is at {place}, which was handed over: it is closed");
+            if ours {
+                // It is removed.
+                drop(socket.file());
+            }
         }
     }
 }

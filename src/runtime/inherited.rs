@@ -7,6 +7,7 @@
 
 use super::endpoint::Endpoint;
 use super::socket::to_std;
+use super::unix::SocketFile;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::socket::{AddressFamily, SockType, SockaddrLike, SockaddrStorage, getsockname, getsockopt, sockopt};
@@ -80,6 +81,12 @@ impl Inherited {
         let bound: SockaddrStorage = getsockname(self.descriptor.as_raw_fd())?;
         let known = [AddressFamily::Inet, AddressFamily::Inet6, AddressFamily::Unix];
         Ok(bound.family().filter(|family| known.contains(family)).map(|_| bound))
+    }
+
+    /// The file of a UNIX socket that listens, to be removed with what is returned.
+    #[must_use]
+    pub fn file(&self) -> Option<SocketFile> {
+        SocketFile::found(self.bound().ok()??.as_unix_addr()?.path()?.to_str()?)
     }
 
     /// What it is, for messages.
