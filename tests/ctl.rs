@@ -36,7 +36,7 @@ fn haproxy(backend: &Backend, socket: &Path, level: &str) -> Haproxy {
 }
 
 /// Columns whose values are not compared.
-const DIFFERS: [&str; 26] = [
+const DIFFERS: [&str; 19] = [
     "slim",
     "lastchg",
     "iid",
@@ -50,18 +50,11 @@ const DIFFERS: [&str; 26] = [
     "ttime",
     "qtime",
     "ctime",
-    "connect",
-    "reuse",
-    "dcon",
-    "dses",
     "srv_icur",
     "idle_conn_cur",
     "safe_conn_cur",
     "used_conn_cur",
     "need_conn_est",
-    "agg_server_status",
-    "agg_server_check_status",
-    "agg_check_status",
     "",
 ];
 

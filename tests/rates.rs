@@ -12,6 +12,7 @@ mod common;
 
 use common::backend::Backend;
 use common::client::{Client, Response};
+use common::ctl::{Place, value};
 use common::nginx::Nginx;
 use common::process::{Beelance, ConfigFile, listener_and, temporary};
 use common::{eventually, output, scale, tool};
@@ -243,7 +244,9 @@ fn who_does_too_much_wrong_is_closed_before_it_can_ask() {
 #[test]
 fn one_client_has_so_many_connections() {
     let backend = Backend::named("one");
-    let more = format!("{PATIENT}limits.per-client = 3\nlimits.exempt = 127.0.0.9\n");
+    let place = Place::new();
+    let socket = place.0.display();
+    let more = format!("{PATIENT}limits.per-client = 3\nlimits.exempt = 127.0.0.9\nadmin.socket = {socket}\n");
     let beelance = Beelance::before(&[&backend], &more);
     let served = |last| {
         let mut client = from(last, &beelance);
@@ -254,6 +257,7 @@ fn one_client_has_so_many_connections() {
     for _ in 0..20 {
         assert!(!is_served(2, &beelance));
     }
+    assert_eq!(["dcon", "dses"].map(|column| value(&place.0, "web", "FRONTEND", column)), ["20", "0"]);
     let others = [served(3), served(4)];
     let exempt: Vec<Client> = (0..10).map(|_| served(9)).collect();
     // Whoever leaves, however, makes room for exactly one.
@@ -291,8 +295,9 @@ fn named(source: &str, address: SocketAddr) -> (Client, Option<u16>) {
 #[test]
 fn a_client_is_whom_a_proxy_header_names_and_an_ipv6_client_is_a_network() {
     let backend = Backend::named("one");
+    let place = Place::new();
     let more = "listen.web.accept-proxy = yes\nlimits.rate = 2/m\nlimits.per-client = 3\n";
-    let beelance = Beelance::before(&[&backend], more);
+    let beelance = Beelance::before(&[&backend], &format!("{more}admin.socket = {}\n", place.0.display()));
     let status = |source: &str| named(source, beelance.web()).1;
     for [one, two, three, other] in [
         ["2001:db8:1:2::1", "2001:db8:1:2::ffff", "2001:db8:1:2:f::3", "2001:db8:1:3::1"],
@@ -303,6 +308,7 @@ fn a_client_is_whom_a_proxy_header_names_and_an_ipv6_client_is_a_network() {
     let held = ["2001:db8::1", "2001:db8::2", "2001:db8::3"].map(|source| named(source, beelance.web()));
     assert_eq!(held.each_ref().map(|(_, status)| *status), [Some(200), Some(200), Some(429)]);
     assert_eq!(status("2001:db8::4"), None, "a fourth connection");
+    assert_eq!(["dcon", "dses"].map(|column| value(&place.0, "web", "FRONTEND", column)), ["0", "1"]);
     assert_eq!(status("2001:db8:0:1::4"), Some(200));
 }
 

@@ -65,6 +65,10 @@ pub(super) enum Figure {
     ServerAborts, Waited,
     // See `Loyalty`.
     Hits, Moved, New,
+    // Connections to servers: attempts, and requests that had one which served before.
+    Connects, Reuses,
+    // Connections of clients that a limit closed: at once, and behind a PROXY header.
+    DeniedConnections, DeniedSessions,
     // Milliseconds: averages of the last 1,024, of all together, and the most of one.
     QueueAverage, ConnectAverage, ResponseAverage, TotalAverage,
     QueueTime, ConnectTime, ResponseTime, TotalTime,
@@ -102,7 +106,7 @@ enum Part {
 impl Part {
     const ALL: [Self; 5] = [Self::Names, Self::Work, Self::Traffic, Self::Times, Self::State];
     /// The last figure of each.
-    const LAST: [Figure; 5] = [F::Server, F::Limit, F::New, F::Unused, F::ServersNolb];
+    const LAST: [Figure; 5] = [F::Server, F::Limit, F::DeniedSessions, F::Unused, F::ServersNolb];
 
     fn of(figure: Figure) -> Self {
         let at = Self::LAST.iter().position(|&last| figure as u8 <= last as u8);

@@ -177,7 +177,8 @@ impl Connection {
                 return false;
             }
             self.introduced = true;
-            let Ok(standing) = self.proxy.let_in_named(self.peer, self.is_trusted()) else { return false };
+            let entered = self.proxy.let_in_named(self.peer, self.listener, self.is_trusted());
+            let Ok(standing) = entered else { return false };
             self.limited = standing.is_counted();
             self.awaiting.begin(standing.kind());
             if self.relays {

@@ -55,6 +55,15 @@ pub struct Loyalty {
     pub new: u64,
 }
 
+/// Connections to a server, or to those of a pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Links {
+    /// Attempts to make one.
+    pub attempts: u64,
+    /// Exchanges on one that was made for them; the others had one that had served before.
+    pub fresh: u64,
+}
+
 /// How many of something there are, were at most, and have been.
 #[derive(Debug, Default)]
 pub(super) struct Headcount {
@@ -154,6 +163,14 @@ impl Loyalty {
         self.hits += other.hits;
         self.moved += other.moved;
         self.new += other.new;
+    }
+}
+
+impl Links {
+    /// Both together.
+    pub(super) fn plus(&mut self, other: &Self) {
+        self.attempts += other.attempts;
+        self.fresh += other.fresh;
     }
 }
 

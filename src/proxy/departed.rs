@@ -3,8 +3,8 @@
 //! A server that leaves gives its pool what it has, and so does one that was still at work then, when it is done. If it comes
 //! back it begins anew.
 
-use super::counters::{Failures, Loyalty, Traffic};
-use super::statistics::Served;
+use super::counters::{Failures, Links, Loyalty, Traffic};
+use super::served::Served;
 use crate::limits::PoolId;
 use crate::table::Table;
 
@@ -14,6 +14,7 @@ pub(super) struct Sum {
     pub(super) traffic: Traffic,
     pub(super) failures: Failures,
     pub(super) loyalty: Loyalty,
+    pub(super) links: Links,
     /// Milliseconds, as in [`Served`].
     pub(super) times_ms: [u64; 4],
     pub(super) most_ms: [u32; 4],
@@ -26,6 +27,7 @@ impl Sum {
         self.traffic.plus(&served.traffic);
         self.failures.plus(&served.failures);
         self.loyalty.plus(&served.loyalty);
+        self.links.plus(&served.links);
         self.times_ms.iter_mut().zip(served.times_ms).for_each(|(sum, ms)| *sum += ms);
         self.most_ms.iter_mut().zip(served.most_ms).for_each(|(most, ms)| *most = ms.max(*most));
         self.last_ms = self.last_ms.max(served.last_ms);

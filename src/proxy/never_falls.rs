@@ -39,18 +39,29 @@ fn served(proxy: &Proxy, listener: ListenerId, pool: PoolId, id: Option<BackendI
     (record.headed_ms, record.placed_ms, record.connected_ms, record.answered_ms) =
         (Some(0), Some(0), Some(0), Some(0));
     record.phase = Phase::Data;
+    // One of three finds a connection that served before.
+    record.fresh = !bytes.is_multiple_of(3);
     proxy.ended(&record, bytes);
     proxy.failed(&record, Fault::ClientGone);
     if let Some(id) = id {
+        proxy.connects(id);
         proxy.led(id, None);
     }
 }
 
-/// Of a pool: bytes, responses, what went wrong, who was led.
-fn told(proxy: &Proxy, pool: u8) -> [u64; 5] {
+/// Of a pool: bytes, responses, what went wrong, who was led, connections.
+fn told(proxy: &Proxy, pool: u8) -> [u64; 7] {
     let it = proxy.pool_stats(PoolId(pool));
     let (traffic, failures) = (it.traffic, it.failures);
-    [traffic.sent, traffic.received, traffic.statuses[2], failures.client_aborts, it.loyalty.new]
+    [
+        traffic.sent,
+        traffic.received,
+        traffic.statuses[2],
+        failures.client_aborts,
+        it.loyalty.new,
+        it.links[0],
+        it.links[1],
+    ]
 }
 
 /// What comes next, the same in each run (xorshift).
@@ -66,7 +77,7 @@ fn totals_fall_by_an_operators_order_alone() {
     for seed in 1..=20 {
         let mut state = seed * 0x9e37_79b9;
         let proxy = proxy(&file(u64::MAX, u64::MAX));
-        let (mut pools, mut requests, mut tried) = ([[0; 5]; 2], 0, 0);
+        let (mut pools, mut requests, mut tried) = ([[0; 7]; 2], 0, 0);
         for step in 0..200 {
             let config = proxy.config();
             let number = next(&mut state);
@@ -74,7 +85,7 @@ fn totals_fall_by_an_operators_order_alone() {
                 0 => reload(proxy, &file(next(&mut state), next(&mut state))),
                 1 if number.is_multiple_of(5) => {
                     proxy.clear_statistics(true);
-                    (pools, requests) = ([[0; 5]; 2], 0);
+                    (pools, requests) = ([[0; 7]; 2], 0);
                 }
                 1 => proxy.clear_statistics(false),
                 // Somebody who left ends what it had, too.
@@ -85,7 +96,8 @@ fn totals_fall_by_an_operators_order_alone() {
                     let listener = ListenerId::new(at % config.listeners.len()).unwrap();
                     served(proxy, listener, pool, Some(id), number % 1000);
                     let sum = &mut pools[usize::from(config.pools[pool.index()].name == "two")];
-                    let more = [number % 1000, number % 1000, 1, 1, 1];
+                    let bytes = number % 1000;
+                    let more = [bytes, bytes, 1, 1, 1, 1, u64::from(bytes.is_multiple_of(3))];
                     sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
                     (requests, tried) = (requests + 1, tried + 1);
                 }

@@ -89,11 +89,13 @@ impl Connection {
                 self.rest(exchange, TURN_AROUND_MS.min(proxy.timeouts().connect_ms)).await?;
             } else if shares && let Some(stream) = self.reusable(id) {
                 exchange.record.connected_ms.get_or_insert(proxy.reactor.now_ms());
+                exchange.record.fresh = false;
                 return Ok(Held { slot, stream, reused: true });
             }
             let fault = match self.connect(exchange, id).await {
                 Ok(stream) => {
                     exchange.record.connected_ms = Some(proxy.reactor.now_ms());
+                    exchange.record.fresh = true;
                     proxy.saw(id, Seen::Connected);
                     return Ok(Held { slot, stream, reused: false });
                 }
@@ -274,6 +276,7 @@ impl Connection {
         let proxy = self.proxy;
         let config = proxy.config();
         let Some(address) = proxy.address(&config, id) else { return Err(Fault::ConnectFailed) };
+        proxy.connects(id);
         // A client has one connection to a backend at a time: the budget counts no more.
         self.own.take();
         let bounds = proxy.budget.backend_socket();

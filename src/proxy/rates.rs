@@ -183,15 +183,16 @@ impl Proxy {
     pub(super) fn let_in(
         &self,
         peer: Option<SocketAddr>,
-        listener: ListenerId,
+        id: ListenerId,
         uses_reserve: bool,
     ) -> Result<Standing, Closed> {
-        let listener = &self.config().listeners[listener.index()];
+        let listener = &self.config().listeners[id.index()];
         match &self.limiter {
             Some(limiter) if !listener.accept_proxy => {
                 let address = peer.map(|peer| peer.ip());
                 let trusted = trusts_peer(&listener.trust, address) || trusts_client(&listener.trust, address);
-                self.enter(limiter, address.filter(|_| !trusted), uses_reserve)
+                let entered = self.enter(limiter, address.filter(|_| !trusted), uses_reserve);
+                entered.inspect_err(|_| self.refused(id, false))
             }
             Some(_) | None => Ok(Standing::Free),
         }
@@ -201,10 +202,16 @@ impl Proxy {
     ///
     /// # Errors
     /// [`Closed`]: it is to be closed.
-    pub(super) fn let_in_named(&self, client: Option<SocketAddr>, trusted: bool) -> Result<Standing, Closed> {
+    pub(super) fn let_in_named(
+        &self,
+        client: Option<SocketAddr>,
+        id: ListenerId,
+        trusted: bool,
+    ) -> Result<Standing, Closed> {
         let Some(limiter) = &self.limiter else { return Ok(Standing::Free) };
         let uses_reserve = self.connections() > self.ordinary();
-        self.enter(limiter, client.filter(|_| !trusted).map(|client| client.ip()), uses_reserve)
+        let entered = self.enter(limiter, client.filter(|_| !trusted).map(|client| client.ip()), uses_reserve);
+        entered.inspect_err(|_| self.refused(id, true))
     }
 
     /// Who has no address, or none that counts, is free.
@@ -362,9 +369,9 @@ mod tests {
         assert_eq!([Some("192.0.2.1"); 2].map(enter), in_turn);
         // Who will be named is heard, then judged.
         assert_eq!(proxy.let_in(Some(peer("192.0.2.2")), ListenerId(1), false), Ok(Standing::Free));
-        assert_eq!([false; 2].map(|trusted| proxy.let_in_named(Some(peer("192.0.2.2")), trusted)), in_turn);
-        assert_eq!(proxy.let_in_named(Some(peer("192.0.2.2")), true), Ok(Standing::Free));
-        assert_eq!(proxy.let_in_named(None, false), Ok(Standing::Free));
+        assert_eq!([false; 2].map(|trusted| proxy.let_in_named(Some(peer("192.0.2.2")), WEB, trusted)), in_turn);
+        assert_eq!(proxy.let_in_named(Some(peer("192.0.2.2")), WEB, true), Ok(Standing::Free));
+        assert_eq!(proxy.let_in_named(None, WEB, false), Ok(Standing::Free));
     }
 
     #[test]

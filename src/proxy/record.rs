@@ -34,6 +34,8 @@ pub struct Record {
     pub placed_ms: Option<u64>,
     /// When it had a connection to a backend.
     pub connected_ms: Option<u64>,
+    /// Whether that was made for it, and had served no other.
+    pub fresh: bool,
     /// When the response's head was complete.
     pub answered_ms: Option<u64>,
     /// The status the client got, or would have got.
@@ -73,6 +75,7 @@ impl Record {
             headed_ms: None,
             placed_ms: None,
             connected_ms: None,
+            fresh: false,
             answered_ms: None,
             status: 0,
             bytes: 0,

@@ -4,7 +4,7 @@
 
 use super::Proxy;
 use super::condition::Checked;
-use super::counters::{Failures, Headcount, Loyalty, Traffic};
+use super::counters::{Failures, Headcount, Links, Loyalty, Traffic};
 use crate::balance::{Admin, Curve, Means, PerSecond};
 use crate::limits::{BackendId, ListenerId, PoolId};
 
@@ -30,6 +30,8 @@ pub struct ListenerStats {
     pub connections: Many,
     /// Requests; how many are under way is not known by listener.
     pub requests: Many,
+    /// Connections that were closed because of who they were from: at once, and behind their PROXY header.
+    pub refused: [u64; 2],
     /// Bytes and statuses.
     pub traffic: Traffic,
     /// What went wrong.
@@ -51,6 +53,8 @@ pub struct BackendStats {
     pub failures: Failures,
     /// Where users were led.
     pub loyalty: Loyalty,
+    /// Attempts to connect, and exchanges on a connection that had served before.
+    pub links: [u64; 2],
     /// Averages over the last 1,024: milliseconds in the queue, for a connection, for the response's head, in all.
     pub averages_ms: [u64; 4],
     /// Milliseconds of all requests so far, in the same order.
@@ -98,6 +102,8 @@ pub struct PoolStats {
     pub failures: Failures,
     /// Where users were led.
     pub loyalty: Loyalty,
+    /// Attempts to connect, and exchanges on a connection that had served before.
+    pub links: [u64; 2],
     /// Averages over the last 1,024 of each backend.
     pub averages_ms: [u64; 4],
     /// Milliseconds of all requests so far.
@@ -124,6 +130,11 @@ fn averages<const N: usize>((sums, count): ([u64; N], u64)) -> [u64; N] {
     sums.map(|sum| sum.checked_div(count).unwrap_or(0))
 }
 
+/// Attempts, and exchanges without a fresh connection.
+fn links(links: &Links, traffic: &Traffic) -> [u64; 2] {
+    [links.attempts, traffic.exchanges().saturating_sub(links.fresh)]
+}
+
 impl Proxy {
     /// Brings everything up to date; before the others are asked.
     pub fn refresh_statistics(&self) {
@@ -146,6 +157,7 @@ impl Proxy {
         ListenerStats {
             connections: self.many(&self.listener_connections[id.index()], &entry.arrivals),
             requests: self.rated(0, 0, entry.requests, &entry.asked),
+            refused: entry.refused,
             traffic: entry.traffic,
             failures: entry.failures,
         }
@@ -172,6 +184,7 @@ impl Proxy {
             traffic: entry.traffic,
             failures: entry.failures,
             loyalty: entry.loyalty,
+            links: links(&entry.links, &entry.traffic),
             averages_ms: averages(entry.means.sums()),
             times_ms: entry.times_ms,
             most_ms: entry.most_ms,
@@ -209,8 +222,6 @@ impl Proxy {
             None => 0,
         };
         let mut sum = statistics.departed.of(id);
-        sum.traffic.plus(&own.traffic);
-        sum.failures.plus(&own.failures);
         let (mut together, mut weight) = (([0; 4], 0), 0);
         for &member in balancer.members(id) {
             let entry = &statistics.backends[member.index()];
@@ -223,12 +234,17 @@ impl Proxy {
                 weight += u32::from(status.weight);
             }
         }
+        // Who came to no backend used no connection.
+        let links = links(&sum.links, &sum.traffic);
+        sum.traffic.plus(&own.traffic);
+        sum.failures.plus(&own.failures);
         PoolStats {
             requests: self.many(&self.pool_exchanges[id.index()], &own.arrivals),
             queue: [balancer.queued(id).into(), balancer.most_queued(id).into()],
             traffic: sum.traffic,
             failures: sum.failures,
             loyalty: sum.loyalty,
+            links,
             averages_ms: averages(together),
             times_ms: sum.times_ms,
             most_ms: sum.most_ms,

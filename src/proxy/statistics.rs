@@ -18,11 +18,12 @@
 
 use super::Proxy;
 use super::condition::{Checked, Condition};
-use super::counters::{Failures, Loyalty, Traffic};
+use super::counters::{Failures, Traffic};
 use super::departed::Departed;
 use super::heard::{Heard, Words};
 use super::record::Record;
-use crate::balance::{Curve, Means, PerSecond, Second};
+use super::served::{Served, low};
+use crate::balance::{PerSecond, Second};
 use crate::fault::Fault;
 use crate::limits::{BackendId, ListenerId, PoolId};
 
@@ -33,34 +34,13 @@ pub(super) struct Counters {
     pub(super) failures: Failures,
     /// Requests: of a listener.
     pub(super) requests: u64,
+    /// Connections of a listener that were closed at once, and those that were when their PROXY header was read.
+    pub(super) refused: [u64; 2],
     /// Connections of a listener, requests of a pool.
     pub(super) arrivals: PerSecond,
     /// Requests of a listener.
     pub(super) asked: PerSecond,
     /// Since when a pool has a backend, or has none.
-    pub(super) health: Condition,
-}
-
-/// Everything of a backend.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Served {
-    pub(super) traffic: Traffic,
-    /// Milliseconds: in queues, for connections, for the responses' heads, in all.
-    pub(super) times_ms: [u64; 4],
-    /// The most of each.
-    pub(super) most_ms: [u32; 4],
-    /// The listener of the last answer.
-    listener: ListenerId,
-    /// What the listeners have of `traffic`.
-    settled: Traffic,
-    pub(super) means: Means<4>,
-    /// How fast it is by what it works on at once.
-    pub(super) curve: Curve,
-    pub(super) failures: Failures,
-    pub(super) loyalty: Loyalty,
-    pub(super) arrivals: PerSecond,
-    /// When it last answered.
-    pub(super) last_ms: Option<u64>,
     pub(super) health: Condition,
 }
 
@@ -71,55 +51,6 @@ pub(super) struct Statistics {
     pub(super) backends: Box<[Served]>,
     pub(super) pools: Box<[Counters]>,
     pub(super) departed: Departed,
-}
-
-impl Served {
-    fn new() -> Self {
-        Self {
-            traffic: Traffic::default(),
-            times_ms: [0; 4],
-            most_ms: [0; 4],
-            listener: ListenerId(0),
-            settled: Traffic::default(),
-            means: Means::default(),
-            curve: Curve::default(),
-            failures: Failures::default(),
-            loyalty: Loyalty::default(),
-            arrivals: PerSecond::default(),
-            last_ms: None,
-            health: Condition::default(),
-        }
-    }
-
-    /// Whether anything was added to its sums.
-    fn is_used(&self) -> bool {
-        self.traffic != Traffic::default() || self.failures != Failures::default() || self.loyalty != Loyalty::default()
-    }
-
-    fn take_means(&mut self) {
-        self.means.take(self.times_ms, self.traffic.exchanges());
-    }
-
-    fn take_curve(&mut self, now_ms: u64) {
-        self.curve.take(now_ms, self.traffic.exchanges(), self.times_ms[2]);
-    }
-
-    /// Adds `from..to`, milliseconds.
-    #[inline(always)]
-    fn add_time(&mut self, which: usize, from: u64, to: u64) {
-        let ms = low(to).wrapping_sub(low(from));
-        // Mostly it is none.
-        if ms > 0 {
-            self.times_ms[which] += u64::from(ms);
-            self.most_ms[which] = self.most_ms[which].max(ms);
-        }
-    }
-}
-
-/// The lower half: what two times differ by is found in it, and costs half as much.
-#[allow(clippy::cast_possible_truncation, reason = "the lower half is meant")]
-fn low(ms: u64) -> u32 {
-    ms as u32
 }
 
 impl Statistics {
@@ -228,6 +159,9 @@ impl Proxy {
         served.add_time(2, connected_ms, answered_ms);
         served.add_time(3, headed_ms, now_ms);
         served.last_ms = Some(now_ms);
+        if record.fresh {
+            served.links.fresh += 1;
+        }
     }
 
     /// A connection without requests is over.
@@ -306,6 +240,17 @@ impl Proxy {
             Some(_) => loyalty.moved += 1,
             None => loyalty.new += 1,
         }
+    }
+
+    /// A connection was closed because of who it is from; `named` when a PROXY header said that.
+    pub(super) fn refused(&self, listener: ListenerId, named: bool) {
+        self.statistics.borrow_mut().listeners[listener.index()].refused[usize::from(named)] += 1;
+    }
+
+    /// A connection to a backend is about to be made.
+    #[cold]
+    pub(super) fn connects(&self, id: BackendId) {
+        self.statistics.borrow_mut().backends[id.index()].links.attempts += 1;
     }
 
     /// A request came on a listener.

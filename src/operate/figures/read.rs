@@ -28,6 +28,7 @@ impl Figures {
                 let it = proxy.listener_figures(id);
                 self.set(F::Requests, &[it.requests.total, it.requests.rate, it.requests.most_rate]);
                 self.set_common(&it.traffic, &it.failures);
+                self.set(F::DeniedConnections, &it.refused);
             }
             Part::Times => {}
             Part::State => self.set(F::State, &[u64::from(!proxy.is_stopping())]),
@@ -53,6 +54,7 @@ impl Figures {
                 self.set(F::Requests, &[it.traffic.exchanges()]);
                 self.set(F::Balanced, &[it.traffic.exchanges().saturating_sub(it.loyalty.hits)]);
                 self.set_common(&it.traffic, &it.failures);
+                self.set(F::Connects, &it.links);
                 if settings.keeps_users() {
                     self.set_loyalty(&it.loyalty);
                 }
@@ -102,6 +104,7 @@ impl Figures {
                 self.set(F::Balanced, &[it.requests.total.saturating_sub(it.loyalty.hits)]);
                 self.set_common(&it.traffic, &it.failures);
                 self.set_loyalty(&it.loyalty);
+                self.set(F::Connects, &it.links);
             }
             Part::Times => {
                 let it = proxy.backend_figures(id);

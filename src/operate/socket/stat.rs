@@ -133,11 +133,11 @@ columns! {
     "conn_rate_max" LISTENER => Number(Figure::MostRate);
     "conn_tot" LISTENER => Number(Figure::Total);
     "intercepted" LISTENER => Number(Figure::Answered);
-    "dcon" SKIPPED => Empty;
-    "dses" SKIPPED => Empty;
+    "dcon" LISTENER => Number(Figure::DeniedConnections);
+    "dses" LISTENER => Number(Figure::DeniedSessions);
     "wrew" ALL => Number(Figure::Zero);
-    "connect" SKIPPED => Empty;
-    "reuse" SKIPPED => Empty;
+    "connect" POOL | BACKEND => Number(Figure::Connects);
+    "reuse" POOL | BACKEND => Number(Figure::Reuses);
     "cache_lookups" LISTENER | POOL | HTTP => Number(Figure::Zero);
     "cache_hits" LISTENER | POOL | HTTP => Number(Figure::Zero);
     "srv_icur" BACKEND => Number(Figure::IdleConnections);
@@ -152,9 +152,9 @@ columns! {
     "used_conn_cur" BACKEND => Number(Figure::Now);
     "need_conn_est" BACKEND => Number(Figure::Zero);
     "uweight" POOL | BACKEND => Number(Figure::SetWeight);
-    "agg_server_status" SKIPPED => Empty;
-    "agg_server_check_status" SKIPPED => Empty;
-    "agg_check_status" SKIPPED => Empty;
+    "agg_server_status" POOL => Number(Figure::Zero);
+    "agg_server_check_status" POOL => Number(Figure::Zero);
+    "agg_check_status" POOL => Number(Figure::Zero);
     "-" ALL => Cell::Word(Word::Dash);
 }
 
