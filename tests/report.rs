@@ -149,6 +149,13 @@ fn what_waits_and_who_moves_is_told() {
     assert!(said.contains("queue    16.7 % of the requests waited"), "{said}");
     assert!(said.contains("; has 1\n"), "{said}");
     assert!(said.contains("energy: the servers' is not known: set power.server\n"), "{said}");
+    // Processor time and energy are those since the start, and so are the requests that they are shared out to.
+    let since =
+        |said: &str| said.starts_with("beelance: 6 requests in ") && said.contains(" J for a million requests\n");
+    assert!(since(&said), "{said}");
+    assert_eq!(ask(&socket.0, "clear counters all").trim(), "");
+    let cleared = ask(&socket.0, "show report");
+    assert!(since(&cleared) && cleared.contains("users    did not come yet"), "{cleared}");
     // What is not there is an error, and only `report` takes no more words.
     let wrong = report(&socket, &["default/zz"]);
     assert_eq!((wrong.code, wrong.stderr.as_str()), (Some(1), "No such server.\n"));

@@ -80,7 +80,7 @@ impl Own {
         }
         let energy = Energy::of(proxy);
         let energy_mj = [energy.board_mj, energy.servers_mj.unwrap_or(NOTHING)];
-        let each = |mj: u64| if mj == NOTHING { mj } else { per_million(mj, proxy.requests()).unwrap_or(NOTHING) };
+        let each = |mj: u64| if mj == NOTHING { mj } else { per_million(mj, proxy.requests_ever()).unwrap_or(NOTHING) };
         let pair = |there: usize, used: usize| [there as u64, used as u64];
         Self {
             uptime_ms: proxy.reactor.now_ms(),

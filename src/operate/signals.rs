@@ -81,6 +81,6 @@ async fn drain(event_loop: &'static Loop, proxy: &'static Proxy) {
 fn end(event_loop: &Loop, proxy: &Proxy) {
     log::info!("lag of the loop: {}", proxy.reactor.lags());
     proxy.tell_what_is_left_out();
-    log::info!("ended: {} requests; in use: {}", proxy.requests(), proxy.usage());
+    log::info!("ended: {} requests; in use: {}", proxy.requests_ever(), proxy.usage());
     event_loop.end(0);
 }

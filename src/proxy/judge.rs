@@ -49,8 +49,7 @@ impl Proxy {
 
     /// Requests and connections without any so far: those too that an operator cleared away.
     pub(super) fn tried(&self) -> u64 {
-        let statistics = self.statistics.borrow();
-        statistics.requests() + statistics.departed.cleared + self.relayed.get()
+        self.requests_ever() + self.relayed.get()
     }
 
     /// Begins a trial of a change that is about to be made.

@@ -296,6 +296,13 @@ impl Proxy {
         self.statistics.borrow().requests()
     }
 
+    /// The same since the start: those too that an operator cleared away.
+    #[must_use]
+    pub fn requests_ever(&self) -> u64 {
+        let statistics = self.statistics.borrow();
+        statistics.requests() + statistics.departed.cleared
+    }
+
     /// Connections of clients so far.
     #[must_use]
     pub fn all_connections(&self) -> u64 {

@@ -25,8 +25,8 @@ What this rests on
            from ever getting slower, there is a lower bound: raise the limit for a busy hour, and ask again
 ",
     "  servers  the requests of the busiest second, by what a server does at most: none is spare, and none is for growth
-  energy   the watts given times the time that passed; nothing is measured. All of it is since the start, or the last
-           `clear counters all`; `beelance report POOL/SERVER` shows a server's response times by its load
+  energy   the watts given times the time that passed; nothing is measured. This and what a request takes are since the
+           start, the rest since the last `clear counters all`; `beelance report POOL/SERVER` shows a server's times by its load
 ",
 ];
 
@@ -94,7 +94,7 @@ pub(super) fn report(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
 
 fn process(proxy: &Proxy, out: &mut Text<'_>) {
     let (config, energy) = (proxy.config(), Energy::of(proxy));
-    let (up_ms, cpu_ms, requests) = (proxy.reactor.now_ms(), cpu_ms(), proxy.requests());
+    let (up_ms, cpu_ms, requests) = (proxy.reactor.now_ms(), cpu_ms(), proxy.requests_ever());
     let busy = percent_milli(cpu_ms, up_ms);
     let cost_us = each(cpu_ms.saturating_mul(1000), requests);
     say(
