@@ -35,7 +35,7 @@ struct Screen {
 
 impl Screen {
     fn start(socket: &Path) -> Self {
-        let size = Winsize { ws_row: 24, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let OpenptyResult { master, slave } = openpty(&size, None).unwrap();
         let mut output = File::from(master.try_clone().unwrap());
         let seen = Arc::new(Mutex::new(String::new()));
@@ -106,6 +106,8 @@ fn it_moves_and_follows_the_window() {
     let mut screen = Screen::start(&socket.0);
     screen.shows("\x1b[?1049h");
     screen.shows("POOL / SERVER");
+    // The last column, whole and not at the window's edge.
+    screen.shows("WEIGHT\x1b[0m\x1b[K");
     screen.shows("0 of 5");
     assert!(!screen.is_plain());
     // A request that is under way is seen by itself, a key asks at once.

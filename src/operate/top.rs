@@ -47,7 +47,8 @@ fn show(path: &Path, terminal: &Terminal, mut answer: String) -> Result<(), Fail
         let [columns, lines] = terminal.size();
         // Each line replaces what was there; nothing flickers.
         screen.push_str("\x1b[H");
-        for line in table(&answer, columns, lines, true).lines() {
+        // Not into the last column: many terminals stay there, and would erase what they just wrote.
+        for line in table(&answer, columns.saturating_sub(1), lines, true).lines() {
             let _ = write!(screen, "{line}\x1b[K\r\n");
         }
         let shown = screen.trim_end_matches("\r\n").len();
@@ -91,9 +92,9 @@ fn cells(row: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The columns that are shown, and how wide they are.
+/// The columns that are shown, and how wide they are: with the name 79 in all, which a serial console has.
 const COLUMNS: [(&str, usize); 7] =
-    [("STATE", 11), ("IN FLIGHT", 12), ("WAITING", 9), ("RATE/S", 8), ("RESPONSE", 10), ("ERRORS", 8), ("WEIGHT", 8)];
+    [("STATE", 11), ("IN FLIGHT", 12), ("WAITING", 8), ("RATE/S", 7), ("RESPONSE", 9), ("ERRORS", 7), ("WEIGHT", 7)];
 /// The same of HAProxy's columns: state, now, limit, waiting, rate, response, errors (three), weight.
 const NAMES: [&str; 10] = ["status", "scur", "slim", "qcur", "rate", "rtime", "econ", "eresp", "hrsp_5xx", "weight"];
 /// Columns of a server's name.
@@ -115,7 +116,7 @@ fn table(answer: &str, width: usize, height: usize, colours: bool) -> String {
     };
     lines.push((
         format!(
-            "connections {} of {}   memory {resident} of {} MB   loop lag {} ms   users stayed {stayed}",
+            "connections {} of {}  memory {resident} of {} MB  lag {} ms  users stayed {stayed}",
             value("CurrConns"),
             value("Maxconn"),
             megabytes(number(value("Memmax_bytes"))),
@@ -191,12 +192,12 @@ mod tests {
     fn the_pool_before_its_servers_and_numbers_right() {
         let expected = "\
 beelance 0.1.0 on board, up 0d 0h01m05s
-connections 12 of 400   memory - of 24.0 MB   loop lag 2 ms   users stayed 99.5 %
+connections 12 of 400  memory - of 24.0 MB  lag 2 ms  users stayed 99.5 %
 
-POOL / SERVER           STATE   IN FLIGHT  WAITING  RATE/S  RESPONSE  ERRORS  WEIGHT
-shop                       UP           3        5      41     12 ms       7      11
-  s1                       UP     3 of 20        2      41     12 ms       7      10
-  a-server-with-a-long-name       DOWN           0        0       0      0 ms       0       1
+POOL / SERVER           STATE   IN FLIGHT WAITING RATE/S RESPONSE ERRORS WEIGHT
+shop                       UP           3       5     41    12 ms      7     11
+  s1                       UP     3 of 20       2     41    12 ms      7     10
+  a-server-with-a-long-name       DOWN           0       0      0     0 ms      0      1
 ";
         assert_eq!(table(ANSWER, usize::MAX, usize::MAX, false), expected);
     }
