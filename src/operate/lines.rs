@@ -105,7 +105,7 @@ impl Lines {
             waiting.add(write);
             self.any.store(true, Ordering::Relaxed);
         } else {
-            waiting.lose();
+            waiting.lose(1);
         }
     }
 
@@ -138,7 +138,7 @@ impl Lines {
     }
 
     fn write(&self, waiting: &mut Waiting) {
-        let mut written = 0;
+        let (mut written, mut refused) = (0, false);
         let is_syslog = self.sink.is_syslog();
         for _ in 0..if is_syslog { DATAGRAMS_PER_TURN } else { WRITES_PER_TURN } {
             let rest = &waiting.bytes[written..];
@@ -148,17 +148,27 @@ impl Lines {
             match self.sink.write(rest) {
                 Ok(count) => {
                     written += count;
-                    waiting.reaches = true;
+                    waiting.reaches = !std::mem::take(&mut refused);
                 }
                 Err(Errno::EAGAIN) => break,
+                // Another machine says so of a line before, which was taken for sent.
+                Err(Errno::ECONNREFUSED) if self.sink.is_remote() => {
+                    waiting.lose(1);
+                    refused = true;
+                }
                 // Nobody is there: the next line finds out whether somebody is again.
                 Err(_) if is_syslog => {
                     written += rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |end| end + 1);
-                    waiting.lose();
+                    waiting.lose(1);
                     waiting.reaches = false;
                 }
                 // Nobody reads any more, or the terminal is gone: the lines are lost whatever we do.
-                Err(Errno::EPIPE | Errno::EIO) => written = waiting.bytes.len(),
+                Err(Errno::EPIPE | Errno::EIO) => {
+                    let lines = rest.iter().filter(|&&byte| byte == b'\n').count();
+                    waiting.lose(lines as u64);
+                    waiting.reaches = false;
+                    written = waiting.bytes.len();
+                }
                 Err(_) => break,
             }
         }
@@ -167,9 +177,9 @@ impl Lines {
 }
 
 impl Waiting {
-    fn lose(&mut self) {
-        self.dropped += 1;
-        self.lost += 1;
+    fn lose(&mut self, lines: u64) {
+        self.dropped += lines;
+        self.lost += lines;
     }
 
     fn has_room(&self, reserved: usize) -> bool {
@@ -191,7 +201,7 @@ impl Lines {
                 None => {
                     out.bytes(b"WARN  [beelance::log] ");
                     out.long(dropped);
-                    out.bytes(b" lines were dropped: standard error takes them too slowly");
+                    out.bytes(b" lines were dropped: standard error did not take them");
                 }
                 Some(header) => {
                     header.write(out, Severity::Warning, Moment::now(), &mut Second::default());
@@ -261,6 +271,71 @@ mod tests {
         lines.flush(&Reactor::new(1, 1).unwrap());
         // Otherwise it would be tried again without end: such a descriptor is always ready.
         assert!(lines.is_empty());
+        assert_eq!(lines.lost(), 1);
+    }
+
+    #[test]
+    fn lines_that_nobody_takes_are_counted_and_told_when_somebody_does_again() {
+        let reactor = Reactor::new(1, 1).unwrap();
+        let path = std::env::temp_dir().join(format!("beelance-lines-{}", std::process::id()));
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let read = || {
+            let flags = nix::libc::O_NONBLOCK;
+            std::os::unix::fs::OpenOptionsExt::custom_flags(std::fs::File::options().read(true), flags)
+                .open(&path)
+                .unwrap()
+        };
+        let reader = read();
+        let lines = Lines::new(std::fs::File::options().write(true).open(&path).unwrap().into());
+        let say = |text: &[u8]| lines.push(|out| out.bytes(text));
+        drop(reader);
+        for all in [2, 4] {
+            (0..2).for_each(|_| say(b"lost"));
+            lines.flush(&reactor);
+            assert!(lines.is_empty());
+            assert_eq!(lines.lost(), all);
+        }
+        let mut reader = read();
+        say(b"again");
+        (0..2).for_each(|_| lines.flush(&reactor));
+        let mut bytes = [0; 999];
+        let count = reader.read(&mut bytes).unwrap();
+        let text = std::str::from_utf8(&bytes[..count]).unwrap();
+        assert_eq!(text, "again\nWARN  [beelance::log] 4 lines were dropped: standard error did not take them\n");
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn lines_that_another_machine_refuses_are_counted_as_far_as_it_says_so() {
+        let reactor = Reactor::new(1, 1).unwrap();
+        let receiver = std::net::UdpSocket::bind("127.0.7.9:0").unwrap();
+        let address = receiver.local_addr().unwrap();
+        let (sink, _) = Sink::syslog(&crate::config::Address::Inet(address)).unwrap();
+        let form = super::super::header::Form::Remote(crate::config::LogForm::Rfc3164);
+        let lines = Lines::syslog(sink, Header::new(form, 16, "board", 7));
+        let say = |text: &[u8]| {
+            lines.push(|out| out.bytes(text));
+            (0..3).for_each(|_| lines.flush(&reactor));
+            assert!(lines.is_empty());
+        };
+        drop(receiver);
+        // What became of a line is known with the next one.
+        for known in 0..4 {
+            say(b"lost");
+            assert_eq!(lines.lost(), known);
+        }
+        let receiver = std::net::UdpSocket::bind(address).unwrap();
+        receiver.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+        (0..2).for_each(|_| say(b"again"));
+        let mut bytes = [0; 999];
+        let mut next = || {
+            let count = receiver.recv(&mut bytes).unwrap();
+            String::from_utf8_lossy(&bytes[..count]).into_owned()
+        };
+        assert_eq!([next(), next()], ["again", "again"]);
+        let told = next();
+        assert!(told.ends_with("beelance[7]: 4 lines were dropped: nobody took them"), "{told}");
+        assert_eq!(lines.lost(), 4);
     }
 
     #[test]

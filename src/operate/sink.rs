@@ -87,6 +87,11 @@ impl Sink {
         matches!(self.way, Way::Datagrams(_))
     }
 
+    /// Whether that is by UDP, where nobody says that he took a line, and at best somebody that nobody will.
+    pub(super) fn is_remote(&self) -> bool {
+        matches!(self.way, Way::Datagrams(Address::Inet(_)))
+    }
+
     /// Sends the first line of `bytes`; how many bytes that was, with its end.
     fn send_line(&self, bytes: &[u8], to: &Address) -> Result<usize, Errno> {
         let end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(bytes.len());
@@ -95,6 +100,8 @@ impl Sink {
             Ok(_) => {}
             Err(Errno::EAGAIN | Errno::ENOBUFS) => return Err(Errno::EAGAIN),
             Err(Errno::EMSGSIZE) => return Err(Errno::EMSGSIZE),
+            // Of a datagram before this one.
+            Err(Errno::ECONNREFUSED) if self.is_remote() => return Err(Errno::ECONNREFUSED),
             // The other end is another one, or was not there when the last line came.
             Err(_) => {
                 self.reach(to)?;
@@ -107,7 +114,8 @@ impl Sink {
     /// Writes some of `bytes`; how many.
     ///
     /// # Errors
-    /// `EAGAIN` when it would block. For a syslog any other: its first line is lost.
+    /// `EAGAIN` when it would block. For a syslog any other: its first line is lost; `ECONNREFUSED` of another machine's: one
+    /// before was.
     pub(super) fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
         let bytes = &bytes[..bytes.len().min(PIPE_BUF)];
         match &self.way {
