@@ -105,6 +105,27 @@ fn a_page_from_elsewhere_can_do_nothing() {
     assert_eq!(browsed.stdout.trim(), "it could do nothing; its own page could", "{}", browsed.stderr);
 }
 
+/// A reload, a new process, nobody there, answers that come late; many servers in a narrow window.
+#[test]
+fn what_changes_under_it_is_shown_as_it_is() {
+    let [one, two, three] = ["one", "two", "three"].map(Backend::named);
+    let more = format!(
+        "admin.listen = 127.0.0.1:0\nadmin.token.operator = {OPERATOR}\nbackend.*.maxconn = 20\n\
+         backend.o = {}\nbackend.o.pool = other\nroute.o.path = /o\nroute.o.pool = other\n",
+        three.address()
+    );
+    let beelance = Beelance::before(&[&one, &two], &more);
+    (0..4).for_each(|_| assert_eq!(beelance.connect().get("/").status, 200));
+    let mut node = tool("node");
+    node.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dashboard/changes.mjs"))
+        .arg(playwright())
+        .arg(format!("http://{}/", beelance.address("admin.listen")))
+        .arg(OPERATOR);
+    let browsed = output(&mut node, Duration::from_secs(180));
+    assert_eq!(browsed.code, Some(0), "{}{}", browsed.stdout, browsed.stderr);
+    assert_eq!(browsed.stdout.trim(), "it showed what there was", "{}", browsed.stderr);
+}
+
 #[test]
 fn what_is_served_is_what_is_here() {
     let backend = Backend::named("one");

@@ -3,10 +3,10 @@
 // Names and numbers go into text nodes and attributes only, never into markup. The token is a variable of this page.
 "use strict";
 (() => {
-  const SAMPLES = 180, EVERY_MS = 1000, PATIENCE_MS = 8000;
+  const SAMPLES = 180, EVERY_MS = 1000, PATIENCE_MS = 8000, GAP = 10;
   const $ = (id) => document.getElementById(id);
   const SVG = "http://www.w3.org/2000/svg";
-  let token = "", last = null, lastAt = 0, failures = 0, timer = 0;
+  let token = "", last = null, lastAt = 0, failures = 0, timer = 0, turn = 0, steps = 1;
   const history = new Map(), tiles = new Map(), pools = new Map();
 
   const make = (tag, className, text) => {
@@ -28,7 +28,8 @@
     return Math.floor(s / 86400) + " d " + (Math.floor(s / 3600) % 24) + " h";
   };
 
-  // A line of the last samples of `key`; where nothing was measured there is a gap.
+  // A line of a value in each of the last seconds. What is told after some of them is of all of them; where it is told after
+  // many, as the page was hidden or nobody answered, there is a gap.
   const spark = () => {
     const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("class", "spark");
@@ -42,18 +43,25 @@
   };
   const remember = (key, value) => {
     const kept = history.get(key) || [];
+    for (let more = steps; more > 1; more -= 1) kept.push(steps > GAP ? null : value);
     kept.push(value);
-    if (kept.length > SAMPLES) kept.shift();
+    kept.splice(0, kept.length - SAMPLES);
     history.set(key, kept);
     return kept;
   };
   const draw = (graph, key, value) => {
     const kept = remember(key, value);
     const most = Math.max(1, ...kept);
-    const points = kept.map((v, i) => [SAMPLES - kept.length + i, 29 - (v / most) * 27]);
-    const path = points.map(([x, y], i) => (i ? "L" : "M") + x + " " + y.toFixed(1)).join("");
-    graph.line.setAttribute("d", path);
-    graph.area.setAttribute("d", path + "L" + (SAMPLES - 1) + " 30L" + points[0][0] + " 30Z");
+    const known = (i) => typeof kept[i] === "number";
+    let line = "", area = "";
+    kept.forEach((v, i) => {
+      if (!known(i)) return;
+      const x = SAMPLES - kept.length + i, point = x + " " + (29 - (v / most) * 27).toFixed(1);
+      line += (known(i - 1) ? "L" : "M") + point;
+      area += (known(i - 1) ? "L" : "M" + x + " 30L") + point + (known(i + 1) ? "" : "L" + x + " 30Z");
+    });
+    graph.line.setAttribute("d", line);
+    graph.area.setAttribute("d", area);
   };
   const meter = (bar, now, most, good) => {
     const share = most > 0 ? Math.min(1, now / most) : 0;
@@ -122,7 +130,7 @@
       it.dataset.what = what;
       return it;
     };
-    const it = { row };
+    const it = { row, backup: server.backup };
     it.state = row.appendChild(make("td")).appendChild(make("span", "pill"));
     const rateCell = cell("Requests/s", "num");
     it.rate = rateCell.appendChild(document.createTextNode(""));
@@ -145,10 +153,12 @@
     }
     it.input = it.weight.appendChild(make("input"));
     it.weight = it.weight.appendChild(make("span"));
-    Object.assign(it.input, { type: "number", min: "0", max: "256", step: "1" });
+    // No number field: a wheel that turns over one while it has the focus changes it.
+    Object.assign(it.input, { inputMode: "numeric", autocomplete: "off" });
     it.input.setAttribute("aria-label", "Weight of " + pool.name + "/" + server.name);
     it.input.addEventListener("change", () => {
-      if (it.input.value && it.input.checkValidity()) { change(pool.name, server.name, "weight/" + Number(it.input.value)); return; }
+      const wanted = it.input.value.trim();
+      if (/^\d{1,3}$/.test(wanted) && wanted <= 256) { change(pool.name, server.name, "weight/" + Number(wanted)); return; }
       it.input.value = it.weight.textContent;
       note("A weight is a whole number from 0 to 256.");
     });
@@ -184,6 +194,7 @@
 
   const show = (now) => {
     const seconds = last ? (now.uptimeMs - last.uptimeMs) / 1000 : 0;
+    steps = Math.min(SAMPLES, Math.round(seconds));
     const sum = (all, key) => all.reduce((n, it) => n + it[key], 0);
     const grown = (of, key) => (last && seconds > 0 ? Math.max(0, sum(of(now), key) - sum(of(last), key)) / seconds : 0);
     const listeners = (it) => it.listeners, all = (it) => it.pools;
@@ -216,10 +227,17 @@
       tile("affinity", "Users stayed", led ? ((hits / led) * 100).toFixed(1) + " %" : "–", count(sum(all(now), "newcomers")) + " new", { now: hits, most: led, good: true });
 
     for (const [name, box] of pools)
-      if (!now.pools.some((pool) => pool.name === name)) { box.box.remove(); pools.delete(name); }
-    for (const pool of now.pools) {
+      if (!now.pools.some((pool) => pool.name === name)) {
+        box.box.remove();
+        pools.delete(name);
+        for (const server of box.servers.keys()) history.delete(name + "/" + server);
+      }
+    // As the file has them, also where a reload brought some into the midst of others.
+    const place = (all, at, it) => { if (all.children[at] !== it) all.insertBefore(it, all.children[at] || null); };
+    for (const [at, pool] of now.pools.entries()) {
       if (!pools.has(pool.name)) pools.set(pool.name, poolBox(pool));
       const box = pools.get(pool.name), before = last && last.pools.find((it) => it.name === pool.name);
+      place($("pools"), at, box.box);
       const usable = pool.active + pool.backups;
       box.pill.className = "pill " + (usable ? "up" : "down");
       say(box.pill, pool.active + " of " + pool.servers.length + " take users");
@@ -227,39 +245,52 @@
         pool.retries && count(pool.retries) + " retries", pool.redispatches && count(pool.redispatches) + " redispatched",
         count(pool.total) + " requests"].filter(Boolean).join(" · "));
       for (const [name, row] of box.servers)
-        if (!pool.servers.some((it) => it.name === name)) { row.row.remove(); box.servers.delete(name); }
-      for (const server of pool.servers) {
+        if (!pool.servers.some((it) => it.name === name && it.backup === row.backup)) {
+          row.row.remove();
+          box.servers.delete(name);
+          history.delete(pool.name + "/" + name);
+        }
+      for (const [nth, server] of pool.servers.entries()) {
         if (!box.servers.has(server.name)) box.servers.set(server.name, serverRow(pool, server, box.body));
-        showServer(pool, server, before ? before.servers.find((it) => it.name === server.name) : undefined, seconds, box.servers.get(server.name));
+        const row = box.servers.get(server.name);
+        place(box.body, nth, row.row);
+        showServer(pool, server, before ? before.servers.find((it) => it.name === server.name) : undefined, seconds, row);
       }
     }
     last = now;
   };
 
-  const ask = async (path, options = {}) => {
-    const headers = token ? { Authorization: "Bearer " + token } : {};
+  const ask = async (path, options = {}, by = token) => {
+    const headers = by ? { Authorization: "Bearer " + by } : {};
     const signal = AbortSignal.timeout(PATIENCE_MS);
     return fetch(path, { ...options, headers, signal, cache: "no-store", credentials: "omit" });
   };
 
   const refresh = async () => {
     clearTimeout(timer);
+    // An answer that another was asked for after is old, whenever it comes.
+    const mine = turn += 1;
     if (document.hidden) return;
     try {
       const answer = await ask("/api/v1/status");
+      if (mine !== turn) return;
       if (answer.status === 401) { lock("The token is no longer right."); return; }
       if (!answer.ok) throw new Error((await answer.text()).trim());
       const now = await answer.json();
+      if (mine !== turn) return;
       if (last && now.uptimeMs < last.uptimeMs) { last = null; history.clear(); }
       show(now);
       lastAt = Date.now();
       failures = 0;
       $("lost").hidden = true;
     } catch (error) {
+      if (mine !== turn) return;
       failures += 1;
-      if (failures > 1) {
+      if (failures > 1 || error.name === "TimeoutError") {
         $("lost").hidden = false;
-        say($("lost"), "No answer" + (lastAt ? " for " + span(Date.now() - lastAt) : "") + ": what is shown is old.");
+        // Always the same words: a screen reader says them each time they change.
+        say($("lost"), (error.name === "Error" ? error.message : "No answer")
+          + (lastAt ? ": what is shown is of " + new Date(lastAt).toLocaleTimeString() : "") + ".");
         $("health").className = "pill down";
         say($("health"), "no answer");
       }
@@ -334,11 +365,13 @@
   $("ask-cancel").addEventListener("click", () => $("ask").close());
   $("ask-form").addEventListener("submit", async (event) => {
     event.preventDefault();
-    token = $("token").value;
+    const given = $("token").value.trim();
     let why = "No answer.";
     try {
-      const answer = await ask("/api/v1/status");
+      // What no header can carry is no token: to ask would fail as if nobody answered.
+      const answer = /^[!-~]+$/.test(given) ? await ask("/api/v1/status", {}, given) : new Response("", { status: 401 });
       if (answer.ok && (await answer.json()).level !== "user") {
+        token = given;
         $("token").value = "";
         $("ask").close();
         document.body.classList.add("operator");
@@ -349,7 +382,6 @@
       }
       why = (await answer.text().catch(() => "")) || "The token is wrong.";
     } catch (error) { /* it is said below */ }
-    token = "";
     $("ask-error").textContent = why.trim();
   });
   document.addEventListener("visibilitychange", refresh);
