@@ -128,7 +128,7 @@ pub const CLI_OUTPUT: usize = 8 * 1024;
 pub const CLI_IDLE_MS: u64 = 10_000;
 /// Seconds that `beelance ctl top` waits for its figures.
 pub const TOP_PATIENCE_S: u64 = 60;
-/// Clients of the admin listener at once; one more takes the place of one that sent no request.
+/// Clients of the admin listener at once; one more takes the place of one that sent no request, or takes nothing.
 pub const ADMIN_CLIENTS: usize = 8;
 /// Bytes of a request's head there.
 pub const ADMIN_HEAD: usize = 4 * 1024;
@@ -140,6 +140,8 @@ pub const ADMIN_CLIENT_BYTES: u64 = (ADMIN_HEAD + ADMIN_BUFFER + 12 * 1024) as u
 pub const ADMIN_HEAD_MS: u64 = 15_000;
 /// Milliseconds it has to take a whole response.
 pub const ADMIN_REPLY_MS: u64 = 30_000;
+/// Milliseconds it may take nothing of one there while somebody waits for its place.
+pub const ADMIN_STALL_MS: u64 = 1_000;
 
 /// Nameservers that are asked, as many as the C library asks.
 pub const MAX_NAMESERVERS: usize = 3;
@@ -205,6 +207,8 @@ pub const CLOCK_SET_MS: u64 = 1_767_225_600_000;
 pub const UPGRADE_CHECK_MS: u64 = 20_000;
 /// Milliseconds a listener rests after the system ran out of descriptors or memory.
 pub const ACCEPT_REST_MS: u64 = 100;
+/// Milliseconds between two looks for room for somebody who waits at a full desk.
+pub const DESK_LOOK_MS: u64 = 500;
 
 /// Milliseconds a client without a complete head is spared when connections have run out.
 pub const HEAD_GRACE_MS: u64 = 50;

@@ -3,7 +3,7 @@
 //!
 //! Owns the listener, for as long as the process lives: also while it stops, an operator can see how far the end is.
 
-use crate::limits::ACCEPT_REST_MS;
+use crate::limits::{ACCEPT_REST_MS, DESK_LOOK_MS};
 use crate::proxy::Proxy;
 use crate::runtime::{Listener, NEVER, Reactor, Seat, Stream};
 use std::cell::Cell;
@@ -34,7 +34,8 @@ async fn accept(reactor: &'static Reactor, desk: &'static dyn Desk, listener: Li
         let _ = seat.until(NEVER, || listener.acceptable().then_some(())).await;
         if !desk.has_room() {
             listener.listen(false);
-            let _ = seat.until(NEVER, || desk.has_room().then_some(())).await;
+            // Nobody tells when a client has taken nothing for too long.
+            while seat.until(reactor.now_ms() + DESK_LOOK_MS, || desk.has_room().then_some(())).await.is_err() {}
             listener.listen(true);
             continue;
         }

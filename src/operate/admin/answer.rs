@@ -110,7 +110,7 @@ pub(super) fn way<'b>(asked: &Asked<'b>) -> Way<'b> {
     };
     match asked.method {
         b"GET" | b"HEAD" => way,
-        _ => Way::Refused(Reply::of(405, "this takes GET and HEAD")),
+        _ => Way::Refused(Reply::of(405, "this takes GET, HEAD")),
     }
 }
 
@@ -192,6 +192,12 @@ async fn stream(out: &mut Out<'_>, asked: &Asked<'_>, mut streamed: Streamed<'_>
 pub(super) async fn refuse(out: &mut Out<'_>, reply: Reply, keep: bool) -> Result<(), Gone> {
     head(out, reply.status, PLAIN, keep, SEALED);
     out.put(&mut |text| {
+        // Which methods there are has to be told (RFC 9110 section 15.5.6).
+        if let (405, Some(methods)) = (reply.status, reply.text.strip_prefix("this takes ")) {
+            text.bytes(b"Allow: ");
+            text.bytes(methods.as_bytes());
+            text.bytes(b"\r\n");
+        }
         text.bytes(b"Content-Length: ");
         text.long(reply.text.len() as u64 + 1);
         text.bytes(b"\r\n\r\n");

@@ -30,7 +30,7 @@ pub(super) async fn serve(desk: &'static Desk, mut visit: Visit, seat: Seat, str
         let length = read_head(desk, &visit, &seat, &stream, &mut room.input, &mut filled).await;
         let Room { input, output } = &mut room;
         let deadline_ms = desk.proxy.reactor.now_ms() + ADMIN_REPLY_MS;
-        let mut out = Out::new(output, &stream, &seat, deadline_ms);
+        let mut out = Out::new(output, &visit, &stream, &seat, deadline_ms);
         let length = match length {
             Ok(length) => length,
             Err(Some(refusal)) => {

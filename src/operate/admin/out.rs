@@ -1,5 +1,6 @@
 //! What goes to a client: one fixed buffer, sent when it is full, in chunks where the length is not known before.
 
+use super::serve::Visit;
 use crate::operate::text::Text;
 use crate::runtime::{Seat, Stream};
 
@@ -32,6 +33,7 @@ pub(super) struct Gone;
 /// A response on its way.
 pub(super) struct Out<'a> {
     buffer: &'a mut Buffer,
+    visit: &'a Visit,
     stream: &'a Stream,
     seat: &'a Seat,
     deadline_ms: u64,
@@ -42,9 +44,15 @@ pub(super) struct Out<'a> {
 }
 
 impl<'a> Out<'a> {
-    pub(super) fn new(buffer: &'a mut Buffer, stream: &'a Stream, seat: &'a Seat, deadline_ms: u64) -> Self {
+    pub(super) fn new(
+        buffer: &'a mut Buffer,
+        visit: &'a Visit,
+        stream: &'a Stream,
+        seat: &'a Seat,
+        deadline_ms: u64,
+    ) -> Self {
         buffer.bytes.clear();
-        Self { buffer, stream, seat, deadline_ms, chunked: false, head_only: false }
+        Self { buffer, visit, stream, seat, deadline_ms, chunked: false, head_only: false }
     }
 
     /// Appends a piece of the head, or of a body whose length was told. At most [`PIECE`] bytes at once.
@@ -129,9 +137,17 @@ impl<'a> Out<'a> {
 
     async fn send_all(&self, mut bytes: &[u8]) -> Result<(), Gone> {
         while !bytes.is_empty() {
-            match self.seat.until(self.deadline_ms, || self.stream.send(bytes).transpose()).await {
-                Ok(Ok(count)) => bytes = &bytes[count..],
-                Ok(Err(_)) | Err(_) => return Err(Gone),
+            let taken = || match self.stream.send(bytes) {
+                Ok(Some(count)) => {
+                    self.visit.stall(false);
+                    Some(Ok(count))
+                }
+                Ok(None) => self.visit.stall(true).then_some(Err(Gone)),
+                Err(_) => Some(Err(Gone)),
+            };
+            match self.seat.until(self.deadline_ms, taken).await {
+                Ok(taken) => bytes = &bytes[taken?..],
+                Err(_) => return Err(Gone),
             }
         }
         Ok(())

@@ -1,11 +1,11 @@
 //! The places that clients of the admin listener take.
 //!
-//! When all are taken the client that has waited longest without sending a request makes room: whoever only holds a
-//! connection keeps nobody out.
+//! When all are taken the client that has waited longest without sending a request makes room; where none waits, the one that
+//! has taken nothing of its answer for longest, if that is too long: whoever only holds a connection keeps nobody out.
 
 use super::client;
 use super::out::Buffer;
-use crate::limits::{ADMIN_BUFFER, ADMIN_CLIENTS, ADMIN_HEAD};
+use crate::limits::{ADMIN_BUFFER, ADMIN_CLIENTS, ADMIN_HEAD, ADMIN_STALL_MS};
 use crate::operate::accept;
 use crate::operate::lines::Lines;
 use crate::proxy::Proxy;
@@ -36,8 +36,17 @@ struct Place {
     seat: Cell<u16>,
     /// The number of its wait for a request; nothing while it is busy.
     waits: Cell<Option<u64>>,
-    /// It is to leave, if it still waits.
+    /// Since when it takes nothing of its answer.
+    stalls: Cell<Option<u64>>,
+    /// It is to leave, if it still waits or stalls.
     leaves: Cell<bool>,
+}
+
+impl Place {
+    /// Whether it has taken nothing of its answer for too long.
+    fn is_stuck(&self, now_ms: u64) -> bool {
+        self.stalls.get().is_some_and(|since_ms| now_ms >= since_ms + ADMIN_STALL_MS)
+    }
 }
 
 /// Buffers of a client, made once.
@@ -68,6 +77,13 @@ impl Visit {
         }
     }
 
+    /// It takes nothing of its answer, or something again. Whether somebody else needs the place, and it stalls for too long.
+    pub(super) fn stall(&self, stalls: bool) -> bool {
+        let (now_ms, place) = (self.desk.proxy.reactor.now_ms(), self.place());
+        place.stalls.set(stalls.then(|| place.stalls.get().unwrap_or(now_ms)));
+        place.leaves.get() && place.is_stuck(now_ms)
+    }
+
     /// Whether somebody else needs the place.
     pub(super) fn is_over(&self) -> bool {
         self.place().leaves.get()
@@ -78,6 +94,7 @@ impl Drop for Visit {
     fn drop(&mut self) {
         let place = self.place();
         place.waits.set(None);
+        place.stalls.set(None);
         place.leaves.set(false);
         place.room.replace(self.room.take());
         self.desk.proxy.reactor.wake(self.desk.acceptor.get());
@@ -93,6 +110,7 @@ pub(in crate::operate) fn start(proxy: &'static Proxy, lines: &'static [Lines], 
         })),
         seat: Cell::new(0),
         waits: Cell::new(None),
+        stalls: Cell::new(None),
         leaves: Cell::new(false),
     };
     let places = (0..ADMIN_CLIENTS).map(place).collect();
@@ -102,12 +120,16 @@ pub(in crate::operate) fn start(proxy: &'static Proxy, lines: &'static [Lines], 
 }
 
 impl Desk {
-    /// A free place; where there is none, whoever waits longest is told to leave.
+    /// A free place; where there is none, whoever waits longest is told to leave, or else stalls longest.
     fn free(&self) -> Option<usize> {
         let free = self.places.iter().position(|place| place.room.borrow().is_some());
-        if free.is_none() && !self.places.iter().any(|place| place.leaves.get()) {
-            let waiting = self.places.iter().filter_map(|place| Some((place.waits.get()?, place)));
-            if let Some((_, place)) = waiting.min_by_key(|(wait, _)| *wait) {
+        if free.is_none() {
+            let now_ms = self.proxy.reactor.now_ms();
+            let leaving = self.places.iter().find(|place| place.leaves.get());
+            let waiting =
+                || self.places.iter().filter(|place| place.waits.get().is_some()).min_by_key(|it| it.waits.get());
+            let stuck = || self.places.iter().filter(|place| place.is_stuck(now_ms)).min_by_key(|it| it.stalls.get());
+            if let Some(place) = leaving.or_else(waiting).or_else(stuck) {
                 place.leaves.set(true);
                 self.proxy.reactor.wake(place.seat.get());
             }
