@@ -193,6 +193,20 @@ fn what_backends_set_themselves() {
 }
 
 #[test]
+fn nothing_is_set_in_an_answer_of_its_own() {
+    let broken = Backend::scripted(vec![Step::Send(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n".to_vec(),
+    )]);
+    let haproxy = haproxy(&[&broken], "    cookie SRV insert indirect nocache\n");
+    let beelance = Beelance::before(&[&broken], "pool.*.cookie = SRV\n");
+    for proxy in [haproxy.address(), beelance.web()] {
+        let response = Client::connect(proxy).get("/broken");
+        assert_eq!((response.status, response.header("set-cookie")), (502, None));
+    }
+    assert_eq!((haproxy.state("pool"), beelance.access_to("/broken").state), ("PHNN".to_owned(), "PHNN".to_owned()));
+}
+
+#[test]
 fn prefix() {
     let cases = [
         case("", "NN"),

@@ -95,11 +95,7 @@ fn is_bad(record: &Record) -> bool {
 
 impl Journal for AccessLog {
     fn write(&self, proxy: &Proxy, record: &Record, line: &[u8]) {
-        // HAProxy still counts the exchange that is being logged, whose guards are gone here.
-        let mut moment = Moment::of(proxy, record);
-        moment.pool_exchanges += usize::from(record.pool.is_some());
-        moment.serving += u32::from(record.backend.is_some() && record.phase > Phase::Queue);
-        self.write_line(&proxy.config(), &moment, record, line);
+        self.write_line(&proxy.config(), &Moment::of(proxy, record), record, line);
     }
 
     fn write_connection(&self, proxy: &Proxy, record: &Record) {
@@ -107,7 +103,8 @@ impl Journal for AccessLog {
     }
 }
 
-/// What the line tells beside the record: how things are when it is written.
+/// What the line tells beside the record: how things are when it is written. As in HAProxy the connection is still counted,
+/// and its request at pool and backend not any more.
 #[derive(Clone, Copy, Debug)]
 struct Moment {
     now_ms: u64,

@@ -413,6 +413,7 @@ impl Connection {
             // A response with a status that was tried again is better known than the end of the last attempt.
             exchange.record.status = exchange.dropped.unwrap_or_else(|| fault.status(phase));
             self.proxy.note_answer(exchange.record.status, fault);
+            exchange.record.set_no_cookie();
         }
         if !exchange.can_reply() || !fault.leaves_client() {
             return Next::Close;

@@ -93,6 +93,13 @@ impl Record {
 }
 
 impl Record {
+    /// What was to be set in the response is not in beelance's own answer, which is given instead.
+    pub(super) fn set_no_cookie(&mut self) {
+        if self.server_cookie != '-' {
+            self.server_cookie = 'N';
+        }
+    }
+
     /// Whether it has a line: there was somebody to answer, and more than a question whether beelance serves.
     #[inline(always)]
     pub(super) fn is_told(&self) -> bool {
