@@ -339,6 +339,22 @@ fn clients_that_take_nothing_of_an_answer_make_room_too() {
 }
 
 #[test]
+fn who_comes_is_heard_and_who_was_answered_keeps_nobody_out() {
+    let backend = Backend::named("one");
+    let beelance = Beelance::before(&[&backend], &listening());
+    // Each that is refused and stays would have its place for a second, each that is told to leave before it is heard no answer.
+    let come = |number: u16| {
+        let mut client = connect(&beelance);
+        let (asks, status) = if number.is_multiple_of(4) { (HEALTH, 200) } else { ("nonsense\r\n\r\n", 400) };
+        client.send(asks);
+        (client, status)
+    };
+    let mut clients: Vec<(Client, u16)> = (0..300).map(come).collect();
+    let answers = clients.iter_mut().map(|(client, status)| (client.response().status, *status));
+    assert!(answers.inspect(|(status, expected)| assert_eq!(status, expected)).count() == 300);
+}
+
+#[test]
 fn empty_lines_without_end_are_refused() {
     let backend = Backend::named("one");
     let beelance = Beelance::before(&[&backend], &listening());

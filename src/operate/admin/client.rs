@@ -19,14 +19,15 @@ const WRONG_TOKEN_MS: u64 = 500;
 /// Serves one client until it leaves, is silent, or has to make room.
 pub(super) async fn serve(desk: &'static Desk, mut visit: Visit, seat: Seat, stream: Stream, peer: Option<SocketAddr>) {
     let Some(mut room) = visit.room.take() else { return };
-    let mut filled = 0;
+    let (mut filled, mut is_first) = (0, true);
     loop {
         visit.wait(true);
-        // Also who has sent the next request already makes room for others.
+        // Also who has sent the next request already makes room for others; the first, if it is there, is heard.
         seat.next_turn().await;
-        if visit.is_over() {
+        if visit.is_over() && !is_first {
             break;
         }
+        is_first = false;
         let length = read_head(desk, &visit, &seat, &stream, &mut room.input, &mut filled).await;
         let Room { input, output } = &mut room;
         let deadline_ms = desk.proxy.reactor.now_ms() + ADMIN_REPLY_MS;
@@ -35,7 +36,7 @@ pub(super) async fn serve(desk: &'static Desk, mut visit: Visit, seat: Seat, str
             Ok(length) => length,
             Err(Some(refusal)) => {
                 let _ = answer::refuse(&mut out, Reply::of(refusal.status, refusal.reason), false).await;
-                finish(&seat, &stream, desk.proxy.reactor.now_ms()).await;
+                finish(&visit, &seat, &stream, desk.proxy.reactor.now_ms()).await;
                 break;
             }
             Err(None) => break,
@@ -63,7 +64,7 @@ pub(super) async fn serve(desk: &'static Desk, mut visit: Visit, seat: Seat, str
         match keep {
             Ok(true) => {}
             Ok(false) => {
-                finish(&seat, &stream, desk.proxy.reactor.now_ms()).await;
+                finish(&visit, &seat, &stream, desk.proxy.reactor.now_ms()).await;
                 break;
             }
             Err(Gone) => break,
@@ -172,20 +173,21 @@ fn judge<'b>(desk: &Desk, head: &'b [u8]) -> Result<Asked<'b>, Refusal> {
     Ok(asked)
 }
 
-/// Closes the sending side and throws away what still comes, for a moment: a close with unread bytes would take the reply with
-/// it.
-async fn finish(seat: &Seat, stream: &Stream, now_ms: u64) {
+/// Closes the sending side and throws away what still comes, for a moment or until somebody needs the place: a close with
+/// unread bytes would take the reply with it.
+async fn finish(visit: &Visit, seat: &Seat, stream: &Stream, now_ms: u64) {
     const LINGER_MS: u64 = 1_000;
     const READS: usize = 16;
     stream.finish_sending();
+    visit.wait(true);
     let mut space = [0; 512];
     for _ in 0..READS {
         match stream.receive(&mut space) {
             Ok(Received::Bytes(_)) => {}
             Ok(Received::End) | Err(_) => return,
             Ok(Received::Dry) => {
-                let ready = || (stream.readable() || stream.hung_up()).then_some(());
-                if seat.until(now_ms + LINGER_MS, ready).await.is_err() {
+                let ready = || (stream.readable() || stream.hung_up() || visit.is_over()).then_some(());
+                if seat.until(now_ms + LINGER_MS, ready).await.is_err() || visit.is_over() {
                     return;
                 }
             }
