@@ -126,8 +126,8 @@ pub const CLI_LINE: usize = 2 * 1024;
 pub const CLI_OUTPUT: usize = 8 * 1024;
 /// Milliseconds such a client may say nothing (HAProxy `stats timeout`).
 pub const CLI_IDLE_MS: u64 = 10_000;
-/// Seconds that `beelance ctl top` waits for its figures.
-pub const TOP_PATIENCE_S: u64 = 60;
+/// Milliseconds that `beelance ctl top` waits for its figures.
+pub const TOP_PATIENCE_MS: u16 = 60_000;
 /// Clients of the admin listener at once; one more takes the place of one that sent no request, or takes nothing.
 pub const ADMIN_CLIENTS: usize = 8;
 /// Bytes of a request's head there.

@@ -148,7 +148,15 @@ fn whatever_ends_it_the_terminal_is_as_it_was() {
         kill(Pid::from_raw(screen.child.id().try_into().unwrap()), signal).unwrap();
         assert_eq!(screen.ends(), Some(0), "{signal}");
     }
-    // Nobody answers any more.
+    // Nobody answers, and nobody has to wait for that.
+    let mut screen = begun();
+    let signal = |signal| kill(Pid::from_raw(beelance.pid().try_into().unwrap()), signal).unwrap();
+    signal(Signal::SIGSTOP);
+    screen.keys.write_all(b" ").unwrap();
+    screen.keys.write_all(b"more q").unwrap();
+    assert_eq!(screen.ends(), Some(0));
+    signal(Signal::SIGCONT);
+    // Nobody is there any more.
     let screen = begun();
     drop(beelance);
     assert_eq!(screen.ends(), Some(3));

@@ -27,15 +27,32 @@ pub fn ctl(path: &Path, command: &str) -> Result<u8, Failure> {
 /// # Errors
 /// As [`ctl`].
 pub(super) fn ask(path: &Path, command: &str, patience: Option<Duration>) -> Result<String, Failure> {
+    ask_while(path, command, &mut |stream| stream.set_read_timeout(patience))
+}
+
+/// The same; `wait` waits before each read until there is something, or gives up.
+///
+/// # Errors
+/// As [`ctl`].
+pub(super) fn ask_while(
+    path: &Path,
+    command: &str,
+    wait: &mut dyn FnMut(&UnixStream) -> io::Result<()>,
+) -> Result<String, Failure> {
     let failed = |error: io::Error| Failure::System(format!("beelance: {}: {error}{}", path.display(), hint(&error)));
     if command.contains(['\n', '\r']) {
         return Err(Failure::Config("beelance: a command is one line".into()));
     }
     let mut stream = UnixStream::connect(path).map_err(failed)?;
-    stream.set_read_timeout(patience).map_err(failed)?;
     stream.write_all(format!("{SEVERITY}{command}\n").as_bytes()).map_err(failed)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).map_err(failed)?;
+    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        wait(&stream).map_err(failed)?;
+        match stream.read(&mut piece).map_err(failed)? {
+            0 => break,
+            count => answer.extend_from_slice(&piece[..count]),
+        }
+    }
     let (text, wrong) = told(&answer);
     let text = String::from_utf8_lossy(&text).into_owned();
     if wrong { Err(Failure::Config(text.trim_end().to_owned())) } else { Ok(text) }

@@ -4,10 +4,11 @@
 //! ANSI, which a serial console knows. Where there is no terminal it is one table, and the end.
 
 use super::{Failure, ctl, machine};
-use crate::limits::TOP_PATIENCE_S;
+use crate::limits::TOP_PATIENCE_MS;
 use crate::runtime::terminal::{CTRL_C, Happened, Terminal};
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ const WHAT: &str = "show info;show stat";
 /// [`Failure::System`] when nobody answers.
 pub fn top(path: &Path) -> Result<u8, Failure> {
     let failed = |error: io::Error| Failure::System(format!("beelance: the terminal: {error}"));
-    let answer = figures(path)?;
+    let answer = ctl::ask(path, WHAT, Some(Duration::from_millis(TOP_PATIENCE_MS.into())))?;
     let Some(terminal) = Terminal::open().map_err(failed)? else {
         return super::print(table(&answer, usize::MAX, usize::MAX, false).as_bytes()).map(|()| 0);
     };
@@ -37,8 +38,28 @@ pub fn top(path: &Path) -> Result<u8, Failure> {
     shown.map(|()| 0)
 }
 
-fn figures(path: &Path) -> Result<String, Failure> {
-    ctl::ask(path, WHAT, Some(Duration::from_secs(TOP_PATIENCE_S)))
+fn ends(key: u8) -> bool {
+    matches!(key, b'q' | b'Q' | CTRL_C)
+}
+
+/// What is to be shown; nothing where the user does not wait for it.
+fn figures(path: &Path, terminal: &Terminal) -> Result<Option<String>, Failure> {
+    let mut ended = false;
+    let answer = ctl::ask_while(path, WHAT, &mut |stream| {
+        loop {
+            match terminal.wait(Some(stream.as_fd()), TOP_PATIENCE_MS, ends) {
+                Happened::Ready => return Ok(()),
+                Happened::Nothing => return Err(ErrorKind::TimedOut.into()),
+                Happened::Key(key) if !ends(key) => {}
+                Happened::Resized => {}
+                Happened::Key(_) | Happened::Ended => {
+                    ended = true;
+                    return Err(ErrorKind::Interrupted.into());
+                }
+            }
+        }
+    });
+    if ended { Ok(None) } else { answer.map(Some) }
 }
 
 fn show(path: &Path, terminal: &Terminal, mut answer: String) -> Result<(), Failure> {
@@ -58,11 +79,15 @@ fn show(path: &Path, terminal: &Terminal, mut answer: String) -> Result<(), Fail
             return Ok(());
         }
         screen.clear();
-        match terminal.wait(EVERY_MS) {
-            Happened::Key(b'q' | b'Q' | CTRL_C) | Happened::Ended => return Ok(()),
+        match terminal.wait(None, EVERY_MS, ends) {
+            Happened::Ended => return Ok(()),
+            Happened::Key(key) if ends(key) => return Ok(()),
             // Any other key is impatience.
-            Happened::Key(_) | Happened::Nothing => answer = figures(path)?,
-            Happened::Resized => {}
+            Happened::Key(_) | Happened::Nothing => match figures(path, terminal)? {
+                Some(new) => answer = new,
+                None => return Ok(()),
+            },
+            Happened::Resized | Happened::Ready => {}
         }
     }
 }

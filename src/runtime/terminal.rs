@@ -11,7 +11,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// What many serial lines do not tell.
 const COLUMNS: usize = 80;
@@ -32,6 +32,8 @@ pub enum Happened {
     Resized,
     /// The process is to end, or the terminal is gone.
     Ended,
+    /// What was waited for beside the terminal can be read.
+    Ready,
     /// Nothing, for so long.
     Nothing,
 }
@@ -74,11 +76,13 @@ impl Terminal {
         if told { [size.ws_col.into(), size.ws_row.into()] } else { [COLUMNS, LINES] }
     }
 
-    /// Waits until something happens, `wait_ms` at most.
+    /// Waits until something happens, there or `beside` it, `wait_ms` at most. Of several keys that are there it is the one
+    /// that `ends`, if any of them does.
     #[must_use]
-    pub fn wait(&self, wait_ms: u16) -> Happened {
+    pub fn wait(&self, beside: Option<BorrowedFd<'_>>, wait_ms: u16, ends: fn(u8) -> bool) -> Happened {
         let stdin = io::stdin();
-        let mut polled = [stdin.as_fd(), self.signals.as_fd()].map(|it| PollFd::new(it, PollFlags::POLLIN));
+        let all = [stdin.as_fd(), self.signals.as_fd(), beside.unwrap_or(stdin.as_fd())];
+        let mut polled = all.map(|it| PollFd::new(it, PollFlags::POLLIN));
         match poll(&mut polled, PollTimeout::from(wait_ms)) {
             Ok(0) => return Happened::Nothing,
             Ok(_) => {}
@@ -88,9 +92,12 @@ impl Terminal {
             let resized = signal.ssi_signo == Signal::SIGWINCH as u32;
             return if resized { Happened::Resized } else { Happened::Ended };
         }
-        let mut key = [0];
-        match nix::unistd::read(stdin.as_fd(), &mut key) {
-            Ok(1) => Happened::Key(key[0]),
+        if polled[0].any() == Some(false) {
+            return Happened::Ready;
+        }
+        let mut keys = [0; 64];
+        match nix::unistd::read(stdin.as_fd(), &mut keys) {
+            Ok(count @ 1..) => Happened::Key(keys[..count].iter().copied().find(|&key| ends(key)).unwrap_or(keys[0])),
             Ok(_) | Err(_) => Happened::Ended,
         }
     }
