@@ -150,7 +150,8 @@ impl Lines {
                     written += count;
                     waiting.reaches = !std::mem::take(&mut refused);
                 }
-                Err(Errno::EAGAIN) => break,
+                // A disk that is full may have room again.
+                Err(Errno::EAGAIN | Errno::EINTR | Errno::ENOSPC | Errno::EDQUOT) => break,
                 // Another machine says so of a line before, which was taken for sent.
                 Err(Errno::ECONNREFUSED) if self.sink.is_remote() => {
                     waiting.lose(1);
@@ -163,13 +164,12 @@ impl Lines {
                     waiting.reaches = false;
                 }
                 // Nobody reads any more, or the terminal is gone: the lines are lost whatever we do.
-                Err(Errno::EPIPE | Errno::EIO) => {
+                Err(_) => {
                     let lines = rest.iter().filter(|&&byte| byte == b'\n').count();
                     waiting.lose(lines as u64);
                     waiting.reaches = false;
                     written = waiting.bytes.len();
                 }
-                Err(_) => break,
             }
         }
         waiting.bytes.drain(..written);
@@ -272,6 +272,17 @@ mod tests {
         // Otherwise it would be tried again without end: such a descriptor is always ready.
         assert!(lines.is_empty());
         assert_eq!(lines.lost(), 1);
+    }
+
+    #[test]
+    fn nor_is_what_no_reader_of_packets_is_left_for() {
+        let (reader, writer) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        let lines = Lines::new(writer.into());
+        drop(reader);
+        (0..2).for_each(|_| lines.push(|out| out.bytes(b"nobody reads this")));
+        lines.flush(&Reactor::new(1, 1).unwrap());
+        assert!(lines.is_empty());
+        assert_eq!(lines.lost(), 2);
     }
 
     #[test]
