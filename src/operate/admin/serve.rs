@@ -81,6 +81,10 @@ impl Visit {
     pub(super) fn stall(&self, stalls: bool) -> bool {
         let (now_ms, place) = (self.desk.proxy.reactor.now_ms(), self.place());
         place.stalls.set(stalls.then(|| place.stalls.get().unwrap_or(now_ms)));
+        if !stalls {
+            // Who takes some again stays, and another is told.
+            place.leaves.set(false);
+        }
         place.leaves.get() && place.is_stuck(now_ms)
     }
 
@@ -125,7 +129,9 @@ impl Desk {
         let free = self.places.iter().position(|place| place.room.borrow().is_some());
         if free.is_none() {
             let now_ms = self.proxy.reactor.now_ms();
-            let leaving = self.places.iter().find(|place| place.leaves.get());
+            // Who was told and is busy all the same may be so for long: others are told then.
+            let idle = |place: &&Place| place.waits.get().is_some() || place.is_stuck(now_ms);
+            let leaving = self.places.iter().filter(idle).find(|place| place.leaves.get());
             let waiting =
                 || self.places.iter().filter(|place| place.waits.get().is_some()).min_by_key(|it| it.waits.get());
             let stuck = || self.places.iter().filter(|place| place.is_stuck(now_ms)).min_by_key(|it| it.stalls.get());
