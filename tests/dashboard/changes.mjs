@@ -106,23 +106,23 @@ await page.keyboard.press('Enter');
 await page.waitForSelector('body.operator', PATIENCE);
 answer = async (route) => { uptime += 2000; await route.fulfill({ json: { ...tell(), uptimeMs: uptime, level: 'operator' } }); };
 
-// However long the names and however narrow the window, what changes a server is in sight.
+// However long the names and however narrow the window, what changes a server is in sight; on a phone, everything of it.
 tell = () => {
   const long = structuredClone(real), [pool] = long.pools;
   const named = (it, start, number) => ({ ...it, name: (start + number + '-').padEnd(32, 'x') });
   const servers = Array.from({ length: 4 }, (_, number) => ({ ...named(pool.servers[0], 's', number), sent: 1e12, total: 1e9 }));
-  long.pools = Array.from({ length: 8 }, (_, number) => ({ ...named(pool, 'p', number), servers }));
+  long.pools = Array.from({ length: 8 }, (_, number) => ({ ...named(pool, 'p', number), servers, active: 0, backups: 0 }));
   return long;
 };
 await until(() => document.querySelectorAll('tr[data-server]').length === 32);
-for (const width of [840, 1024, 1280, 390]) {
+for (const width of [840, 1024, 1280, 390, 320]) {
   await page.setViewportSize({ width, height: 700 });
-  const outside = await page.$$eval('.act button', (all) => all.filter((it) => {
+  const outside = await page.$$eval(width < 400 ? '.act button, .pill, h2' : '.act button, #health', (all) => all.filter((it) => {
     const { left, right } = it.getBoundingClientRect();
     return left < 0 || right > document.documentElement.clientWidth;
   }).length);
   const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  expect(outside === 0 && over <= 0, `${width} wide: ${outside} buttons outside, ${over} too wide`);
+  expect(outside === 0 && over <= 0, `${width} wide: ${outside} parts outside, ${over} too wide`);
 }
 
 // A wheel that turns over a weight changes none.
