@@ -144,6 +144,9 @@ fn without_the_right_token_nothing_changes() {
         let allowed = if line.contains("/state/") { "POST" } else { "GET, HEAD" };
         assert_eq!(answer.header("allow"), (status == 405).then_some(allowed), "{line}");
     }
+    // A password keeps nobody from looking: what is made for HAProxy's page sends one.
+    assert_eq!(ask(&mut client, "GET /stats;csv", "Authorization: Basic Og==\r\n").status, 200);
+    assert_eq!(ask(&mut client, "GET /stats;csv", "Authorization: Bearer Og==\r\n").status, 401);
     assert_eq!(served_by(&beelance), ["one", "three", "two"]);
     // A wrong token is told of, without the token.
     let told = beelance.wait_log("the wrong token", |lines| {

@@ -10,30 +10,11 @@
 mod common;
 
 use common::backend::Backend;
-use common::ctl::{Caller, Place, ask, config, ctl, rows, value};
+use common::ctl::{Caller, Place, ask, config, ctl, haproxy, rows, value};
 use common::eventually;
-use common::haproxy::Haproxy;
-use common::port::Port;
 use common::process::Beelance;
 use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-
-/// What [`config`] says, of HAProxy.
-fn haproxy(backend: &Backend, socket: &Path, level: &str) -> Haproxy {
-    let address = backend.address();
-    let haproxy = Haproxy::start(Port::take(), |bind| {
-        format!(
-            "global\n  nbthread 1\n  stats socket {} level {level}\nfrontend web\n  bind {bind}\n  default_backend shop\n\
-             backend shop\n  balance leastconn\n  server s1 {address} maxconn 20\n  server s2 {address}\n  server s3 {address}\n\
-             backend api\n  server a1 {address} weight 5\n",
-            socket.display()
-        )
-    });
-    // Its sockets come one after the other.
-    eventually("HAProxy's socket is there", || UnixStream::connect(socket).ok());
-    haproxy
-}
 
 /// Columns whose values are not compared.
 const DIFFERS: [&str; 19] = [

@@ -253,6 +253,16 @@ fn the_csv_has_haproxys_columns() {
     (0..3).for_each(|_| assert_eq!(beelance.connect().get("/").status, 200));
     let theirs = get(haproxy.address(), "/haproxy?stats;csv").text().to_owned();
     let ours = get(beelance.address("admin.listen"), "/stats;csv").text().to_owned();
+    // Clients put this and that behind the address of HAProxy's page (Datadog's, Munin's, Telegraf's).
+    for options in ["/;csv", ";csv;norefresh", "/;csv;norefresh", ";norefresh;csv"] {
+        for (address, page) in [(haproxy.address(), "/haproxy?stats"), (beelance.address("admin.listen"), "/stats")] {
+            let told = get(address, &format!("{page}{options}"));
+            assert_eq!((told.status, told.text().get(..8)), (200, Some("# pxname")), "{page}{options}");
+        }
+    }
+    for other in ["/stats", "/stats;", "/stats/csv", "/statscsv", "/stats;json", "/stats;csv;up", "/statsx;csv"] {
+        assert_eq!(get(beelance.address("admin.listen"), other).status, 404, "{other}");
+    }
     // Behind these HAProxy has columns for each of its protocols.
     assert!(theirs.starts_with(ours.lines().next().unwrap()), "{theirs}");
     let columns = |text: &str| text.lines().map(|line| line.matches(',').count()).collect::<BTreeSet<_>>().len();

@@ -1,8 +1,10 @@
 //! A client of the runtime socket: lines, answers, and the statistics by name.
 
 use super::backend::Backend;
+use super::haproxy::Haproxy;
+use super::port::Port;
 use super::process::{Output, command, temporary};
-use super::{DEADLINE, output};
+use super::{DEADLINE, eventually, output};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -32,6 +34,23 @@ pub fn config(backend: &Backend, socket: &Path, more: &str) -> String {
         servers.concat(),
         socket.display()
     )
+}
+
+/// What [`config`] says, of HAProxy.
+#[track_caller]
+pub fn haproxy(backend: &Backend, socket: &Path, level: &str) -> Haproxy {
+    let address = backend.address();
+    let haproxy = Haproxy::start(Port::take(), |bind| {
+        format!(
+            "global\n  nbthread 1\n  stats socket {} level {level}\nfrontend web\n  bind {bind}\n  default_backend shop\n\
+             backend shop\n  balance leastconn\n  server s1 {address} maxconn 20\n  server s2 {address}\n  server s3 {address}\n\
+             backend api\n  server a1 {address} weight 5\n",
+            socket.display()
+        )
+    });
+    // Its sockets come one after the other.
+    eventually("HAProxy's socket is there", || UnixStream::connect(socket).ok());
+    haproxy
 }
 
 /// A client that sends lines and reads what comes.

@@ -87,6 +87,19 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
+/// `/stats;csv`, and what clients of HAProxy's page make of its address: `/stats/;csv`, `/stats;csv;norefresh`.
+fn is_csv(path: &[u8]) -> bool {
+    let Some(rest) = path.strip_prefix(b"/stats") else { return false };
+    let mut options = rest.strip_prefix(b"/").unwrap_or(rest).split(|&byte| byte == b';');
+    let is_first_empty = options.next() == Some(b"");
+    let (mut csv, mut other) = (false, false);
+    options.for_each(|option| match option {
+        b"csv" => csv = true,
+        option => other |= option != b"norefresh",
+    });
+    is_first_empty && csv && !other
+}
+
 /// Where a method and a path lead.
 pub(super) fn way<'b>(asked: &Asked<'b>) -> Way<'b> {
     let way = match asked.path {
@@ -95,7 +108,7 @@ pub(super) fn way<'b>(asked: &Asked<'b>) -> Way<'b> {
         b"/metrics" => Way::Metrics,
         b"/api/v1/status" => Way::Status,
         b"/api/v1/explain" => Way::Explain,
-        b"/stats;csv" => Way::Csv,
+        path if is_csv(path) => Way::Csv,
         path => match path.strip_prefix(orders::PREFIX) {
             Some(rest) => match (asked.method, Order::read(rest)) {
                 (b"POST", Ok(order)) => return Way::Order(order),

@@ -62,10 +62,23 @@ impl Client {
             self.room.input = input;
             self.room.input.copy_within(end + 1..self.filled, 0);
             self.filled -= end + 1;
-            if !result? || !self.session.prompt {
+            if !result? || !self.stays() {
                 return Ok(());
             }
+            // Others come between the lines of who sends them without end.
+            self.seat.next_turn().await;
         }
+    }
+
+    /// Whether it has another line: it asked to stay, or sent more than one, all of which HAProxy answers, too.
+    fn stays(&mut self) -> bool {
+        if !self.session.prompt
+            && self.filled == 0
+            && let Ok(Received::Bytes(count)) = self.stream.receive(&mut self.room.input)
+        {
+            self.filled = count;
+        }
+        self.session.prompt || self.filled > 0
     }
 
     /// Whether something came.

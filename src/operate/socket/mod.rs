@@ -4,8 +4,8 @@
 //!   serve: accept --> a place of a few --> lines --> words --> one command of COMMANDS --> pieces of its answer
 //! ```
 //!
-//! One line is answered, and the connection closed, unless `prompt` asked for more; several commands on a line are
-//! separated by `;`. Whatever a command tells, it tells piece by piece through one fixed buffer, giving way between, so that
+//! The lines that came are answered, and the connection closed, unless `prompt` asked for more; several commands on a line
+//! are separated by `;`. Whatever a command tells, it tells piece by piece through one fixed buffer, giving way between, so that
 //! nobody's request waits for an operator. Owns the commands' names, levels and help; what they do is in `ceilings`, `change`,
 //! `members`, `process`, `sessions`, `table` and `wait`, what they show in `explain`, `report`, `servers`, `sessions`, `show`,
 //! `stat` and `table`.
@@ -174,7 +174,7 @@ const COMMANDS: &[Command] = {
     command(&["show", "servers", "conn"], User, ["[<backend>]", "dump server connections status (all or for a single backend)"], servers::connections),
     command(&["show", "servers", "state"], User, ["[<backend>]", "dump volatile server information (all or for a single backend)"], servers::state),
     command(&["show", "sess"], Operator, ["[id]", "report the list of current sessions or dump this exact session"], sessions::show),
-    command(&["show", "stat"], User, ["[<proxy> <type> <server>]", "report counters for each proxy and server"], stat::stat),
+    command(&["show", "stat"], User, ["[<proxy> <type> <server>] [up|no-maint]", "report counters for each proxy and server"], stat::stat),
     command(&["show", "table"], Operator, ["[<table>]", "report table usage stats or dump this table's contents"], table::show),
     command(&["show", "version"], User, ["", "show version of the current process"], show::version),
     command(&["shutdown", "session"], Admin, ["[id]", "kill a specific session"], sessions::end),
@@ -243,6 +243,14 @@ fn list(call: &Call<'_>, like: &[&str], out: &mut Text<'_>) -> Next {
         out.byte(b'\n');
     }
     Next::More
+}
+
+/// Forms of HAProxy's answers that there are not: who asks for one could not read the other.
+fn plain(options: &[&str]) -> Result<(), &'static str> {
+    if options.iter().any(|option| ["typed", "json", "desc"].contains(option)) {
+        return Err("'typed', 'json' and 'desc' are not supported.\n");
+    }
+    Ok(())
 }
 
 /// The server that `word` names.

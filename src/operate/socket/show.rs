@@ -17,6 +17,12 @@ static NUMBERS: &[(&str, Reading)] = &[
     ("SessRate", |it| it.rate[0]), ("SessRateLimit", |_| 0), ("MaxSessRate", |it| it.rate[1]),
     ("Tasks", |it| it.connections), ("Run_queue", |_| 0), ("Stopping", |it| it.stopping), ("Listeners", |it| it.listeners),
     ("DroppedLogs", |it| it.lost_lines),
+    // There is no TLS and no compression; clients of HAProxy's read what is said of them.
+    ("MaxSslConns", |_| 0), ("CurrSslConns", |_| 0), ("CumSslConns", |_| 0), ("SslRate", |_| 0), ("SslRateLimit", |_| 0),
+    ("MaxSslRate", |_| 0), ("SslFrontendKeyRate", |_| 0), ("SslFrontendMaxKeyRate", |_| 0),
+    ("SslFrontendSessionReuse_pct", |_| 0), ("SslBackendKeyRate", |_| 0), ("SslBackendMaxKeyRate", |_| 0),
+    ("SslCacheLookups", |_| 0), ("SslCacheMisses", |_| 0), ("CompressBpsIn", |_| 0), ("CompressBpsOut", |_| 0),
+    ("CompressBpsRateLim", |_| 0),
     // Ours.
     ("Memmax_bytes", |it| it.memory_limit), ("Slots", |it| it.slots), ("Queued", |it| it.queued),
     ("SmallBuffersUsed", |it| it.small_buffers[1]), ("SmallBuffers", |it| it.small_buffers[0]),
@@ -29,6 +35,9 @@ static NUMBERS: &[(&str, Reading)] = &[
 /// `show info`: HAProxy's names for what there is here, and ours for the rest. Tools look for its own name, too, and by its
 /// version for what it can: Ansible's module drains nobody before 1.5.
 pub(super) fn info(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
+    if let Err(words) = super::plain(call.words) {
+        return Next::Error(words);
+    }
     call.proxy.refresh_statistics();
     let own = Own::of(call.proxy, call.service.lines());
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();

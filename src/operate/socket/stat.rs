@@ -158,11 +158,24 @@ columns! {
     "-" ALL => Cell::Word(Word::Dash);
 }
 
-/// Which lines are wanted: the proxy's number, bits of `type` in `show stat PROXY TYPE SERVER`, the server's number.
+/// Which lines are wanted: the proxy's number, bits of `type` in `show stat PROXY TYPE SERVER`, the server's number; and
+/// which servers are not.
 struct Filter {
     number: i64,
     kinds: i64,
     server: i64,
+    /// Those in maintenance; those that are down, too.
+    hides: [bool; 2],
+}
+
+impl Filter {
+    const ALL: Self = Self { number: -1, kinds: -1, server: -1, hides: [false; 2] };
+
+    fn is_hidden(&self, proxy: &Proxy, object: Object) -> bool {
+        let ([maint, down], Object::Backend(id)) = (self.hides, object) else { return false };
+        let balancer = proxy.balancer.borrow();
+        (maint && balancer.admin(id) == Admin::Maint) || (down && !balancer.is_healthy(id))
+    }
 }
 
 pub(super) fn stat(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
@@ -185,8 +198,7 @@ pub(in crate::operate) fn csv(proxy: &Proxy, step: usize, out: &mut Text<'_>) ->
         out.bytes(HEADER.as_bytes());
         return true;
     }
-    let all = Filter { number: -1, kinds: -1, server: -1 };
-    matches!(line(proxy, &proxy.config(), step - 1, &all, out), Next::More)
+    matches!(line(proxy, &proxy.config(), step - 1, &Filter::ALL, out), Next::More)
 }
 
 /// The `index`th line of all, if it is wanted.
@@ -197,6 +209,7 @@ fn line(proxy: &Proxy, config: &Config, index: usize, filter: &Filter, out: &mut
     if filter.kinds & kind == 0
         || !is(filter.number, Figure::Proxy)
         || (kind == 4 && !is(filter.server, Figure::Server))
+        || filter.is_hidden(proxy, object)
     {
         return Next::More;
     }
@@ -240,21 +253,30 @@ fn number(out: &mut Text<'_>, number: u64, unit: Unit) {
     }
 }
 
+/// `[domain proxy] [PROXY TYPE SERVER] [OPTIONS]`.
 fn filter(call: &Call<'_>) -> Result<Filter, &'static str> {
-    let [proxy, kinds, server, ..] = call.words else { return Ok(Filter { number: -1, kinds: -1, server: -1 }) };
-    let number = match proxy.parse() {
-        Ok(number) => number,
-        Err(_) => {
-            let config = call.proxy.config();
-            let of_pool = super::pool(call.proxy, proxy).map(|id| number_of_pool(id.index()));
-            let listener = config.listeners().find(|(_, listener)| listener.name == *proxy);
-            let of_listener = listener.map(|(id, _)| number_of_listener(id.index()));
-            let number = of_pool.or(of_listener).ok_or("No such proxy.\n")?;
-            i64::try_from(number).unwrap_or(-1)
-        }
+    let words = match call.words {
+        ["domain", "proxy", rest @ ..] => rest,
+        ["domain", ..] => return Err("Invalid statistics domain.\n"),
+        words => words,
+    };
+    let (which, options) = words.split_at(if words.len() < 3 { 0 } else { 3 });
+    super::plain(options)?;
+    let up = options.contains(&"up");
+    let hides = [up || options.contains(&"no-maint"), up];
+    let [proxy, kinds, server] = which else { return Ok(Filter { hides, ..Filter::ALL }) };
+    let config = call.proxy.config();
+    let of_pool = super::pool(call.proxy, proxy).map(|id| number_of_pool(id.index()));
+    let of_listener = || {
+        let found = config.listeners().find(|(_, listener)| listener.name == *proxy);
+        found.map(|(id, _)| number_of_listener(id.index()))
+    };
+    let number = match of_pool.or_else(of_listener) {
+        Some(number) => i64::try_from(number).ok(),
+        None => proxy.parse().ok().filter(|&number| number != 0),
     };
     let of = |word: &str| word.parse().unwrap_or(0);
-    Ok(Filter { number, kinds: of(kinds), server: of(server) })
+    Ok(Filter { number: number.ok_or("No such proxy.\n")?, kinds: of(kinds), server: of(server), hides })
 }
 
 fn write_word(proxy: &Proxy, config: &Config, object: Object, figures: &Figures, word: Word, out: &mut Text<'_>) {
