@@ -73,7 +73,7 @@ impl Own {
         }
         let mut loyalty = Loyalty::default();
         for (id, _) in config.pools() {
-            let it = proxy.pool_stats(id).loyalty;
+            let it = proxy.pool_stats(id).work.loyalty;
             loyalty.hits += it.hits;
             loyalty.moved += it.moved;
             loyalty.new += it.new;

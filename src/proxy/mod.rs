@@ -61,7 +61,7 @@ pub use rates::{Allowance, Regard, Used};
 pub use record::{Journal, Record, UNNAMED};
 pub use repeats::About;
 pub use roll::Present;
-pub use snapshot::{BackendStats, ListenerStats, Many, PoolStats};
+pub use snapshot::{BackendStats, ListenerStats, Many, PoolStats, Work};
 pub use state::begin_trials;
 pub use usage::Usage;
 pub use warm::warm_up;

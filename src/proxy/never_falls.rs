@@ -51,7 +51,7 @@ fn served(proxy: &Proxy, listener: ListenerId, pool: PoolId, id: Option<BackendI
 
 /// Of a pool: bytes, responses, what went wrong, who was led, connections.
 fn told(proxy: &Proxy, pool: u8) -> [u64; 7] {
-    let it = proxy.pool_stats(PoolId(pool));
+    let it = proxy.pool_stats(PoolId(pool)).work;
     let (traffic, failures) = (it.traffic, it.failures);
     [
         traffic.sent,
@@ -120,7 +120,7 @@ fn who_comes_back_begins_anew_and_its_pool_goes_on() {
     for id in [0, 1] {
         served(proxy, ListenerId(0), PoolId(0), Some(BackendId(id)), 5);
     }
-    let sent = |id| proxy.backend_stats(BackendId(id)).traffic.sent;
+    let sent = |id| proxy.backend_stats(BackendId(id)).work.traffic.sent;
     let mut seen = Vec::new();
     for text in [both.replace("backend.s2 = 127.0.0.1:2\n", ""), both.to_owned()] {
         reload(proxy, &text);

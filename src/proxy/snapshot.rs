@@ -38,14 +38,12 @@ pub struct ListenerStats {
     pub failures: Failures,
 }
 
-/// A backend (a server).
+/// What a backend does, or those of a pool together.
 #[derive(Clone, Copy, Debug)]
-pub struct BackendStats {
-    /// Requests that it works on, or connections without requests.
+pub struct Work {
+    /// Requests that a backend works on, or connections without requests; of a pool, those that wait among them.
     pub requests: Many,
-    /// It works on so many at once at most, at the moment; 0 = unlimited.
-    pub maxconn: u32,
-    /// Requests bound to it that wait: now, and at most.
+    /// Requests that wait for the backend, or for any of the pool's: now, and at most.
     pub queue: [u64; 2],
     /// Bytes and statuses.
     pub traffic: Traffic,
@@ -55,14 +53,23 @@ pub struct BackendStats {
     pub loyalty: Loyalty,
     /// Attempts to connect, and exchanges on a connection that had served before.
     pub links: [u64; 2],
-    /// Averages over the last 1,024: milliseconds in the queue, for a connection, for the response's head, in all.
+    /// Averages over the last 1,024 of each backend: milliseconds in the queue, for a connection, for the response's head, in all.
     pub averages_ms: [u64; 4],
     /// Milliseconds of all requests so far, in the same order.
     pub times_ms: [u64; 4],
     /// The most milliseconds of a request, in the same order.
     pub most_ms: [u32; 4],
-    /// Milliseconds since it last answered, if it did.
+    /// Milliseconds since the last answer, if there was one.
     pub idle_ms: Option<u64>,
+}
+
+/// A backend (a server).
+#[derive(Clone, Copy, Debug)]
+pub struct BackendStats {
+    /// What it does.
+    pub work: Work,
+    /// It works on so many requests at once at most, at the moment; 0 = unlimited.
+    pub maxconn: u32,
     /// Whether it takes requests.
     pub up: bool,
     /// Whether probes, agent and traffic find nothing wrong.
@@ -92,26 +99,8 @@ pub struct BackendStats {
 /// A pool (`BACKEND`).
 #[derive(Clone, Copy, Debug)]
 pub struct PoolStats {
-    /// Requests under way, queued ones among them.
-    pub requests: Many,
-    /// Requests that wait for any of its backends: now, and at most.
-    pub queue: [u64; 2],
-    /// Bytes and statuses.
-    pub traffic: Traffic,
-    /// What went wrong.
-    pub failures: Failures,
-    /// Where users were led.
-    pub loyalty: Loyalty,
-    /// Attempts to connect, and exchanges on a connection that had served before.
-    pub links: [u64; 2],
-    /// Averages over the last 1,024 of each backend.
-    pub averages_ms: [u64; 4],
-    /// Milliseconds of all requests so far.
-    pub times_ms: [u64; 4],
-    /// The most milliseconds of a request.
-    pub most_ms: [u32; 4],
-    /// Milliseconds since one of its backends answered, if one did.
-    pub idle_ms: Option<u64>,
+    /// What its backends do; what never came to one of them is in it.
+    pub work: Work,
     /// Backends that take new users, active ones and backups.
     pub usable: (usize, usize),
     /// The weights of those that do.
@@ -178,17 +167,19 @@ impl Proxy {
         let now_ms = self.reactor.now_ms();
         let health = &entry.health;
         BackendStats {
-            requests: self.rated(status.serving.into(), status.most_serving.into(), status.total, &entry.arrivals),
+            work: Work {
+                requests: self.rated(status.serving.into(), status.most_serving.into(), status.total, &entry.arrivals),
+                queue: [status.queued.into(), status.most_queued.into()],
+                traffic: entry.traffic,
+                failures: entry.failures,
+                loyalty: entry.loyalty,
+                links: links(&entry.links, &entry.traffic),
+                averages_ms: averages(entry.means.sums()),
+                times_ms: entry.times_ms,
+                most_ms: entry.most_ms,
+                idle_ms: entry.last_ms.map(|last_ms| now_ms.saturating_sub(last_ms)),
+            },
             maxconn: status.maxconn,
-            queue: [status.queued.into(), status.most_queued.into()],
-            traffic: entry.traffic,
-            failures: entry.failures,
-            loyalty: entry.loyalty,
-            links: links(&entry.links, &entry.traffic),
-            averages_ms: averages(entry.means.sums()),
-            times_ms: entry.times_ms,
-            most_ms: entry.most_ms,
-            idle_ms: entry.last_ms.map(|last_ms| now_ms.saturating_sub(last_ms)),
             up: status.up,
             healthy: balancer.is_healthy(id),
             admin: balancer.admin(id),
@@ -239,16 +230,18 @@ impl Proxy {
         sum.traffic.plus(&own.traffic);
         sum.failures.plus(&own.failures);
         PoolStats {
-            requests: self.many(&self.pool_exchanges[id.index()], &own.arrivals),
-            queue: [balancer.queued(id).into(), balancer.most_queued(id).into()],
-            traffic: sum.traffic,
-            failures: sum.failures,
-            loyalty: sum.loyalty,
-            links,
-            averages_ms: averages(together),
-            times_ms: sum.times_ms,
-            most_ms: sum.most_ms,
-            idle_ms: sum.last_ms.map(|last_ms| now_ms.saturating_sub(last_ms)),
+            work: Work {
+                requests: self.many(&self.pool_exchanges[id.index()], &own.arrivals),
+                queue: [balancer.queued(id).into(), balancer.most_queued(id).into()],
+                traffic: sum.traffic,
+                failures: sum.failures,
+                loyalty: sum.loyalty,
+                links,
+                averages_ms: averages(together),
+                times_ms: sum.times_ms,
+                most_ms: sum.most_ms,
+                idle_ms: sum.last_ms.map(|last_ms| now_ms.saturating_sub(last_ms)),
+            },
             usable: balancer.usable(id),
             weight,
             downs: own.health.downs,

@@ -377,15 +377,15 @@ mod tests {
         proxy.refresh_statistics();
         let sent = [0, 1].map(|at| proxy.listener_stats(ListenerId(at)).traffic.sent);
         assert_eq!(sent, expected);
-        let pool = proxy.pool_stats(PoolId(0));
-        let backends = [0, 1].map(|at| proxy.backend_stats(BackendId(at)).traffic);
+        let pool = proxy.pool_stats(PoolId(0)).work;
+        let backends = [0, 1].map(|at| proxy.backend_stats(BackendId(at)).work.traffic);
         assert_eq!(pool.traffic.sent, expected.iter().sum::<u64>());
         assert_eq!(pool.traffic.statuses[2], 50);
         assert_eq!(backends.map(|traffic| traffic.statuses[2]).iter().sum::<u64>(), 45, "five had none");
         proxy.clear_statistics(false);
-        assert_eq!(proxy.pool_stats(PoolId(0)).traffic, pool.traffic);
+        assert_eq!(proxy.pool_stats(PoolId(0)).work.traffic, pool.traffic);
         proxy.clear_statistics(true);
-        assert_eq!(proxy.pool_stats(PoolId(0)).traffic, Traffic::default());
+        assert_eq!(proxy.pool_stats(PoolId(0)).work.traffic, Traffic::default());
         assert_eq!(proxy.listener_stats(ListenerId(1)).traffic, Traffic::default());
     }
 }

@@ -7,7 +7,7 @@ use super::{number_of_backend, number_of_listener, number_of_pool};
 use crate::balance::{Admin, Observe};
 use crate::config::{Config, Mode};
 use crate::limits::{BackendId, ListenerId, PoolId};
-use crate::proxy::{Failures, Finding, Loyalty, Many, Proxy, Traffic};
+use crate::proxy::{Failures, Finding, Many, Proxy, Traffic, Work};
 
 impl Figures {
     /// Sets the figures of one part.
@@ -41,7 +41,7 @@ impl Figures {
         match part {
             Part::Names => self.set(F::Zero, &[0, 1, 1, number_of_pool(id.index()), 0]),
             Part::Work => {
-                let it = proxy.pool_figures(id);
+                let it = proxy.pool_figures(id).work;
                 let limit = match settings.maxconn {
                     0 => config.limits.budget.connections as u64,
                     maxconn => maxconn.into(),
@@ -50,19 +50,11 @@ impl Figures {
                 self.set_many(&it.requests, limit);
             }
             Part::Traffic => {
-                let it = proxy.pool_figures(id);
-                self.set(F::Requests, &[it.traffic.exchanges()]);
+                let it = proxy.pool_figures(id).work;
                 self.set(F::Balanced, &[it.traffic.exchanges().saturating_sub(it.loyalty.hits)]);
-                self.set_common(&it.traffic, &it.failures);
-                self.set(F::Connects, &it.links);
-                if settings.keeps_users() {
-                    self.set_loyalty(&it.loyalty);
-                }
+                self.set_work(&it, settings.keeps_users());
             }
-            Part::Times => {
-                let it = proxy.pool_figures(id);
-                self.set_times([it.averages_ms, it.times_ms, it.most_ms.map(u64::from)], it.idle_ms);
-            }
+            Part::Times => self.set_times(&proxy.pool_figures(id).work),
             Part::State => self.set_state_of_pool(proxy, config, id),
         }
     }
@@ -94,22 +86,16 @@ impl Figures {
             Part::Names => self.set(F::Zero, &[0, 1, 2, number_of_pool(pool), number_of_backend(config, id)]),
             Part::Work => {
                 let it = proxy.backend_figures(id);
-                self.set(F::Queue, &it.queue);
+                self.set(F::Queue, &it.work.queue);
                 self.set(F::QueueLimit, &[unless_zero(settings.maxqueue.into())]);
-                self.set_many(&it.requests, unless_zero(it.maxconn.into()));
+                self.set_many(&it.work.requests, unless_zero(it.maxconn.into()));
             }
             Part::Traffic => {
-                let it = proxy.backend_figures(id);
-                self.set(F::Requests, &[it.traffic.exchanges()]);
+                let it = proxy.backend_figures(id).work;
                 self.set(F::Balanced, &[it.requests.total.saturating_sub(it.loyalty.hits)]);
-                self.set_common(&it.traffic, &it.failures);
-                self.set_loyalty(&it.loyalty);
-                self.set(F::Connects, &it.links);
+                self.set_work(&it, true);
             }
-            Part::Times => {
-                let it = proxy.backend_figures(id);
-                self.set_times([it.averages_ms, it.times_ms, it.most_ms.map(u64::from)], it.idle_ms);
-            }
+            Part::Times => self.set_times(&proxy.backend_figures(id).work),
             Part::State => self.set_state_of_backend(proxy, config, id),
         }
     }
@@ -163,13 +149,22 @@ impl Figures {
         self.set(F::ClientAborts, &[it.client_aborts, it.server_aborts, it.waited]);
     }
 
-    fn set_loyalty(&mut self, it: &Loyalty) {
-        self.set(F::Hits, &[it.hits, it.moved, it.new]);
+    /// Of the traffic of a backend, or of a pool; where it keeps users, where they were led. Inlined, as what it is given is.
+    #[inline(always)]
+    fn set_work(&mut self, it: &Work, keeps_users: bool) {
+        self.set(F::Requests, &[it.traffic.exchanges()]);
+        self.set_common(&it.traffic, &it.failures);
+        self.set(F::Connects, &it.links);
+        if keeps_users {
+            self.set(F::Hits, &[it.loyalty.hits, it.loyalty.moved, it.loyalty.new]);
+        }
     }
 
-    fn set_times(&mut self, times_ms: [[u64; 4]; 3], idle_ms: Option<u64>) {
+    #[inline(always)]
+    fn set_times(&mut self, it: &Work) {
+        let times_ms = [it.averages_ms, it.times_ms, it.most_ms.map(u64::from)];
         self.set(F::QueueAverage, times_ms.as_flattened());
-        self.set(F::Unused, &[idle_ms.unwrap_or(NEVER)]);
+        self.set(F::Unused, &[it.idle_ms.unwrap_or(NEVER)]);
     }
 }
 

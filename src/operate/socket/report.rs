@@ -118,11 +118,11 @@ fn process(proxy: &Proxy, out: &mut Text<'_>) {
 
 /// Where users went, and who waited.
 fn traffic(proxy: &Proxy, pool: &Pool, id: PoolId, out: &mut Text<'_>) {
-    let stats = proxy.pool_stats(id);
+    let work = proxy.pool_stats(id).work;
     for text in ["\npool ", &pool.name, "\n  users    "] {
         out.bytes(text.as_bytes());
     }
-    let (hits, moved, new) = (stats.loyalty.hits, stats.loyalty.moved, stats.loyalty.new);
+    let (hits, moved, new) = (work.loyalty.hits, work.loyalty.moved, work.loyalty.new);
     let all = hits + moved + new;
     if !pool.keeps_users() {
         out.bytes(b"are not kept: each server meets all of them; see pool.N.cookie");
@@ -132,13 +132,13 @@ fn traffic(proxy: &Proxy, pool: &Pool, id: PoolId, out: &mut Text<'_>) {
         let shares = [hits, moved, new].map(|part| percent_milli(part, all));
         say(out, "~ % of the requests went to their user's server, ~ % elsewhere, ~ % were of new users", &shares);
     }
-    let waited = stats.failures.waited;
-    match each(stats.times_ms[0], waited) {
+    let waited = work.failures.waited;
+    match each(work.times_ms[0], waited) {
         _ if waited == 0 => out.bytes(b"\n  queue    nobody waited\n"),
         ms => say(
             out,
             "\n  queue    ~ % of the requests waited, # ms on average\n",
-            &[percent_milli(waited, stats.requests.total), ms],
+            &[percent_milli(waited, work.requests.total), ms],
         ),
     }
 }
@@ -190,7 +190,7 @@ fn enough(proxy: &Proxy, pool: &Pool, id: PoolId, out: &mut Text<'_>) {
         count += 1;
         is_bound |= !matches!(reading, Reading::Full(_));
     }
-    let (busiest, there) = (proxy.pool_stats(id).requests.most_rate, pool.backends.len() as u64);
+    let (busiest, there) = (proxy.pool_stats(id).work.requests.most_rate, pool.backends.len() as u64);
     let rate_milli = each(rate_milli, count);
     if rate_milli == 0 || busiest == 0 {
         return out.bytes(b"  servers  no figure: of no server it is known what it does at most\n");

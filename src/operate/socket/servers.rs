@@ -181,7 +181,9 @@ fn write_connections(proxy: &Proxy, config: &Config, pool: PoolId, id: BackendId
     out.number(port.into());
     out.bytes(b" - ");
     out.long(crate::limits::IDLE_PURGE_MS);
-    for number in [stats.requests.now, stats.requests.most, stats.requests.most, 0, stats.idle_connections] {
+    for number in
+        [stats.work.requests.now, stats.work.requests.most, stats.work.requests.most, 0, stats.idle_connections]
+    {
         out.byte(b' ');
         out.long(number);
     }

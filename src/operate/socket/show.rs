@@ -108,7 +108,7 @@ pub(super) fn errors(call: &mut Call<'_>, out: &mut Text<'_>) -> Next {
     }
     let config = call.proxy.config();
     let Some((id, _)) = config.backends().nth(call.step - 1) else { return Next::Done };
-    let failures = call.proxy.backend_stats(id).failures;
+    let failures = call.proxy.backend_stats(id).work.failures;
     out.bytes(call.proxy.name(id).as_bytes());
     for number in [
         failures.connect,
