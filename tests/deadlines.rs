@@ -13,7 +13,7 @@ mod common;
 use common::client::Client;
 use common::port::Deaf;
 use common::process::Beelance;
-use common::raw::{End, RawBackend};
+use common::raw::{End, RawBackend, asked};
 use common::{DEADLINE, tunnel};
 
 const KEYS: [&str; 7] = ["http-request", "http-keep-alive", "client", "queue", "connect", "server", "tunnel"];
@@ -113,16 +113,6 @@ fn refused(beelance: &Beelance, row: &Row) {
     }
     client.send("(\r\n\r\n");
     assert_eq!(client.response().status, 400, "{}", row.name);
-}
-
-/// A request, and the backend's end where it came.
-#[track_caller]
-fn asked(beelance: &Beelance, backend: &RawBackend, more: &str) -> (Client, Client) {
-    let mut client = beelance.connect();
-    client.ask("POST", "/asked", more);
-    let mut server = backend.accept();
-    server.head_bytes();
-    (client, server)
 }
 
 #[track_caller]

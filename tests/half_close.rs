@@ -9,21 +9,11 @@
 
 mod common;
 
-use common::client::Client;
 use common::port::Deaf;
 use common::process::Beelance;
-use common::raw::{End, RawBackend};
+use common::raw::{End, RawBackend, asked};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-#[track_caller]
-fn asked(beelance: &Beelance, backend: &RawBackend, more: &str) -> (Client, Client) {
-    let mut client = beelance.connect();
-    client.ask("POST", "/asked", more);
-    let mut server = backend.accept();
-    server.head_bytes();
-    (client, server)
-}
 
 #[track_caller]
 fn assert_logged(beelance: &Beelance, status: i16, state: &str) {

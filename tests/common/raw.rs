@@ -2,6 +2,7 @@
 
 use super::DEADLINE;
 use super::client::Client;
+use super::process::Beelance;
 use nix::sys::socket::sockopt::ReceiveTimeout;
 use nix::sys::socket::{MsgFlags, send, setsockopt};
 use std::io::{ErrorKind, Read, Write};
@@ -40,6 +41,7 @@ pub struct RawBackend {
     pub address: SocketAddr,
 }
 
+/// A request to /asked with `more` lines in its head, and the backend's end where it came.
 impl RawBackend {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -153,4 +155,14 @@ impl Client {
         };
         (std::mem::take(&mut self.unread), end)
     }
+}
+
+/// A request to `/asked` with `more` behind its head, and the backend's end, where the head came.
+#[track_caller]
+pub fn asked(beelance: &Beelance, backend: &RawBackend, more: &str) -> (Client, Client) {
+    let mut client = beelance.connect();
+    client.ask("POST", "/asked", more);
+    let mut server = backend.accept();
+    server.head_bytes();
+    (client, server)
 }
