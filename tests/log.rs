@@ -306,7 +306,7 @@ fn termination_states() {
         let (request, server) = (line.request.as_str(), line.backend.as_str());
         if line.state.as_bytes()[1] == b'R' {
             assert_eq!((request, server), ("<BADREQ>", "<NOSRV>"), "{}", scene.name);
-            assert_eq!(line.timers[1..4], [-1; 3], "{}", scene.name);
+            assert_eq!(line.timers[..4], [-1; 4], "{}", scene.name);
         } else if line.status == 503 {
             assert_eq!(server, "<NOSRV>", "{}", scene.name);
         } else {

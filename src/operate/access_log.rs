@@ -35,9 +35,10 @@ impl AccessLog {
     /// prefix; `%hr` only where the listener has ids.
     fn write_line(&self, config: &Config, moment: &Moment, record: &Record, line: &[u8]) {
         let (line, id) = line.split_at(line.len().saturating_sub(record.id.into()));
+        let is_bad = is_bad(record) || line.is_empty();
         self.lines.push(|out| {
             self.write_start(out, config, moment, record);
-            write_times(out, moment, record);
+            write_times(out, moment, record, is_bad);
             write_end(out, record);
             write_counts(out, moment, record);
             out.byte(b' ');
@@ -48,7 +49,7 @@ impl AccessLog {
                 }
             }
             out.byte(b'"');
-            if is_bad(record) || line.is_empty() {
+            if is_bad {
                 out.bytes(b"<BADREQ>");
             } else {
                 out.escaped(line);
@@ -168,12 +169,12 @@ fn write_places(out: &mut Text<'_>, config: &Config, record: &Record) {
     }
 }
 
-/// `%TR/%Tw/%Tc/%Tr/%Ta `
-fn write_times(out: &mut Text<'_>, moment: &Moment, record: &Record) {
+/// `%TR/%Tw/%Tc/%Tr/%Ta `; to HAProxy a head that is bad never came.
+fn write_times(out: &mut Text<'_>, moment: &Moment, record: &Record, is_bad: bool) {
     let Record { headed_ms, placed_ms, connected_ms, answered_ms, .. } = *record;
     let began_ms = Some(record.began_ms);
     for (from, to, end) in [
-        (began_ms, headed_ms, b'/'),
+        (began_ms, headed_ms.filter(|_| !is_bad), b'/'),
         (headed_ms, placed_ms, b'/'),
         (placed_ms, connected_ms, b'/'),
         (connected_ms, answered_ms, b'/'),
@@ -268,7 +269,7 @@ mod tests {
             let line: String = if bad { "<BADREQ>".into() } else { escaped.collect() };
             let middle = format!(
                 "{}/{waited}/{connected}/{}/{all} {} {} - - {cause}{phase}{}{}",
-                between(Some(record.began_ms), record.headed_ms),
+                between(Some(record.began_ms), record.headed_ms.filter(|_| !bad)),
                 between(record.connected_ms, record.answered_ms),
                 record.status,
                 record.bytes,
