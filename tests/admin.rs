@@ -157,6 +157,17 @@ fn without_the_right_token_nothing_changes() {
 }
 
 #[test]
+fn where_no_token_is_set_none_is_called_wrong() {
+    let beelance = Beelance::before(&[&Backend::named("one")], "admin.listen = 127.0.0.1:0\n");
+    let mut client = connect(&beelance);
+    for fields in [String::new(), bearer(OPERATOR)] {
+        let answer = ask(&mut client, "POST /api/v1/servers/default/s1/state/drain", &fields);
+        let told = "no token is set: see admin.token.operator and admin.token.admin\n";
+        assert_eq!((answer.status, answer.text()), (401, told), "{fields}");
+    }
+}
+
+#[test]
 fn pages_from_elsewhere_are_refused() {
     let backends = three();
     let host = nix::unistd::gethostname().unwrap().into_string().unwrap();

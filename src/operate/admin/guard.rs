@@ -44,6 +44,14 @@ pub(super) fn level(settings: &AdminListener, fields: &[Field<'_>]) -> Option<Le
     }
 }
 
+/// What there is to say of a token that is wrong or missing; another thing where none would be right.
+pub(super) fn unless_none_is_set(settings: &AdminListener, words: &'static str) -> &'static str {
+    match (&settings.operator, &settings.admin) {
+        (None, None) => "no token is set: see admin.token.operator and admin.token.admin",
+        _ => words,
+    }
+}
+
 /// The token of `Bearer TOKEN` (RFC 6750 section 2.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, rest) = value.split_at_checked(7)?;

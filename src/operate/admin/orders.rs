@@ -4,6 +4,7 @@
 
 use super::Level;
 use super::answer::{Reply, who};
+use super::guard;
 use super::serve::Desk;
 use crate::balance::{Admin, Authority};
 use crate::operate::named;
@@ -75,13 +76,15 @@ impl<'b> Order<'b> {
     /// Does it, if whoever asks may.
     pub(super) fn carry_out(&self, desk: &Desk, level: Level, peer: Option<SocketAddr>) -> Reply {
         let proxy = desk.proxy;
+        let config = proxy.config();
         if level < self.needs() {
-            return match level {
-                Level::User => Reply::of(401, "this takes a token: Authorization: Bearer TOKEN"),
-                Level::Operator | Level::Admin => Reply::of(403, "this takes admin.token.admin"),
+            let words = "this takes a token: Authorization: Bearer TOKEN";
+            return match (level, &config.admin) {
+                (Level::User, Some(settings)) => Reply::of(401, guard::unless_none_is_set(settings, words)),
+                (Level::User, None) => Reply::of(401, words),
+                (Level::Operator | Level::Admin, _) => Reply::of(403, "this takes admin.token.admin"),
             };
         }
-        let config = proxy.config();
         let pool = named::pool(&config, self.pool);
         let Some(id) = pool.and_then(|pool| named::member(&config, pool, self.server)) else {
             return Reply::of(404, "no such server");
