@@ -212,29 +212,15 @@ fn admin(bits: u64) -> Admin {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::super::small::proxy;
     use super::*;
-    use crate::config;
-    use crate::limits::{Machine, PoolId, SPARE_SEATS, SPARE_SOURCES};
-    use crate::runtime::{Loop, Reactor};
+    use crate::limits::PoolId;
     use proptest::prelude::*;
-    use std::rc::Rc;
     use std::sync::OnceLock;
 
     const FILE: &str = "listen.l = 127.0.0.1:0\nbackend.a = 127.0.0.1:1\nbackend.b = 127.0.0.1:2\nbackend.c = 127.0.0.1:3\n\
         backend.c.pool = other\npool.*.stick = hdr:X-User\npool.*.check.uri = /\npool.*.check.agent-port = 9\n";
-
-    /// A small one: a process can have many of them.
-    pub(in crate::operate) fn proxy(text: &str) -> &'static Proxy {
-        let text = format!("{text}limits.connections = 4\n");
-        let config =
-            config::parse("file", text.as_bytes(), &Machine::default()).unwrap_or_else(|errors| panic!("{errors}"));
-        let addresses: Vec<_> = config.backends.iter().map(literal).collect();
-        let budget = &config.limits.budget;
-        let reactor = Reactor::new(budget.sockets() + SPARE_SOURCES, budget.connections + SPARE_SEATS).unwrap();
-        let event_loop: &'static Loop = Box::leak(Box::new(Loop::new(Box::leak(Box::new(reactor)))));
-        Box::leak(Box::new(Proxy::new(Rc::new(config), event_loop, &addresses)))
-    }
 
     fn id(index: usize) -> BackendId {
         BackendId::new(index).unwrap()

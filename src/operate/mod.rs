@@ -33,6 +33,8 @@ mod rollback;
 mod run;
 mod service;
 mod signals;
+#[cfg(test)]
+mod small;
 mod socket;
 mod sink;
 pub mod text;

@@ -133,7 +133,7 @@ fn write_line(out: &mut Text<'_>, name: [&str; 2], labels: &[(&str, &str)], valu
 mod tests {
     use super::*;
     use crate::balance::{Admin, Authority};
-    use crate::operate::handover::tests::proxy;
+    use crate::operate::small::proxy;
 
     #[test]
     fn what_a_row_reads_is_what_it_is_among_all() {

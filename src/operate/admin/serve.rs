@@ -107,23 +107,26 @@ impl Drop for Visit {
 
 /// Serves the admin listener from now on.
 pub(in crate::operate) fn start(proxy: &'static Proxy, lines: &'static [Lines], listener: Listener, host: String) {
-    let place = |_| Place {
-        room: RefCell::new(Some(Room {
-            input: vec![0; ADMIN_HEAD].into_boxed_slice(),
-            output: Buffer::new(ADMIN_BUFFER),
-        })),
-        seat: Cell::new(0),
-        waits: Cell::new(None),
-        stalls: Cell::new(None),
-        leaves: Cell::new(false),
-    };
-    let places = (0..ADMIN_CLIENTS).map(place).collect();
-    let json_host = host.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
-    let desk = Desk { proxy, host, json_host, lines, places, waits: Cell::new(0), acceptor: Cell::new(0) };
-    accept::start(proxy, Box::leak(Box::new(desk)), listener);
+    accept::start(proxy, Box::leak(Box::new(Desk::new(proxy, lines, host))), listener);
 }
 
 impl Desk {
+    fn new(proxy: &'static Proxy, lines: &'static [Lines], host: String) -> Self {
+        let place = |_| Place {
+            room: RefCell::new(Some(Room {
+                input: vec![0; ADMIN_HEAD].into_boxed_slice(),
+                output: Buffer::new(ADMIN_BUFFER),
+            })),
+            seat: Cell::new(0),
+            waits: Cell::new(None),
+            stalls: Cell::new(None),
+            leaves: Cell::new(false),
+        };
+        let places = (0..ADMIN_CLIENTS).map(place).collect();
+        let json_host = host.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+        Self { proxy, host, json_host, lines, places, waits: Cell::new(0), acceptor: Cell::new(0) }
+    }
+
     /// A free place; where there is none, whoever waits longest is told to leave, or else stalls longest.
     fn free(&self) -> Option<usize> {
         let free = self.places.iter().position(|place| place.room.borrow().is_some());
@@ -160,5 +163,37 @@ impl accept::Desk for Desk {
         let visit = Visit { desk: self, index, room: place.room.take() };
         visit.wait(true);
         self.proxy.event_loop().executor.spawn(client::serve(self, visit, seat, stream, peer)).detach();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operate::small::proxy;
+
+    #[test]
+    fn who_was_told_to_leave_and_is_busy_lets_others_be_told() {
+        let proxy = proxy("listen.a = 127.0.0.1:0\nbackend.s1 = 127.0.0.1:1\n");
+        let desk: &'static Desk = Box::leak(Box::new(Desk::new(proxy, &[], String::new())));
+        let visits: Vec<Visit> = (0..ADMIN_CLIENTS)
+            .map(|index| Visit { desk, index, room: desk.places[index].room.take() })
+            .inspect(|visit| visit.wait(true))
+            .collect();
+        let told = || visits.iter().map(Visit::is_over).collect::<Vec<_>>();
+        let first = |count| (0..ADMIN_CLIENTS).map(|at| at < count).collect::<Vec<_>>();
+        // Whoever waits longest, and as long as he still waits nobody else.
+        assert!((0..2).all(|_| desk.free().is_none()));
+        assert_eq!(told(), first(1));
+        // His request comes all the same.
+        visits[0].wait(false);
+        assert_eq!(desk.free(), None);
+        assert_eq!(told(), first(2));
+        // Where all are busy nobody is, who takes nothing of his answer either, unless for too long.
+        visits.iter().for_each(|visit| visit.wait(false));
+        assert!(!visits[2].stall(true));
+        assert_eq!((desk.free(), told()), (None, first(2)));
+        // Who takes some of it stays.
+        assert!(!visits[1].stall(false));
+        assert_eq!(told(), first(1));
     }
 }
