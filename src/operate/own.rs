@@ -73,10 +73,7 @@ impl Own {
         }
         let mut loyalty = Loyalty::default();
         for (id, _) in config.pools() {
-            let it = proxy.pool_stats(id).work.loyalty;
-            loyalty.hits += it.hits;
-            loyalty.moved += it.moved;
-            loyalty.new += it.new;
+            loyalty.plus(&proxy.pool_stats(id).work.loyalty);
         }
         let energy = Energy::of(proxy);
         let energy_mj = [energy.board_mj, energy.servers_mj.unwrap_or(NOTHING)];

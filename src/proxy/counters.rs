@@ -57,11 +57,11 @@ pub struct Loyalty {
 
 /// Connections to a server, or to those of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Links {
+pub(super) struct Links {
     /// Attempts to make one.
-    pub attempts: u64,
+    pub(super) attempts: u64,
     /// Exchanges on one that was made for them; the others had one that had served before.
-    pub fresh: u64,
+    pub(super) fresh: u64,
 }
 
 /// How many of something there are, were at most, and have been.
@@ -159,7 +159,7 @@ impl Traffic {
 
 impl Loyalty {
     /// Both together.
-    pub(super) fn plus(&mut self, other: &Self) {
+    pub fn plus(&mut self, other: &Self) {
         self.hits += other.hits;
         self.moved += other.moved;
         self.new += other.new;

@@ -52,7 +52,7 @@ mod workers;
 pub use accept::Entrance;
 pub use adopt::{Changes, backend_spec, pool_spec};
 pub use condition::{Checked, Finding};
-pub use counters::{Failures, Links, Loyalty, Traffic};
+pub use counters::{Failures, Loyalty, Traffic};
 pub use explain::{End, Explained};
 pub use heard::{Answer, Heard, Words};
 pub use idle::purge_idle;

@@ -91,13 +91,9 @@ fn reason(status: u16) -> &'static str {
 fn is_csv(path: &[u8]) -> bool {
     let Some(rest) = path.strip_prefix(b"/stats") else { return false };
     let mut options = rest.strip_prefix(b"/").unwrap_or(rest).split(|&byte| byte == b';');
-    let is_first_empty = options.next() == Some(b"");
-    let (mut csv, mut other) = (false, false);
-    options.for_each(|option| match option {
-        b"csv" => csv = true,
-        option => other |= option != b"norefresh",
-    });
-    is_first_empty && csv && !other
+    options.next() == Some(b"")
+        && options.clone().any(|option| option == b"csv")
+        && options.all(|option| matches!(option, b"csv" | b"norefresh"))
 }
 
 /// Where a method and a path lead.

@@ -161,7 +161,7 @@ fn judge<'b>(desk: &Desk, head: &'b [u8]) -> Result<Asked<'b>, Refusal> {
     let refusal = if !guard::knows(settings, &desk.host, parsed.host) {
         Some(Reply::of(421, "this name is not known: ask by an address, or add the name to admin.host"))
     } else if level.is_none() {
-        Some(Reply::of(401, guard::unless_none_is_set(settings, "the token is wrong")))
+        Some(Reply::of(401, guard::unless_none_is_set(Some(settings), "the token is wrong")))
     } else if has_origin && !guard::is_own(origin.or(Some(b"")), parsed.host) {
         Some(Reply::of(403, "this was asked by a page from elsewhere"))
     } else {

@@ -45,9 +45,11 @@ pub(super) fn level(settings: &AdminListener, fields: &[Field<'_>]) -> Option<Le
 }
 
 /// What there is to say of a token that is wrong or missing; another thing where none would be right.
-pub(super) fn unless_none_is_set(settings: &AdminListener, words: &'static str) -> &'static str {
-    match (&settings.operator, &settings.admin) {
-        (None, None) => "no token is set: see admin.token.operator and admin.token.admin",
+pub(super) fn unless_none_is_set(settings: Option<&AdminListener>, words: &'static str) -> &'static str {
+    match settings {
+        Some(AdminListener { operator: None, admin: None, .. }) => {
+            "no token is set: see admin.token.operator and admin.token.admin"
+        }
         _ => words,
     }
 }

@@ -79,10 +79,9 @@ impl<'b> Order<'b> {
         let config = proxy.config();
         if level < self.needs() {
             let words = "this takes a token: Authorization: Bearer TOKEN";
-            return match (level, &config.admin) {
-                (Level::User, Some(settings)) => Reply::of(401, guard::unless_none_is_set(settings, words)),
-                (Level::User, None) => Reply::of(401, words),
-                (Level::Operator | Level::Admin, _) => Reply::of(403, "this takes admin.token.admin"),
+            return match level {
+                Level::User => Reply::of(401, guard::unless_none_is_set(config.admin.as_ref(), words)),
+                Level::Operator | Level::Admin => Reply::of(403, "this takes admin.token.admin"),
             };
         }
         let pool = named::pool(&config, self.pool);

@@ -181,9 +181,8 @@ fn write_connections(proxy: &Proxy, config: &Config, pool: PoolId, id: BackendId
     out.number(port.into());
     out.bytes(b" - ");
     out.long(crate::limits::IDLE_PURGE_MS);
-    for number in
-        [stats.work.requests.now, stats.work.requests.most, stats.work.requests.most, 0, stats.idle_connections]
-    {
+    let requests = stats.work.requests;
+    for number in [requests.now, requests.most, requests.most, 0, stats.idle_connections] {
         out.byte(b' ');
         out.long(number);
     }
